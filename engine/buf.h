@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* buf.h - memory of a device: payloads and data buffers. */
+#ifndef ENG_BUF_H
+#define ENG_BUF_H
+
+#include "tagpi.h"
+
+enum { ENG_MAX_SEGS = 1024 };	/* in one payload, as UIO_MAXIOV */
+
+struct eng_bufs;	/* fields: buf.c */
+
+int eng_bufs_create(struct eng_bufs **out, const struct eng_geometry *geo);
+/* Everything was put back.  NULL is fine. */
+void eng_bufs_destroy(struct eng_bufs *bufs);
+
+/* Empty.  Metadata outside the tuples is zero.  NULL: too large, or no
+ * memory (the largest class waits instead). */
+struct eng_io *eng_bufs_get_io(struct eng_bufs *bufs, uint32_t count,
+			       unsigned int segs);
+void eng_bufs_put_io(struct eng_bufs *bufs, struct eng_io *io);
+
+void *eng_bufs_get(struct eng_bufs *bufs, size_t bytes);
+void eng_bufs_put(struct eng_bufs *bufs, void *buf, size_t bytes);
+
+/* The seam where tests let memory run out: posix_memalign() or less. */
+extern int (*eng_bufs_alloc)(void **out, size_t align, size_t bytes);
+
+#endif

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* log.c - lines for a person.
+ *  (1) One call is one line, whole, whatever threads do meanwhile.
+ *  (2) The caller's errno survives. */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "tagpi.h"
+
+static void to_stderr(int level, const char *line)
+{
+	(void)level;
+	fprintf(stderr, "%s\n", line);
+}
+
+static void (*log_fn)(int level, const char *line) = to_stderr;
+
+void eng_log_to(void (*fn)(int level, const char *line))
+{
+	log_fn = fn ? fn : to_stderr;
+}
+
+void eng_log(int level, const char *fmt, ...)
+{
+	char line[1024];
+	int saved = errno;
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	for (char *c = line; *c; c++)
+		if (*c == '\n' || *c == '\r')
+			*c = ' ';	/* (1) */
+	log_fn(level, line);
+	errno = saved;
+}

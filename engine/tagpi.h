@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* tagpi.h - protection information with application tags, from userspace.
+ *
+ * The public interface of the integrity engine.  One struct eng_io is one
+ * request and carries its own protection payload: data segments, one
+ * application tag and one tuple per protection interval.  A write has its
+ * tuples generated before it leaves; a read is verified (guard, reference
+ * tag, application tag) in a worker pool after its completion and before the
+ * caller's own completion runs.
+ *
+ * Words and layouts: T10 SBC-4 (protection information), NVMe base
+ * specification 2.0 and NVM command set (end-to-end data protection), and
+ * the Linux UAPI.  Units: an address or a count without another unit is in
+ * protection intervals of the device; sizes are bytes.  Functions return 0
+ * or a negative errno:
+ *	-EBADMSG	verification failed; eng_io.fault says which check
+ *	-EILSEQ		the device or the kernel refused the protection info
+ *	-EUCLEAN	a structure on the medium is damaged
+ *	-EBUSY		somebody else has the device open
+ */
+#ifndef TAGPI_H
+#define TAGPI_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+/* ---- profiles: what a protected device looks like --------------------- */
+
+enum eng_guard {
+	ENG_GUARD_CRC16,	/* T10-DIF, polynomial 0x8bb7 */
+	ENG_GUARD_IP,		/* RFC 1071 checksum, SCSI DIX only */
+	ENG_GUARD_CRC64,	/* NVMe 64-bit guard, CRC-64/NVMe */
+};
+
+struct eng_profile {
+	const char	*name;		/* "512+8:type1", canonical */
+	uint32_t	interval;	/* data bytes under one tuple */
+	uint16_t	meta_size;	/* metadata bytes per interval */
+	uint16_t	pi_offset;	/* where in them the tuple begins */
+	uint8_t		pi_size;	/* 8, or 16 with the 64-bit guard */
+	uint8_t		type;		/* 1, 2 or 3 */
+	enum eng_guard	guard;
+};
+
+/* The profile of that name (aliases such as "512+8" are known), or NULL. */
+const struct eng_profile *eng_profile_find(const char *name);
+/* Profile number i of the table, or NULL past its end; for listings. */
+const struct eng_profile *eng_profile_at(unsigned int i);
+bool eng_profile_equal(const struct eng_profile *a, const struct eng_profile *b);
+/* Bytes of the smallest power-of-two run of intervals, at least 4096, whose
+ * application tags hold tag_bytes. */
+uint32_t eng_profile_run(const struct eng_profile *p, unsigned int tag_bytes);
+
+/* ---- what went wrong -------------------------------------------------- */
+
+enum eng_fault_kind {
+	ENG_FAULT_NONE,
+	ENG_FAULT_GUARD,	/* the bytes changed */
+	ENG_FAULT_REF,		/* they belong to another address */
+	ENG_FAULT_APP,		/* another owner, offset or write */
+	ENG_FAULT_ESCAPE,	/* never written, or deallocated */
+};
+
+struct eng_fault {
+	enum eng_fault_kind kind;
+	uint64_t	interval;	/* on the device */
+	uint64_t	expected;
+	uint64_t	actual;
+};
+
+const char *eng_fault_name(enum eng_fault_kind kind);
+
+/* Where messages for a person go; the default is standard error.  level is
+ * one of syslog(3)'s.  Set once, before anything else is called. */
+void eng_log_to(void (*fn)(int level, const char *line));
+void eng_log(int level, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* ---- verify workers --------------------------------------------------- */
+
+struct eng_pool;	/* fields: pool.c */
+
+/* workers = 0: one per online processor. */
+int eng_pool_create(struct eng_pool **out, unsigned int workers);
+/* The same promises without threads: work is done where it is queued. */
+int eng_pool_create_serial(struct eng_pool **out);
+/* All queued work is done first.  NULL is fine. */
+void eng_pool_destroy(struct eng_pool *pool);
+
+/* ---- devices ---------------------------------------------------------- */
+
+struct eng_dev;		/* fields: dev_priv.h */
+
+struct eng_geometry {
+	const struct eng_profile *profile;
+	uint64_t	intervals;	/* size of the device */
+	uint32_t	max_io;		/* most intervals in one eng_io */
+	uint32_t	align;		/* of data segments in memory; 1: any */
+	const char	*backend;	/* "soft", ... */
+};
+
+enum {
+	ENG_OPEN_RDONLY	= 1,	/* nothing is ever written, not even repairs */
+};
+
+struct eng_open {
+	unsigned int	flags;		/* ENG_OPEN_* */
+	struct eng_pool	*pool;		/* borrowed for the device's life */
+	size_t		cache;		/* bytes for cached tuples; 0: default */
+};
+
+/* Find out what path is and open it: exclusively (O_EXCL on a block device,
+ * flock on a file; shared between readers if RDONLY).  On success *out is
+ * yours until eng_dev_close(); on error it is NULL and one line that says
+ * what, where, expected and found went to the log.
+ * -EMEDIUMTYPE: no protected device and no container. */
+int eng_dev_open(struct eng_dev **out, const char *path,
+		 const struct eng_open *how);
+/* Waits for I/O in flight; does not flush.  NULL is fine. */
+void eng_dev_close(struct eng_dev *dev);
+const struct eng_geometry *eng_dev_geometry(const struct eng_dev *dev);
+/* Every write that completed before the call is durable, tuples included,
+ * when it returns 0.  Thread-safe; concurrent calls share the work.  After
+ * a failure the state of unflushed writes is unknown, and every later flush
+ * fails too. */
+int eng_dev_flush(struct eng_dev *dev);
+/* Tell the device that the content is no longer needed; it reads back as
+ * an escape or as before.  -EOPNOTSUPP where it can't. */
+int eng_dev_discard(struct eng_dev *dev, uint64_t start, uint64_t count);
+/* Drop clean caches, so that the next reads come from the medium. */
+void eng_dev_drop_caches(struct eng_dev *dev);
+
+/* A JSON object of counters of this device (cache hits, repairs, ...),
+ * written to buf like snprintf does. */
+int eng_dev_stats(struct eng_dev *dev, char *buf, size_t size);
+
+/* ---- the software container ------------------------------------------- */
+
+struct eng_soft_geometry {
+	uint64_t	intervals;	/* usable */
+	uint64_t	overhead;	/* bytes that PI and headers take */
+};
+
+/* What a container of that profile in size bytes would hold. -ENOSPC: too
+ * small for one zone. */
+int eng_soft_geometry(const struct eng_profile *p, uint64_t size,
+		      struct eng_soft_geometry *out);
+/* Make a container over all of path (a file or block device of its present
+ * size).  Whatever was protected there before is unwritten afterwards. */
+int eng_soft_format(const char *path, const struct eng_profile *p);
+
+/* ---- I/O -------------------------------------------------------------- */
+
+enum eng_op { ENG_READ, ENG_WRITE };
+
+enum {
+	ENG_IO_TAGS_OUT	= 1,	/* read: report the tags, don't compare them */
+	ENG_IO_MEDIUM	= 2,	/* read: from the medium, past clean caches */
+};
+
+/* One request.  Owned by the caller, except from eng_io_submit() until its
+ * end() is called. */
+struct eng_io {
+	/* From eng_io_get(). */
+	struct eng_dev	*dev;
+	uint16_t	*tags;		/* one per interval, host order: write:
+					 * to store; read: expected */
+	/* Set by the caller. */
+	enum eng_op	op;
+	unsigned int	flags;		/* ENG_IO_* */
+	uint64_t	start;
+	/* Runs once, on any thread, the submitter's included; must not wait
+	 * for other I/O.  It may free the io. */
+	void		(*end)(struct eng_io *io);
+	void		*arg;
+	/* The result, valid in end(). */
+	int		err;		/* 0 or -errno */
+	struct eng_fault fault;		/* if err is -EBADMSG: the first one */
+	/* The engine's own; see io.c. */
+	struct iovec	*iov;
+	unsigned int	niov, max_iov;
+	uint32_t	count, max_count;	/* intervals in iov; room */
+	uint8_t		*tuples;	/* count * meta_size, as on the medium */
+	unsigned int	class;
+	struct eng_io	*next;
+	void		*priv;
+};
+
+/* A payload with room for count intervals in segs data segments, from the
+ * device's pools.  NULL: more than max_io intervals or 1024 segments, or no
+ * memory (the largest size has a reserve and waits for it instead).
+ * Metadata bytes outside the tuples are zero and yours. */
+struct eng_io *eng_io_get(struct eng_dev *dev, uint32_t count,
+			  unsigned int segs);
+void eng_io_put(struct eng_io *io);
+/* Append a data segment, a whole number of intervals, which must stay valid
+ * until end().  -ENOSPC: the payload is full; -EINVAL: not whole intervals
+ * or misaligned. */
+int eng_io_add(struct eng_io *io, void *data, size_t bytes);
+/* Start it.  Every failure is reported through end(). */
+void eng_io_submit(struct eng_io *io);
+/* Submit and wait; end and arg are the engine's meanwhile.  io->err. */
+int eng_io_run(struct eng_io *io);
+
+/* Aligned, pooled memory for data (alignment 4096).  NULL: no memory (up to
+ * max_io, the largest size has a reserve and waits for it instead). */
+void *eng_buf_get(struct eng_dev *dev, size_t bytes);
+void eng_buf_put(struct eng_dev *dev, void *buf, size_t bytes);
+
+/* ---- the checks themselves, for use without a device ------------------ */
+
+uint64_t eng_guard_compute(enum eng_guard guard, const void *data, size_t len);
+/* Fill count tuples (meta_size apart) for data, with tags (never 0xffff)
+ * and with reference tags from ref on; type 3 has none, and gets 0.  Other
+ * metadata bytes stay as they are; where PI is last, the guard covers those
+ * before it. */
+void eng_generate(const struct eng_profile *p, const void *data,
+		  uint8_t *tuples, uint32_t count, uint64_t ref,
+		  const uint16_t *tags);
+/* Verify; tags == NULL: any but the escape.  0 or -EBADMSG with *fault,
+ * whose interval counts from ref. */
+int eng_verify(const struct eng_profile *p, const void *data,
+	       const uint8_t *tuples, uint32_t count, uint64_t ref,
+	       const uint16_t *tags, struct eng_fault *fault);
+uint16_t eng_tuple_tag(const struct eng_profile *p, const uint8_t *tuple);
+
+#endif

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* format.h - every byte that tagfs puts in the data of a cluster.
+ *
+ * doc/SPEC.md explains what is declared here; the two change together.  All
+ * structures are little-endian and naturally aligned; padding is spelled
+ * out, written 0 and refused if not 0.  What goes into the application tags
+ * is record.c's; what the software container adds is engine/soft_format.h's.
+ *
+ * A cluster address (le64) counts clusters from the start of the device; 0
+ * is the superblock, so that it also says "none". */
+#ifndef TFS_FORMAT_H
+#define TFS_FORMAT_H
+
+#include <linux/types.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define TFS_CLUSTER_MIN		4096u
+#define TFS_CLUSTER_MAX		65536u	/* 16-bit positions inside a node */
+#define TFS_TAG_BYTES		16u	/* of one cluster, the record */
+#define TFS_SEQ_BITS		44
+#define TFS_SEQ_MAX		((1ull << TFS_SEQ_BITS) - 1)
+#define TFS_SEQ_JUMP		(1ull << 20)	/* after every mount */
+#define TFS_CLUSTERS_MIN	1024ull
+#define TFS_CLUSTERS_MAX	(1ull << 44)
+#define TFS_NAME_MAX		255u
+#define TFS_ROOT_INO		1u
+#define TFS_FIRST_INO		16u	/* 2..15 kept for the future */
+#define TFS_NONCE		16
+#define TFS_LABEL		32
+
+/* ---- where things are -------------------------------------------------- */
+
+/* The first clusters, and counted from the end the last ones. */
+enum {
+	TFS_AT_SUPER	= 0,
+	TFS_AT_SLOT	= 1,	/* 1, 2: first copies of slots 0 and 1 */
+	TFS_AT_LOG	= 3,	/* the log follows */
+	TFS_END_SLOT	= 3,	/* n - 3, n - 2: second copies */
+	TFS_END_SUPER	= 1,	/* n - 1 */
+	TFS_END_FIXED	= 3,
+};
+
+/* ---- superblock -------------------------------------------------------- */
+
+#define TFS_SUPER_MAGIC		"TAGFS\0\r\n"
+#define TFS_VERSION		1u
+/* Feature words: an unknown bit of compat is ignored, of ro_compat makes
+ * the mount read-only, of incompat refuses it. */
+#define TFS_COMPAT_KNOWN	0u
+#define TFS_RO_COMPAT_KNOWN	0u
+#define TFS_INCOMPAT_KNOWN	0u
+
+struct tfs_disk_super {
+/*00*/	__u8	magic[8];	/* this, version, uuid, label: for ever */
+/*08*/	__le32	version;
+/*0c*/	__le32	crc;		/* crc32c of the structure, crc as 0 */
+/*10*/	__u8	uuid[16];	/* the owner may set it */
+/*20*/	__u8	label[TFS_LABEL]; /* UTF-8, zero-padded */
+/*40*/	__le64	compat;
+/*48*/	__le64	ro_compat;
+/*50*/	__le64	incompat;
+/*58*/	__le64	seq;		/* +1 per rewrite; the newer copy counts */
+/*60*/	__u8	nonce[TFS_NONCE]; /* key of the tag records; random, fixed */
+/*70*/	__le64	clusters;
+/*78*/	__le32	cluster_size;
+/*7c*/	__le32	interval;	/* as the device's */
+/*80*/	__le64	log_start;
+/*88*/	__le64	log_clusters;
+/*90*/	__le64	created;	/* seconds since 1970 */
+/*98*/	__u8	copy;		/* 0 at the start, 1 at the end */
+/*99*/	__u8	pad[103];
+};
+_Static_assert(sizeof(struct tfs_disk_super) == 0x100, "superblock");
+_Static_assert(offsetof(struct tfs_disk_super, uuid) == 0x10, "uuid");
+_Static_assert(offsetof(struct tfs_disk_super, label) == 0x20, "label");
+_Static_assert(offsetof(struct tfs_disk_super, copy) == 0x98, "copy");
+
+/* ---- checkpoint slot --------------------------------------------------- */
+
+/* Where a node is: both copies, and the commit that wrote it. */
+struct tfs_disk_ptr {
+/*00*/	__le64	addr[2];
+/*10*/	__le64	seq;
+};
+_Static_assert(sizeof(struct tfs_disk_ptr) == 0x18, "node pointer");
+
+#define TFS_SLOT_MAGIC	0x544c5354u	/* "TSLT" */
+#define TFS_SLOT_CLEAN	1u		/* nothing was written since */
+
+/* One checkpoint.  Slot seq & 1 holds it, both copies; the valid one with
+ * the highest seq is mounted. */
+struct tfs_disk_slot {
+/*00*/	__le32	magic;
+/*04*/	__le32	crc;		/* crc32c of the structure, crc as 0 */
+/*08*/	__u8	nonce[TFS_NONCE];
+/*18*/	__le64	number;		/* +1 per checkpoint; 0 is never valid */
+/*20*/	__le64	seq;		/* newest commit that it contains */
+/*28*/	struct tfs_disk_ptr root;
+/*40*/	__le64	free;		/* clusters free as of seq */
+/*48*/	__le64	reserved;	/* of them promised by fallocate */
+/*50*/	__le64	inodes;		/* in use */
+/*58*/	__le64	log_pos;	/* log cluster where commit seq+1 begins */
+/*60*/	__le32	next_ino;
+/*64*/	__le32	flags;		/* TFS_SLOT_* */
+/*68*/	__u8	root_level;
+/*69*/	__u8	pad[23];
+};
+_Static_assert(sizeof(struct tfs_disk_slot) == 0x80, "slot");
+_Static_assert(offsetof(struct tfs_disk_slot, next_ino) == 0x60, "next_ino");
+
+/* ---- B+tree nodes ------------------------------------------------------ */
+
+/* Keys sort by object, then type, then offset. */
+struct tfs_disk_key {
+/*00*/	__le64	off;
+/*08*/	__le32	obj;
+/*0c*/	__u8	type;
+/*0d*/	__u8	pad[3];
+};
+_Static_assert(sizeof(struct tfs_disk_key) == 0x10, "key");
+
+#define TFS_NODE_MAGIC	0x45444e54u	/* "TNDE" */
+#define TFS_LEVEL_MAX	12		/* the root's at most; leaves are 0 */
+
+/* A node fills one cluster: header, items growing up, values growing down.
+ * Items are strictly ascending and within [low, high); the values of a node
+ * above the leaves are struct tfs_disk_ptr, and each child's low is its
+ * item's key, its high the next item's (or the node's own high). */
+struct tfs_disk_node {
+/*00*/	__le32	magic;
+/*04*/	__le32	crc;		/* crc32c of the cluster, crc as 0 */
+/*08*/	__u8	nonce[TFS_NONCE];
+/*18*/	__le64	seq;		/* commit that wrote it */
+/*20*/	struct tfs_disk_key low;
+/*30*/	struct tfs_disk_key high;	/* all ones: no bound */
+/*40*/	__le16	items;
+/*42*/	__u8	level;
+/*43*/	__u8	pad;
+/*44*/	__le32	values;		/* where the lowest value begins */
+};
+_Static_assert(sizeof(struct tfs_disk_node) == 0x48, "node header");
+
+struct tfs_disk_item {
+/*00*/	struct tfs_disk_key key;
+/*10*/	__le16	pos;		/* of the value in the node */
+/*12*/	__le16	len;
+/*14*/	__le32	pad;
+};
+_Static_assert(sizeof(struct tfs_disk_item) == 0x18, "item");
+
+/* No value is longer, so that every node holds at least three items. */
+#define TFS_VALUE_MAX	1100u
+
+/* ---- items ------------------------------------------------------------- */
+
+enum tfs_type {
+	/* object 0: the filesystem itself */
+	TFS_T_REGION	= 1,	/* off: region; bitmap, 1: in use */
+	TFS_T_SUMMARY	= 2,	/* off: group; free clusters per region */
+	TFS_T_ORPHAN	= 3,	/* off: inode without a name; empty */
+	/* object: an inode number */
+	TFS_T_INODE	= 16,	/* off: 0 */
+	TFS_T_XATTR	= 17,	/* off: name hash, slot, piece */
+	TFS_T_DIRENT	= 18,	/* off: name hash and slot, the cookie */
+	TFS_T_INLINE	= 19,	/* off: byte offset; file or link content */
+	TFS_T_EXTENT	= 20,	/* off: logical cluster */
+};
+
+/* Free space.  An absent region item is a region wholly free; an absent
+ * summary item a group of such regions. */
+#define TFS_REGION_BITS		8192u	/* clusters */
+#define TFS_REGION_BYTES	(TFS_REGION_BITS / 8)
+#define TFS_GROUP_REGIONS	256u
+struct tfs_disk_summary {
+/*00*/	__le16	free[TFS_GROUP_REGIONS];
+};
+_Static_assert(sizeof(struct tfs_disk_summary) == 0x200, "summary");
+_Static_assert(TFS_REGION_BYTES <= TFS_VALUE_MAX, "region fits an item");
+
+struct tfs_disk_time {
+/*00*/	__le64	sec;		/* signed */
+/*08*/	__le32	nsec;
+/*0c*/	__le32	pad;
+};
+
+struct tfs_disk_inode {
+/*00*/	__le32	mode;
+/*04*/	__le32	uid;
+/*08*/	__le32	gid;
+/*0c*/	__le32	nlink;
+/*10*/	__le64	size;
+/*18*/	__le64	clusters;	/* mapped, reservations included */
+/*20*/	__le64	birth;		/* commit that made it: its generation */
+/*28*/	__le32	rdev_major;
+/*2c*/	__le32	rdev_minor;
+/*30*/	__le32	parent;		/* of a directory */
+/*34*/	__le32	flags;		/* none yet, 0 */
+/*38*/	struct tfs_disk_time atime;
+/*48*/	struct tfs_disk_time mtime;
+/*58*/	struct tfs_disk_time ctime;
+/*68*/	struct tfs_disk_time btime;
+};
+_Static_assert(sizeof(struct tfs_disk_inode) == 0x78, "inode");
+_Static_assert(offsetof(struct tfs_disk_inode, atime) == 0x38, "atime");
+
+/* Directory entry; the name follows, not terminated. */
+struct tfs_disk_dirent {
+/*00*/	__le32	ino;
+/*04*/	__u8	type;		/* mode >> 12 */
+/*05*/	__u8	name_len;
+/*06*/	__le16	pad;
+};
+_Static_assert(sizeof(struct tfs_disk_dirent) == 0x8, "dirent");
+
+/* First piece of an extended attribute; the name, then the value's first
+ * bytes follow.  Further pieces hold bytes of the value alone. */
+struct tfs_disk_xattr {
+/*00*/	__le32	value_len;
+/*04*/	__u8	name_len;
+/*05*/	__u8	pad[3];
+};
+_Static_assert(sizeof(struct tfs_disk_xattr) == 0x8, "xattr");
+#define TFS_XATTR_VALUE_MAX	65536u
+
+/* Content of at most this many bytes lives in the tree: one item of a file,
+ * items of this many bytes (the last one shorter) of a symbolic link. */
+#define TFS_INLINE_MAX		1024u
+
+struct tfs_disk_extent {
+/*00*/	__le64	addr;		/* first cluster; 0: a reservation */
+/*08*/	__le64	seq;		/* commit it was born in; 0: reservation */
+/*10*/	__le32	len;		/* clusters, never 0 */
+/*14*/	__le32	pad;
+};
+_Static_assert(sizeof(struct tfs_disk_extent) == 0x18, "extent");
+/* Logical clusters are 32-bit indices in the tag record. */
+#define TFS_FILE_CLUSTERS	(1ull << 32)
+
+/* ---- the tag record ---------------------------------------------------- */
+
+/* 120 bits, mixed and cut into 8 lanes of 15 by record.c. */
+enum tfs_kind {
+	TFS_K_SUPER	= 1,	/* owner 0, index: copy */
+	TFS_K_SLOT	= 2,	/* owner: slot, index: copy */
+	TFS_K_NODE	= 3,	/* owner: level, index: copy */
+	TFS_K_LOG	= 4,	/* owner 0, index: position in the log */
+	TFS_K_DATA	= 5,	/* owner: inode, index: logical cluster */
+};
+
+#endif

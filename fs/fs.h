@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* fs.h - the filesystem as its callers see it: ops.c, mkfs and the tests.
+ *
+ * Everything here is thread-safe once tfs_open() returned.  Functions return
+ * 0 (or a count where said so) or a negative errno, which is the one the
+ * system call should fail with.  Inode numbers passed in must be held with
+ * tfs_ref() (the root always is).  Nothing here checks permissions of the
+ * caller: the kernel does (default_permissions). */
+#ifndef TFS_FS_H
+#define TFS_FS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/types.h>
+#include <time.h>
+
+#include "tagpi.h"
+
+struct tfs;
+
+/* ---- a filesystem ------------------------------------------------------ */
+
+struct tfs_mkfs {
+	uint8_t		uuid[16];
+	char		label[32];	/* zero-padded UTF-8 */
+	uint32_t	root_uid, root_gid;
+	bool		dry_run;	/* only fill in the result */
+	/* Called now and then with 0..100; may be NULL. */
+	void		(*progress)(int percent);
+	/* the result */
+	uint32_t	cluster_size;
+	uint64_t	clusters;
+	uint64_t	fixed;		/* of them superblocks, slots, log */
+	uint64_t	free;
+};
+
+/* Make an empty filesystem on dev.  -ENOSPC: too small. */
+int tfs_mkfs(struct eng_dev *dev, struct tfs_mkfs *how);
+
+struct tfs_mount {
+	bool		rdonly;
+	bool		relatime;	/* else no access times are kept */
+	bool		discard;	/* freed clusters, after the checkpoint */
+	unsigned int	commit;		/* seconds between commits; 0: only on demand */
+	size_t		cache;		/* bytes of cached tree nodes; 0: default */
+};
+
+/* Mount.  dev is borrowed until tfs_close().  On error a line went to the
+ * log: -EMEDIUMTYPE no tagfs here, -EUCLEAN damaged, -EOPNOTSUPP made by a
+ * newer version.  May turn how->rdonly on (unknown ro_compat feature). */
+int tfs_open(struct tfs **out, struct eng_dev *dev, struct tfs_mount *how);
+/* Final checkpoint (unless read-only) and free.  The error of the
+ * checkpoint. NULL is fine. */
+int tfs_close(struct tfs *fs);
+bool tfs_rdonly(const struct tfs *fs);	/* asked for, or after an error */
+/* All that was done before is durable. */
+int tfs_sync(struct tfs *fs);
+int tfs_statvfs(struct tfs *fs, struct statvfs *st);
+/* JSON text, malloced into *out; its length. */
+int tfs_stats(struct tfs *fs, char **out);
+const uint8_t *tfs_uuid(const struct tfs *fs);
+const char *tfs_label(const struct tfs *fs);
+
+/* ---- inodes ------------------------------------------------------------ */
+
+struct tfs_inode {
+	uint32_t	ino;
+	uint32_t	mode;
+	uint32_t	uid, gid;
+	uint32_t	nlink;
+	uint32_t	parent;		/* directories */
+	uint64_t	size;
+	uint64_t	clusters;	/* mapped, reservations included */
+	uint64_t	birth;		/* generation */
+	uint32_t	rdev_major, rdev_minor;
+	struct timespec	atime, mtime, ctime, btime;
+};
+
+/* Count n references as the kernel's lookups do.  An inode without names
+ * lives until the last one is gone; tfs_unref() then frees it. */
+void tfs_ref(struct tfs *fs, uint32_t ino, uint64_t n);
+void tfs_unref(struct tfs *fs, uint32_t ino, uint64_t n);
+
+int tfs_getattr(struct tfs *fs, uint32_t ino, struct tfs_inode *out);
+
+enum {
+	TFS_SET_MODE	= 1 << 0,
+	TFS_SET_UID	= 1 << 1,
+	TFS_SET_GID	= 1 << 2,
+	TFS_SET_SIZE	= 1 << 3,
+	TFS_SET_ATIME	= 1 << 4,
+	TFS_SET_MTIME	= 1 << 5,
+	TFS_SET_CTIME	= 1 << 6,	/* else: now, if anything is set */
+	TFS_KILL_PRIV	= 1 << 7,	/* clear S_ISUID, and S_ISGID of executables */
+};
+
+/* Set the fields of *attr that mask names; *attr becomes the new whole. */
+int tfs_setattr(struct tfs *fs, uint32_t ino, unsigned int mask,
+		struct tfs_inode *attr);
+uint32_t tfs_cluster_size(const struct tfs *fs);
+
+/* ---- names (names are not terminated by length: NUL-terminated strings) - */
+
+/* As every call that returns an inode in *out: takes one reference on it. */
+int tfs_lookup(struct tfs *fs, uint32_t dir, const char *name,
+	       struct tfs_inode *out);
+
+struct tfs_new {
+	uint32_t	mode;		/* type and permissions, before umask */
+	uint32_t	umask;		/* not applied if a default ACL rules */
+	uint32_t	uid, gid;	/* of the caller; S_ISGID of dir obeyed */
+	uint32_t	rdev_major, rdev_minor;
+	const char	*target;	/* of a symbolic link */
+};
+
+/* Any type.  name == NULL: O_TMPFILE, a file without a name. */
+int tfs_create(struct tfs *fs, uint32_t dir, const char *name,
+	       const struct tfs_new *new, struct tfs_inode *out);
+int tfs_link(struct tfs *fs, uint32_t ino, uint32_t dir, const char *name,
+	     struct tfs_inode *out);
+int tfs_unlink(struct tfs *fs, uint32_t dir, const char *name);
+int tfs_rmdir(struct tfs *fs, uint32_t dir, const char *name);
+/* flags: RENAME_NOREPLACE, RENAME_EXCHANGE; others -EINVAL */
+int tfs_rename(struct tfs *fs, uint32_t dir, const char *name,
+	       uint32_t newdir, const char *newname, unsigned int flags);
+/* Target, terminated; malloced into *out. */
+int tfs_readlink(struct tfs *fs, uint32_t ino, char **out);
+
+struct tfs_dirent {
+	uint64_t	cookie;		/* continue after this entry */
+	uint32_t	ino;
+	uint32_t	type;		/* S_IFMT bits */
+	char		name[256];
+	struct tfs_inode attr;		/* if asked for */
+};
+
+/* Call fill for the entries after cookie (0: from the start, "." and ".."
+ * included), until it returns non-zero (that entry was not taken) or the
+ * end.  Holds no lock while fill runs.  plus: attr is wanted, and a
+ * reference is taken on every inode that fill took ("." and ".." excepted). */
+int tfs_readdir(struct tfs *fs, uint32_t dir, uint64_t cookie, bool plus,
+		int (*fill)(void *arg, const struct tfs_dirent *de),
+		void *arg);
+
+/* ---- extended attributes ------------------------------------------------ */
+
+/* size 0: only the length is asked for.  Returns the length; -ERANGE. */
+ssize_t tfs_getxattr(struct tfs *fs, uint32_t ino, const char *name,
+		     void *buf, size_t size);
+/* flags: XATTR_CREATE, XATTR_REPLACE.  kill_sgid: setting an access ACL by
+ * somebody outside the file's group clears S_ISGID. */
+int tfs_setxattr(struct tfs *fs, uint32_t ino, const char *name,
+		 const void *value, size_t size, int flags, bool kill_sgid);
+int tfs_removexattr(struct tfs *fs, uint32_t ino, const char *name);
+ssize_t tfs_listxattr(struct tfs *fs, uint32_t ino, char *buf, size_t size);
+
+/* ---- content ------------------------------------------------------------ */
+
+/* One read.  The caller fills the first part and keeps it until end(). */
+struct tfs_read {
+	uint32_t	ino;
+	uint64_t	off;
+	size_t		len;
+	/* Once, on any thread, the caller's included.  err: 0 or -errno; if
+	 * 0, len bytes at data are the answer (fewer than asked: end of
+	 * file), verified, valid until end() returns. */
+	void		(*end)(struct tfs_read *rd, int err, const void *data,
+			       size_t len);
+	void		*arg;
+};
+
+void tfs_read(struct tfs *fs, struct tfs_read *rd);
+/* The same, waiting.  Bytes read. */
+ssize_t tfs_read_sync(struct tfs *fs, uint32_t ino, uint64_t off, void *buf,
+		      size_t len);
+
+enum {
+	TFS_WRITE_CACHED  = 1,	/* from the page cache: times come separately */
+	TFS_WRITE_KILL_PRIV = 2,
+};
+
+/* All of it or an error. */
+int tfs_write(struct tfs *fs, uint32_t ino, uint64_t off, const void *buf,
+	      size_t len, unsigned int flags);
+/* mode as fallocate(2): 0, KEEP_SIZE, PUNCH_HOLE, ZERO_RANGE. */
+int tfs_fallocate(struct tfs *fs, uint32_t ino, int mode, uint64_t off,
+		  uint64_t len);
+/* SEEK_DATA or SEEK_HOLE; the offset, or -ENXIO. */
+int64_t tfs_lseek(struct tfs *fs, uint32_t ino, uint64_t off, int whence);
+int tfs_fsync(struct tfs *fs, uint32_t ino, bool datasync);
+
+/* ---- the tags ------------------------------------------------------------ */
+
+/* Text with one line per extent, read from the medium and verified; malloced
+ * into *out, its length.  raw: the 16-bit tags themselves, big-endian, one
+ * per protection interval of every mapped cluster in file order. */
+ssize_t tfs_tags(struct tfs *fs, uint32_t ino, bool raw, char **out);
+
+#endif

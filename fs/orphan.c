@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* orphan.c - free inodes that have neither names nor users.
+ *  (1) Content, then the items around it, each in bounded steps; the inode
+ *      and its orphan item go last and together.  A crash between two steps
+ *      leaves an orphan, smaller than before.
+ *  (2) Without name and reference nobody can get at the inode any more:
+ *      what step one found stays true.  Later steps look again all the same.
+ *  (3) Damage in one orphan must not keep a filesystem from being mounted:
+ *      it is reported and left for fsck. */
+#include <errno.h>
+#include <string.h>
+#include <syslog.h>
+
+#include "inode.h"
+#include "tfs_priv.h"
+
+#define STEP	64u	/* items deleted per transaction */
+
+struct reclaim {
+	uint32_t	ino;
+	bool		gone;		/* nothing left to do */
+	bool		content;	/* there may be extents */
+};
+
+/* Is it still to be freed?  What is held is left to the last tfs_unref(). */
+static int reclaim_check(struct tfs_txn *tx, struct reclaim *rc)
+{
+	struct tfs *fs = tfs_txn_fs(tx);
+	struct tfs_inode in;
+	int err = tfs_inode_get(tx, rc->ino, &in);
+
+	rc->gone = false;
+	if (err == -ENOENT)
+		rc->gone = true;
+	else if (err)
+		return err;
+	else
+		rc->gone = in.nlink || tfs_refs_orphan(fs, rc->ino);
+	rc->content = !rc->gone && S_ISREG(in.mode);
+	return 0;
+}
+
+static int check_fn(struct tfs_txn *tx, void *p)
+{
+	return reclaim_check(tx, p);
+}
+
+static int reclaim_last(struct tfs_txn *tx, uint32_t ino)
+{
+	int err = tfs_txn_del(tx, tfs_key(ino, TFS_T_INODE, 0));
+
+	if (!err)
+		err = tfs_txn_del(tx, tfs_key(0, TFS_T_ORPHAN, ino));
+	if (!err)
+		tfs_txn_count(tx, -1, 0);
+	return err;
+}
+
+/* Delete up to STEP items; when there are no more, the inode. */
+static int step_fn(struct tfs_txn *tx, void *p)
+{
+	struct reclaim *rc = p;
+	struct tfs_item item = { .key = tfs_key(rc->ino, TFS_T_INODE, 1) };
+	int err = reclaim_check(tx, rc);
+
+	if (err || rc->gone)
+		return err;
+	for (unsigned int i = 0; i < STEP; i++) {
+		err = tfs_txn_next(tx, item.key, &item);
+		if (err == -ENOENT || (!err && item.key.obj != rc->ino)) {
+			rc->gone = true;
+			return reclaim_last(tx, rc->ino);	/* (1) */
+		}
+		if (!err && item.key.type >= TFS_T_EXTENT)
+			err = tfs_item_bad(&item.key,
+					   "content of a freed inode");
+		if (!err)
+			err = tfs_txn_del(tx, item.key);
+		if (err)
+			return err;
+		item.key.off++;		/* no item has the last offset */
+	}
+	return 0;
+}
+
+int tfs_orphan_reclaim(struct tfs *fs, uint32_t ino)
+{
+	struct reclaim rc = { .ino = ino };
+	int err;
+
+	if (tfs_rdonly(fs))
+		return -EROFS;
+	err = tfs_txn_read(fs, check_fn, &rc);
+	if (!err && rc.content)
+		err = tfs_truncate_items(fs, ino, 0);
+	while (!err && !rc.gone)
+		err = tfs_txn_write(fs, step_fn, &rc, TFS_TXN_FREES);
+	if (err)
+		eng_log(LOG_WARNING, "inode %u: not freed: %s", ino,
+			strerror(-err));
+	return err;
+}
+
+struct orphans {
+	uint64_t	next;
+	uint32_t	ino;
+};
+
+static int next_fn(struct tfs_txn *tx, void *p)
+{
+	struct orphans *or = p;
+	struct tfs_item item;
+	int err = tfs_txn_next(tx, tfs_key(0, TFS_T_ORPHAN, or->next), &item);
+
+	if (err)
+		return err;
+	if (item.key.obj || item.key.type != TFS_T_ORPHAN)
+		return -ENOENT;
+	if (item.len || !item.key.off || item.key.off > UINT32_MAX) {
+		or->next = item.key.off + 1;
+		return tfs_item_bad(&item.key, "bad orphan item");
+	}
+	or->ino = (uint32_t)item.key.off;
+	or->next = item.key.off + 1;
+	return 0;
+}
+
+int tfs_orphan_reclaim_all(struct tfs *fs)
+{
+	struct orphans or = { .next = 0 };
+	int err;
+
+	for (;;) {
+		err = tfs_txn_read(fs, next_fn, &or);
+		if (err == -ENOENT)
+			return 0;
+		if (err == -EUCLEAN && or.next)			/* (3) */
+			continue;
+		if (err)
+			return err;
+		err = tfs_orphan_reclaim(fs, or.ino);
+		if (err && err != -EUCLEAN && err != -EIO)
+			return err;
+	}
+}

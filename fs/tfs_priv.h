@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* tfs_priv.h - a mounted filesystem from the inside.
+ *
+ * Locks, taken downward only; skipping is fine:
+ *   range locks	refs.c; one cluster range of one inode
+ *   ckpt.gate		leaf for its own fields; waits happen holding only
+ *			range locks
+ *   fs->tree		rwlock: tree, node cache, allocator, counters.  No I/O
+ *			and no other lock but leaves beneath it
+ *   refs, reports	leaves
+ * A checkpoint waits for handles, so who holds a handle asks for none. */
+#ifndef TFS_PRIV_H
+#define TFS_PRIV_H
+
+#include <endian.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <syslog.h>
+
+#include "fs.h"
+#include "record.h"
+#include "txn.h"
+
+struct tfs_alloc;
+struct tfs_ncache;
+struct tfs_node;
+struct tfs_refs;
+
+struct tfs_ptr {
+	uint64_t	addr[2];
+	uint64_t	seq;
+};
+
+/* The superblock in memory. */
+struct tfs_super {
+	uint8_t		uuid[16];
+	char		label[TFS_LABEL + 1];
+	uint8_t		nonce[TFS_NONCE];
+	uint64_t	compat, ro_compat, incompat;
+	uint64_t	seq;
+	uint64_t	clusters;
+	uint32_t	cluster_size;
+	uint32_t	interval;
+	uint64_t	log_start, log_clusters;
+	uint64_t	created;
+};
+
+/* A checkpoint slot in memory. */
+struct tfs_slot {
+	uint64_t	number;
+	uint64_t	seq;
+	struct tfs_ptr	root;
+	uint8_t		root_level;
+	uint64_t	free;
+	uint64_t	reserved;
+	uint64_t	inodes;
+	uint64_t	log_pos;
+	uint32_t	next_ino;
+	uint32_t	flags;
+};
+
+struct tfs_extents {		/* a growing list of cluster runs */
+	struct tfs_run {
+		uint64_t addr, len;
+	}		*run;
+	size_t		n, room;
+	uint64_t	clusters;	/* sum of len */
+};
+
+/* Counters that tfs_stats() reports; monotonic. */
+struct tfs_counters {
+	atomic_ullong	reads, read_bytes, writes, write_bytes;
+	atomic_ullong	fault_guard, fault_ref, fault_app, fault_escape;
+	atomic_ullong	io_errors, healed, node_reads, checkpoints, txns;
+	atomic_ullong	write_retries;
+};
+
+struct tfs_ckpt {
+	pthread_mutex_t	lock;
+	pthread_cond_t	cond;
+	bool		running;	/* lock */
+	bool		closing;	/* lock: no new handles */
+	unsigned int	handles;	/* lock */
+	uint64_t	started, done;	/* lock: checkpoints so far */
+	int		result;		/* lock: of the last one */
+	/* Reads in flight by parity of the epoch that they began in. */
+	atomic_uint	readers[2];
+};
+
+struct tfs_report;
+
+struct tfs {
+	struct eng_dev	*dev;		/* borrowed; fixed after open */
+	const struct eng_geometry *geo;
+	struct tfs_super super;		/* fixed after open */
+	bool		super_damaged;	/* a copy must be rewritten */
+	struct tfs_record_key key;
+	struct tfs_mount opt;
+	uint32_t	csize;		/* bytes per cluster */
+	uint32_t	ipc;		/* intervals per cluster */
+	uint64_t	reserve;	/* clusters that data may not use */
+
+	pthread_rwlock_t tree;
+	/* under tree */
+	uint64_t	seq;		/* the running commit */
+	uint64_t	epoch;		/* +1 at every checkpoint's boundary */
+	struct tfs_ptr	root;
+	uint8_t		root_level;
+	uint64_t	free;		/* clusters that can be allocated now */
+	uint64_t	reserved;	/* of them promised by fallocate */
+	uint64_t	promised;	/* of them promised to handles */
+	uint64_t	inodes;
+	uint32_t	next_ino;
+	uint64_t	slot_number;	/* of the newest durable checkpoint */
+	bool		dirty;		/* something to checkpoint */
+	struct tfs_ncache *nodes;
+	struct tfs_alloc *alloc;
+	struct tfs_extents frees;	/* freed in the running commit */
+	uint64_t	born;		/* clusters written since */
+	uint64_t	marks;		/* see tfs_btree_new_mark() */
+
+	atomic_int	error;		/* final: read-only from then on */
+	struct tfs_ckpt	ckpt;
+	struct tfs_refs	*refs;
+	struct tfs_counters count;
+
+	/* The helper thread: timed checkpoints, reports. */
+	pthread_t	helper;
+	bool		helper_runs;
+	pthread_mutex_t	helper_lock;
+	pthread_cond_t	helper_cond;
+	bool		helper_stop, helper_kick;	/* helper_lock */
+	struct tfs_report *reports;			/* helper_lock */
+	unsigned int	report_count;			/* helper_lock */
+};
+
+static inline const uint8_t *tfs_nonce(const struct tfs *fs)
+{
+	return fs->super.nonce;
+}
+
+/* Turn read-only for good, once, with a line in the log. */
+void tfs_fail(struct tfs *fs, int err, const char *what);
+
+/* ---- super.c ------------------------------------------------------------ */
+
+int tfs_super_read(struct tfs *fs);
+int tfs_super_write(struct tfs *fs);	/* both copies, one after the other */
+int tfs_slot_read(struct tfs *fs, struct tfs_slot *out);
+int tfs_slot_write(struct tfs *fs, const struct tfs_slot *slot);
+
+/* ---- cluster.c: whole clusters with their record ------------------------- */
+
+/* Expected or stored tags of count intervals from interval skip of the
+ * first cluster on; the index counts up with the cluster. */
+void tfs_tag_fill(const struct tfs *fs, const struct tfs_record *first,
+		  uint64_t addr, uint32_t skip, uint32_t count,
+		  uint16_t *tags);
+/* rec NULL: any tags. */
+int tfs_cluster_read(struct tfs *fs, uint64_t addr,
+		     const struct tfs_record *rec, void *buf);
+int tfs_cluster_write(struct tfs *fs, uint64_t addr,
+		      const struct tfs_record *rec, void *buf);
+/* Count a failed read and say so: "what ... guard: expected, found". */
+void tfs_fault_count(struct tfs *fs, int err, const struct eng_fault *fault);
+/* Text for a log line; into buf. */
+const char *tfs_fault_text(int err, const struct eng_fault *fault, char *buf,
+			   size_t size);
+uint32_t tfs_crc32c(const void *data, size_t len, size_t crc_at);
+
+/* ---- extents list -------------------------------------------------------- */
+
+/* Append, merging with the last run. 0 or -ENOMEM. */
+int tfs_extents_add(struct tfs_extents *list, uint64_t addr, uint64_t len);
+/* Room for that many more runs, so that adding cannot fail. */
+int tfs_extents_reserve(struct tfs_extents *list, size_t runs);
+void tfs_extents_clear(struct tfs_extents *list);
+
+/* ---- mount.c ------------------------------------------------------------- */
+
+struct tfs *tfs_alloc_fs(struct eng_dev *dev);
+void tfs_free_fs(struct tfs *fs);
+/* Caches and tables, once fs->super is known. */
+int tfs_setup(struct tfs *fs);
+
+/* ---- ckpt.c -------------------------------------------------------------- */
+
+/* Make all that was done before durable. */
+int tfs_ckpt_run(struct tfs *fs);
+/* Even if nothing changed; clean: it is the last one. */
+int tfs_ckpt_force(struct tfs *fs, bool clean);
+/* Hold the running commit open from tag assignment to mapping; promises data
+ * and meta clusters, claimed of which reservations cover.  -ENOSPC: not even
+ * after a checkpoint. */
+int tfs_handle_get(struct tfs *fs, uint64_t data, uint64_t claimed,
+		   uint64_t meta);
+/* promised: data + meta. */
+void tfs_handle_put(struct tfs *fs, uint64_t promised);
+/* A checkpoint is due: dirty nodes, pending frees or new data. */
+bool tfs_ckpt_due(struct tfs *fs);
+/* Before a change: start a checkpoint that is due, wait for one that is
+ * overdue.  No handle and no lock held but range locks. */
+void tfs_ckpt_throttle(struct tfs *fs);
+/* Reads pin what they look at; call the first under fs->tree. */
+unsigned int tfs_reader_enter(struct tfs *fs);
+void tfs_reader_exit(struct tfs *fs, unsigned int ticket);
+
+/* ---- path.c -------------------------------------------------------------- */
+
+/* For messages; somewhere in buf, which is at least 64 bytes. */
+const char *tfs_path(struct tfs *fs, uint32_t ino, char *buf, size_t size);
+
+/* ---- report.c ------------------------------------------------------------ */
+
+/* One log line about a bad range of a file, by path; never blocks. */
+void tfs_report_fault(struct tfs *fs, uint32_t ino, uint64_t off, size_t len,
+		      int err, const struct eng_fault *fault);
+int tfs_helper_start(struct tfs *fs);
+void tfs_helper_kick(struct tfs *fs);
+void tfs_helper_stop(struct tfs *fs);
+
+#endif

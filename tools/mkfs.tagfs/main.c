@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* main.c - mkfs.tagfs: make an empty filesystem.
+ *
+ * (1) Everything that can be known to fail fails before the target is
+ *     touched: the geometry is worked out on a stand-in of the same size
+ *     that takes no memory.  A dry run ends there.
+ * (2) What was made is mounted read-only, from the medium, before success is
+ *     reported. */
+#include "config.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "format.h"
+#include "fs.h"
+#include "target.h"
+#include "uuid.h"
+
+#define DEFAULT_FORMAT	"512+8"
+
+static const char usage[] =
+"Usage: mkfs.tagfs [options] PATH\n"
+"Make a tagfs filesystem on PATH, an image file or a block device.\n"
+"\n"
+"  -F FORMAT    protection information: 512+8 (default), 4096+8, 4096+16\n"
+"               and others; -F help lists them\n"
+"  -f           overwrite what is there, resize an existing file\n"
+"  -K           keep old content: don't discard it first\n"
+"  -L LABEL     name of the filesystem, at most 31 bytes\n"
+"  -n           dry run: show the geometry, change nothing\n"
+"  -q           quiet\n"
+"  -s SIZE      of the image file, with K, M, G or T\n"
+"  -U UUID      instead of a random one\n"
+"  -h, --help   this text\n"
+"  -V, --version\n";
+
+struct job {
+	const struct eng_profile *profile;
+	const char	*path;
+	uint64_t	size;
+	bool		force, keep, dry, quiet, format_given;
+	struct tfs_mkfs	fs;
+	struct target	target;
+};
+
+/* ---- messages -------------------------------------------------------------- */
+
+static bool muted;
+
+void mute(bool on)
+{
+	muted = on;
+}
+
+void say(const char *fmt, ...)
+{
+	va_list ap;
+
+	fputs("mkfs.tagfs: ", stderr);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+}
+
+static void on_log(int level, const char *line)
+{
+	(void)level;
+	if (!muted)
+		say("%s", line);
+}
+
+static void on_progress(int percent)
+{
+	printf("\rwriting: %d%%%s", percent, percent < 100 ? "" : "\n");
+	fflush(stdout);
+}
+
+/* 1536 MiB rather than 1.5 GiB: no digit is lost. */
+static void print_size(const char *what, uint64_t bytes)
+{
+	static const char *const units[] = { "bytes", "KiB", "MiB", "GiB",
+					     "TiB" };
+	unsigned int u = 0;
+	double n = (double)bytes;
+
+	while (n >= 10240 && u < 4) {
+		n /= 1024;
+		u++;
+	}
+	printf("%-12s%.*f %s", what, u && n < 100 ? 1 : 0, n, units[u]);
+}
+
+/* ---- the command line ------------------------------------------------------ */
+
+static int list_formats(void)
+{
+	const struct eng_profile *p;
+
+	printf("%-16s%10s%10s%10s\n", "format", "interval", "tag bytes",
+	       "cluster");
+	for (unsigned int i = 0; (p = eng_profile_at(i)); i++)
+		printf("%-16s%10u%10u%10u\n", p->name, p->interval,
+		       2u * (eng_profile_run(p, TFS_TAG_BYTES) / p->interval),
+		       eng_profile_run(p, TFS_TAG_BYTES));
+	return 0;
+}
+
+static int parse_size(const char *text, uint64_t *out)
+{
+	static const char units[] = "KMGT";
+	const char *unit;
+	char *end;
+	unsigned int shift = 0;
+
+	errno = 0;
+	*out = strtoull(text, &end, 10);
+	if (!isdigit((unsigned char)*text) || errno)
+		return -EINVAL;
+	unit = *end ? strchr(units, toupper((unsigned char)*end)) : NULL;
+	if (unit) {
+		shift = 10 * (unsigned int)(unit - units + 1);
+		end++;
+		if (!strcasecmp(end, "iB"))
+			end += 2;
+	}
+	if (*end || !*out || *out > (uint64_t)INT64_MAX >> shift)
+		return -EINVAL;
+	*out <<= shift;
+	return 0;
+}
+
+/* A label is shown in lists and lines: printable UTF-8. */
+static int parse_label(const char *text, char label[32])
+{
+	const unsigned char *s = (const unsigned char *)text;
+	unsigned int follow = 0;
+
+	if (strlen(text) > 31)
+		return -EINVAL;
+	for (; *s; s++) {
+		if (follow) {
+			if ((*s & 0xc0) != 0x80)
+				return -EINVAL;
+			follow--;
+		} else if (*s < 0x20 || *s == 0x7f || (*s & 0xc0) == 0x80 ||
+			   *s >= 0xf8) {
+			return -EINVAL;
+		} else if (*s >= 0xc0) {
+			follow = *s < 0xe0 ? 1 : *s < 0xf0 ? 2 : 3;
+		}
+	}
+	if (follow)
+		return -EINVAL;
+	strcpy(label, text);
+	return 0;
+}
+
+static int bad(const char *what, const char *value)
+{
+	say("bad %s '%s'", what, value);
+	return 1;
+}
+
+/* -1: go on; else the exit status. */
+static int take_value(struct job *j, int c, const char *value)
+{
+	switch (c) {
+	case 'F':
+		if (!strcmp(value, "help"))
+			return list_formats();
+		j->profile = eng_profile_find(value);
+		j->format_given = true;
+		return j->profile ? -1 : bad("format", value);
+	case 'L':
+		return parse_label(value, j->fs.label) ?
+		       bad("label", value) : -1;
+	case 's':
+		return parse_size(value, &j->size) ? bad("size", value) : -1;
+	default:
+		return uuid_parse(value, j->fs.uuid) ? bad("UUID", value) : -1;
+	}
+}
+
+static int take(struct job *j, int c)
+{
+	switch (c) {
+	case 'f':
+		j->force = true;
+		return -1;
+	case 'K':
+		j->keep = true;
+		return -1;
+	case 'n':
+		j->dry = true;
+		return -1;
+	case 'q':
+		j->quiet = true;
+		return -1;
+	case 'h':
+		fputs(usage, stdout);
+		return 0;
+	case 'V':
+		printf("mkfs.tagfs %s\n", PACKAGE_VERSION);
+		return 0;
+	case '?':
+		fputs("Try 'mkfs.tagfs -h'.\n", stderr);
+		return 1;
+	default:
+		return take_value(j, c, optarg);
+	}
+}
+
+static int parse(struct job *j, int argc, char **argv)
+{
+	static const struct option names[] = {
+		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },
+		{ NULL, 0, NULL, 0 },
+	};
+	int c, res;
+
+	while ((c = getopt_long(argc, argv, "F:fKL:nqs:U:hV", names,
+				NULL)) != -1) {
+		res = take(j, c);
+		if (res >= 0)
+			return res;
+	}
+	if (argc - optind != 1) {
+		fputs(usage, stderr);
+		return 1;
+	}
+	j->path = argv[optind];
+	return -1;
+}
+
+/* ---- the geometry ---------------------------------------------------------- */
+
+static void show(const struct job *j, const struct eng_geometry *geo)
+{
+	const struct eng_profile *p = geo->profile;
+	const struct tfs_mkfs *m = &j->fs;
+	uint64_t data = geo->intervals * p->interval;
+	uint64_t pi = j->target.size - data;
+	char uuid[UUID_TEXT];
+
+	uuid_format(m->uuid, uuid);
+	print_size("size", j->target.size);
+	printf(" on %s\n", j->path);
+	printf("%-12s%s: %u bytes under each guard, %s backend\n", "format",
+	       p->name, p->interval, geo->backend);
+	print_size("protection", pi);
+	printf(" (%.2f%%), guards, tags and headers\n",
+	       100.0 * (double)pi / (double)j->target.size);
+	printf("%-12s%u bytes, %u tag bytes each\n", "clusters",
+	       m->cluster_size, 2 * (m->cluster_size / p->interval));
+	printf("%-12s%llu\n", "", (unsigned long long)m->clusters);
+	print_size("log", (m->fixed - 6) * m->cluster_size);
+	putchar('\n');
+	print_size("usable", m->free * m->cluster_size);
+	printf("\n%-12s%s\n", "UUID", uuid);
+	if (*m->label)
+		printf("%-12s%s\n", "label", m->label);
+}
+
+static int open_dev(struct eng_dev **dev, const char *path,
+		    struct eng_pool *pool, unsigned int flags)
+{
+	struct eng_open how = { .flags = flags, .pool = pool };
+
+	return eng_dev_open(dev, path, &how);
+}
+
+/* (1) */
+static int rehearse(struct job *j, struct eng_pool *pool)
+{
+	struct tfs_mkfs m = j->fs;
+	struct eng_dev *dev = NULL;
+	char path[32];
+	int fd = memfd_create("mkfs.tagfs", MFD_CLOEXEC);
+	int err = fd < 0 || ftruncate(fd, (off_t)j->target.size) ? -errno : 0;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	err = err ?: eng_soft_format(path, j->profile);
+	err = err ?: open_dev(&dev, path, pool, 0);
+	m.dry_run = true;
+	err = err ?: tfs_mkfs(dev, &m);
+	j->fs = m;
+	if (!err && !j->quiet)
+		show(j, eng_dev_geometry(dev));
+	eng_dev_close(dev);
+	if (fd >= 0)
+		close(fd);
+	return err;
+}
+
+/* ---- the work -------------------------------------------------------------- */
+
+/* (2) */
+static int verify(struct eng_dev *dev)
+{
+	struct tfs_mount how = { .rdonly = true };
+	struct tfs *fs = NULL;
+	int err;
+
+	eng_dev_drop_caches(dev);
+	err = tfs_open(&fs, dev, &how);
+	tfs_close(fs);
+	return err;
+}
+
+static int build(struct job *j, struct eng_pool *pool)
+{
+	struct eng_dev *dev = NULL;
+	int err = eng_soft_format(j->path, j->profile);
+
+	err = err ?: open_dev(&dev, j->path, pool, 0);
+	j->fs.dry_run = false;
+	if (!j->quiet && isatty(STDOUT_FILENO))
+		j->fs.progress = on_progress;
+	err = err ?: tfs_mkfs(dev, &j->fs);
+	err = err ?: eng_dev_flush(dev);
+	err = err ?: verify(dev);
+	eng_dev_close(dev);
+	return err;
+}
+
+static int run(struct job *j)
+{
+	struct eng_pool *pool = NULL;
+	int err = target_look(&j->target, j->path, j->size);
+
+	err = err ?: target_check(&j->target, j->force);
+	if (err)
+		return 1;
+	err = eng_pool_create_serial(&pool);
+	err = err ?: rehearse(j, pool);
+	if (!err && !j->dry) {
+		err = target_prepare(&j->target, j->keep);
+		err = err ?: build(j, pool);
+		if (err)
+			target_undo(&j->target);
+	}
+	eng_pool_destroy(pool);
+	if (err)
+		say("%s: no filesystem was made: %s", j->path, strerror(-err));
+	return err ? 1 : 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct job j = {
+		.profile = eng_profile_find(DEFAULT_FORMAT),
+		.fs = { .root_uid = getuid(), .root_gid = getgid() },
+	};
+	int err = uuid_generate(j.fs.uuid);
+	int res;
+
+	eng_log_to(on_log);
+	if (err) {
+		say("random numbers: %s", strerror(-err));
+		return 1;
+	}
+	res = parse(&j, argc, argv);
+	return res >= 0 ? res : run(&j);
+}

@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* options.c - the command line, as tagfs, as mount.fuse3's program and as
+ * mount.tagfs.
+ *
+ * (1) A comma within the value of an -o option is written "\,", and so is
+ *     what is passed on.
+ * (2) What is unknown here goes to libfuse, which refuses what it does not
+ *     know either. */
+#include "config.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "ops.h"
+#include "options.h"
+
+static const char usage[] =
+"Usage: tagfs [options] PATH MOUNTPOINT\n"
+"Mount the tagfs filesystem on PATH, an image file or a block device.\n"
+"\n"
+"  -f                   stay in the foreground, messages to standard error\n"
+"  -d                   the same, and log every request\n"
+"  -s                   serve one request at a time\n"
+"  -h, --help           this text\n"
+"  -V, --version        version\n"
+"  -o OPTION[,...]\n"
+"     ro, rw            read-only; read and write (default)\n"
+"     relatime, noatime keep access times within a day (default); don't\n"
+"     commit=SECONDS    between commits (5)\n"
+"     discard           tell the device what was freed\n"
+"     no_writeback      no delayed writes in the kernel's cache\n"
+"     workers=N         verify threads (one per processor)\n"
+"     cache=MIB         memory for metadata\n"
+"     log=FILE          messages also to FILE\n"
+"     allow_other       other users may enter (default if root mounts)\n"
+"     ...               and the options of mount(8) and FUSE\n";
+
+/* Of mount(8) and fstab(5), no business of ours. */
+static const char *const ignored[] = {
+	"defaults", "auto", "noauto", "user", "nouser", "users", "owner",
+	"noowner", "group", "nogroup", "nofail", "_netdev", "default_permissions",
+	"nodiscard", "loop",
+};
+
+static int bad(const char *what, const char *opt)
+{
+	fprintf(stderr, "tagfs: %s: %s\n", opt, what);
+	return EXIT_USAGE;
+}
+
+/* The value of "name=" in opt as a number up to max.  -1: not that option;
+ * 1: a bad value. */
+static int number(const char *opt, const char *name, unsigned long max,
+		  unsigned long *out)
+{
+	size_t len = strlen(name);
+	char *end;
+
+	if (strncmp(opt, name, len) || opt[len] != '=')
+		return -1;
+	opt += len + 1;
+	errno = 0;
+	*out = strtoul(opt, &end, 10);
+	return !isdigit((unsigned char)*opt) || *end || errno || *out > max;
+}
+
+/* -1: none of these options. */
+static int take_number(struct options *o, const char *opt)
+{
+	unsigned long n = 0;
+	int res;
+
+	res = number(opt, "commit", 86400, &n);
+	if (!res)
+		o->commit = (unsigned int)n;
+	if (res < 0) {
+		res = number(opt, "workers", 1024, &n);
+		if (!res)
+			o->workers = (unsigned int)n;
+	}
+	if (res < 0) {
+		res = number(opt, "cache", SIZE_MAX >> 21, &n);
+		if (!res)
+			o->cache = (size_t)n << 20;
+	}
+	return res > 0 ? bad("bad value", opt) : res;
+}
+
+/* -1: none of these options. */
+static int take_flag(struct options *o, const char *opt)
+{
+	const struct { const char *name; bool *flag; bool value; } flags[] = {
+		{ "ro", &o->rdonly, true },
+		{ "rw", &o->rdonly, false },
+		{ "rw", &o->rw, true },
+		{ "ro", &o->rw, false },
+		{ "relatime", &o->relatime, true },
+		{ "noatime", &o->relatime, false },
+		{ "discard", &o->discard, true },
+		{ "nodiscard", &o->discard, false },
+		{ "writeback", &o->writeback, true },
+		{ "no_writeback", &o->writeback, false },
+		{ "writeback_cache=on", &o->writeback, true },
+		{ "writeback_cache=off", &o->writeback, false },
+		{ "writeback_cache", &o->writeback, true },
+		{ "no_writeback_cache", &o->writeback, false },
+	};
+	int res = -1;
+
+	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++)
+		if (!strcmp(opt, flags[i].name)) {
+			*flags[i].flag = flags[i].value;
+			res = 0;
+		}
+	return res;
+}
+
+static bool is_ignored(const char *opt)
+{
+	for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
+		if (!strcmp(opt, ignored[i]))
+			return true;
+	return !*opt || !strncmp(opt, "x-", 2) ||
+	       !strncmp(opt, "X-", 2) || !strncmp(opt, "comment=", 8);
+}
+
+/* Append opt to *list, its commas and backslashes escaped (1). */
+static int append(char **list, const char *opt)
+{
+	size_t len = *list ? strlen(*list) : 0;
+	char *s = realloc(*list, len + 2 * strlen(opt) + 2);
+
+	if (!s)
+		return -ENOMEM;
+	*list = s;
+	s += len;
+	if (len)
+		*s++ = ',';
+	for (; *opt; opt++) {
+		if (*opt == ',' || *opt == '\\')
+			*s++ = '\\';
+		*s++ = *opt;
+	}
+	*s = '\0';
+	return 0;
+}
+
+static int take(struct options *o, const char *opt)
+{
+	int res = take_number(o, opt);
+
+	if (res < 0)
+		res = take_flag(o, opt);
+	if (res >= 0 && strcmp(opt, "noatime"))
+		return res;
+	if (is_ignored(opt))
+		return 0;
+	if (!strncmp(opt, "log=", 4)) {
+		free(o->log);
+		o->log = strdup(opt + 4);
+		return o->log ? 0 : EXIT_SYSTEM;
+	}
+	if (!strcmp(opt, "allow_other") || !strcmp(opt, "allow_root"))
+		o->allow = true;
+	return append(&o->pass, opt) ? EXIT_SYSTEM : 0;	/* (2) */
+}
+
+/* A list of options, taken apart in place. */
+static int take_list(struct options *o, char *list)
+{
+	char *opt = list, *to = list;
+	int res = 0;
+
+	for (char *p = list; !res; p++) {
+		if (*p == '\\' && p[1]) {
+			*to++ = *++p;
+		} else if (*p && *p != ',') {
+			*to++ = *p;
+		} else {
+			char end = *p;
+
+			*to++ = '\0';
+			res = take(o, opt);
+			opt = to;
+			if (!end)
+				break;
+		}
+	}
+	return res;
+}
+
+static int version(void)
+{
+	printf("tagfs %s\nFUSE library %s\n", PACKAGE_VERSION,
+	       tfs_ops_version());
+	return EXIT_OK;
+}
+
+static int take_switch(struct options *o, int c, bool helper)
+{
+	switch (c) {
+	case 'f':
+		if (helper)
+			o->fake = true;
+		else
+			o->foreground = true;
+		return -1;
+	case 'd':
+		o->foreground = o->debug = true;
+		return -1;
+	case 's':	/* mount(8): tolerate unknown options */
+		o->single = !helper;
+		return -1;
+	case 'r':
+		o->rdonly = true;
+		return -1;
+	case 'w':
+		o->rw = true;
+		return -1;
+	case 'n': case 'v': case 'N': case 't':
+		return -1;
+	case 'h':
+		fputs(usage, stdout);
+		return EXIT_OK;
+	case 'V':
+		return version();
+	default:
+		fputs("Try 'tagfs -h'.\n", stderr);
+		return EXIT_USAGE;
+	}
+}
+
+static bool called_as_helper(const char *argv0)
+{
+	const char *base = strrchr(argv0, '/');
+
+	return !strncmp(base ? base + 1 : argv0, "mount.", 6);
+}
+
+int options_parse(struct options *o, int argc, char **argv)
+{
+	static const struct option names[] = {
+		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },
+		{ "options", required_argument, NULL, 'o' },
+		{ NULL, 0, NULL, 0 },
+	};
+	bool helper = called_as_helper(argv[0]);
+	int c, res;
+
+	*o = (struct options) {
+		.relatime = true, .writeback = true, .commit = 5,
+	};
+	while ((c = getopt_long(argc, argv, helper ? "o:N:t:fsnvrwhV" :
+				"o:fdsrwhV", names, NULL)) != -1) {
+		if (c == 'o')
+			res = take_list(o, optarg) ?: -1;
+		else
+			res = take_switch(o, c, helper);
+		if (res >= 0)
+			return res;
+	}
+	if (argc - optind != 2) {
+		fputs(usage, stderr);
+		return EXIT_USAGE;
+	}
+	o->path = argv[optind];
+	o->mountpoint = argv[optind + 1];
+	return -1;
+}
+
+void options_free(struct options *o)
+{
+	free(o->log);
+	free(o->pass);
+}
+
+/* FUSE takes nosuid and nodev for granted, which is right for an ordinary
+ * user; a mount by root is to be as any other. */
+char *options_for_mount(const struct options *o, const char *source,
+			bool rdonly)
+{
+	char *list = NULL, *fsname = NULL;
+	bool root = !geteuid();
+	int err;
+
+	if (asprintf(&fsname, "fsname=%s", source) < 0)
+		return NULL;
+	err = append(&list, "subtype=tagfs");
+	err = err ?: append(&list, fsname);
+	err = err ?: append(&list, "default_permissions");
+	if (root)
+		err = err ?: append(&list, "dev") ?: append(&list, "suid");
+	if (root && !o->allow)
+		err = err ?: append(&list, "allow_other");
+	if (rdonly)
+		err = err ?: append(&list, "ro");
+	free(fsname);
+	if (!err && o->pass) {	/* already escaped */
+		fsname = NULL;
+		if (asprintf(&fsname, "%s,%s", list, o->pass) < 0)
+			fsname = NULL;
+		free(list);
+		return fsname;
+	}
+	if (!err)
+		return list;
+	free(list);
+	return NULL;
+}

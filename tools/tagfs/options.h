@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* options.h - the command line of tagfs. */
+#ifndef TAGFS_OPTIONS_H
+#define TAGFS_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* As mount(8)'s. */
+enum {
+	EXIT_OK		= 0,
+	EXIT_USAGE	= 1,	/* or no permission */
+	EXIT_SYSTEM	= 2,	/* out of memory, can't fork */
+	EXIT_MOUNT	= 32,
+};
+
+struct options {
+	const char	*path, *mountpoint;	/* as given */
+	bool		foreground, debug, single;
+	bool		fake;		/* mount.tagfs -f: all but the mount */
+	bool		rdonly, rw;	/* asked for */
+	bool		relatime, discard, writeback;
+	bool		allow;		/* allow_other or allow_root given */
+	unsigned int	commit;		/* seconds */
+	unsigned int	workers;
+	size_t		cache;		/* bytes */
+	char		*log;		/* file for messages */
+	char		*pass;		/* for FUSE, as given */
+};
+
+/* -1: go on; else the exit status, and what is to be said was said. */
+int options_parse(struct options *o, int argc, char **argv);
+void options_free(struct options *o);
+/* The options of the mount itself; malloced.  source: of the mount. */
+char *options_for_mount(const struct options *o, const char *source,
+			bool rdonly);
+
+#endif

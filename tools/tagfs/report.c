@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* report.c - messages: standard error while somebody is there to read it,
+ * syslog afterwards, and a file at any time if there is one.
+ *
+ * (1) A line is one write to a file opened for appending, so that threads and
+ *     log rotation don't cut it. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <syslog.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "report.h"
+
+static int file = -1;		/* fixed once threads run */
+static atomic_bool background;
+
+static void to_file(const char *line)
+{
+	char buf[1200], when[32];
+	time_t now = time(NULL);
+	struct tm tm;
+	int len;
+
+	localtime_r(&now, &tm);
+	strftime(when, sizeof(when), "%F %T", &tm);
+	len = snprintf(buf, sizeof(buf), "%s tagfs[%d]: %s\n", when, getpid(),
+		       line);
+	if (len >= (int)sizeof(buf)) {
+		len = sizeof(buf) - 1;
+		buf[len - 1] = '\n';
+	}
+	if (write(file, buf, (size_t)len) < 0)	/* (1) */
+		return;		/* nobody is left to tell */
+}
+
+void report_line(int level, const char *line)
+{
+	if (file >= 0)
+		to_file(line);
+	if (background)
+		syslog(LOG_DAEMON | level, "%s", line);
+	else
+		fprintf(stderr, "tagfs: %s\n", line);
+}
+
+int report_to_file(const char *name)
+{
+	file = open(name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+	return file < 0 ? -errno : 0;
+}
+
+void report_background(void)
+{
+	openlog("tagfs", LOG_PID, LOG_DAEMON);
+	if (file < 0 && access("/dev/log", F_OK))
+		fprintf(stderr, "tagfs: no system log here: later messages "
+			"are lost without -o log=FILE\n");
+	background = true;
+}

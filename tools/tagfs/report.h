@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* report.h - where the messages of tagfs go. */
+#ifndef TAGFS_REPORT_H
+#define TAGFS_REPORT_H
+
+/* For eng_log_to(). */
+void report_line(int level, const char *line);
+/* Messages shall also go to file.  0 or -errno. */
+int report_to_file(const char *file);
+/* From now on to syslog, not to standard error. */
+void report_background(void);
+
+#endif
