@@ -3,7 +3,9 @@
  *  (1) Everything but profile and size follows from them, so the other
  *      fields of a header are checked against what must be there.
  *  (2) Copy 0 of the header is the container; copy 1 stands in for it when
- *      it is damaged.  A bad copy is rewritten by the next flush.
+ *      it is damaged.  A bad copy is rewritten by the next flush.  One
+ *      with a good checksum and a bad content is no damage but a lie, and
+ *      final.
  *  (3) Format writes the two headers and nothing else: tuple pages of
  *      another id are blank.  Open reads no page. */
 #include <errno.h>
@@ -174,19 +176,28 @@ static const struct eng_profile *head_profile(const struct soft_disk_head *d)
 	return NULL;
 }
 
-/* Is it one, undamaged, that this version understands? */
+/* Is it one, undamaged?  That it is none is for the caller to say. */
 static int head_identify(const struct soft_try *t,
 			 const struct soft_disk_head *d)
 {
-	uint64_t bits;
 	uint32_t crc = soft_crc(d, offsetof(struct soft_disk_head, crc));
 
 	if (get_le64(d->magic) != SOFT_HEAD_MAGIC)
-		return head_bad(t, -EMEDIUMTYPE, "magic", SOFT_HEAD_MAGIC,
-				get_le64(d->magic));
+		return -EMEDIUMTYPE;
 	if (get_le32(d->crc) != crc)
-		return head_bad(t, -EUCLEAN, "checksum", crc,
-				get_le32(d->crc));
+		return head_bad(t, -EUCLEAN, "checksum", crc, get_le32(d->crc));
+	if (get_le32(d->copy) != t->copy)
+		return head_bad(t, -EUCLEAN, "copy", t->copy,
+				get_le32(d->copy));
+	return 0;
+}
+
+/* Does this version understand it? */
+static int head_check_version(const struct soft_try *t,
+			      const struct soft_disk_head *d)
+{
+	uint64_t bits;
+
 	if (get_le32(d->version) != SOFT_VERSION)
 		return head_bad(t, -EOPNOTSUPP, "made by a newer version",
 				SOFT_VERSION, get_le32(d->version));
@@ -247,83 +258,127 @@ static int head_check_size(const struct soft_try *t, uint64_t size)
 	return -EUCLEAN;
 }
 
-static int head_decode(const struct soft_try *t, struct soft_head *head,
-		       const struct soft_disk_head *d)
+static const struct eng_profile *head_profile_or_log(const struct soft_try *t,
+					     const struct soft_disk_head *d)
 {
-	const struct eng_profile *p;
-	int err = head_identify(t, d);
+	const struct eng_profile *p = head_profile(d);
 
-	if (err)
-		return err;
-	if (get_le32(d->copy) != t->copy)
-		return head_bad(t, -EUCLEAN, "copy", t->copy,
-				get_le32(d->copy));
-	err = head_check_pads(t, d);
-	if (err)
-		return err;
-	p = head_profile(d);
-	if (!p) {
+	if (!p)
 		eng_log(t->level, "%s: container header at byte %llu: unknown "
 			"profile %u+%u, pi %u at %u, type %u, guard %u",
 			t->raw->name, (ull)t->off, get_le32(d->interval),
 			get_le16(d->meta_size), d->pi_size,
 			get_le16(d->pi_offset), d->type, d->guard);
+	return p;
+}
+
+/* Everything after head_identify(). */
+static int head_decode(const struct soft_try *t, struct soft_head *head,
+		       const struct soft_disk_head *d)
+{
+	const struct eng_profile *p;
+	int err = head_check_version(t, d);
+
+	if (!err)
+		err = head_check_pads(t, d);
+	if (err)
+		return err;
+	p = head_profile_or_log(t, d);
+	if (!p)
 		return -EUCLEAN;
-	}
 	err = head_check_size(t, get_le64(d->size));
 	if (err)
 		return err;
 	if (soft_layout(&head->lay, p, get_le64(d->size)))
-		return head_bad(t, -EUCLEAN, "size", 0, get_le64(d->size));
+		return head_bad(t, -EUCLEAN, "size, with room for a zone",
+				head->lay.zone_bytes, get_le64(d->size));
 	head->id = get_le64(d->id);
 	head->compat = get_le64(d->compat);
 	return head_check_layout(t, d, &head->lay);
 }
 
-static int head_read(const struct soft_try *t, struct soft_head *head)
+static int head_read(const struct soft_try *t, struct soft_disk_head *d)
 {
-	struct soft_disk_head *d = aligned_alloc(SOFT_BLOCK, SOFT_BLOCK);
-	int err;
+	int err = eng_raw_rw(t->raw, false, t->off, d, SOFT_BLOCK);
 
-	if (!d)
-		return -ENOMEM;
-	err = eng_raw_rw(t->raw, false, t->off, d, SOFT_BLOCK);
-	if (err)
-		eng_log(t->level, "%s: container header at byte %llu: %s",
-			t->raw->name, (ull)t->off, strerror(-err));
-	else
-		err = head_decode(t, head, d);
-	free(d);
+	if (!err)
+		return head_identify(t, d);
+	eng_log(t->level, "%s: container header at byte %llu: %s",
+		t->raw->name, (ull)t->off, strerror(-err));
 	return err;
 }
 
 /* ---- open ------------------------------------------------------------- */
 
-/* Copy 0 is bad, for the reason err. */
-static int soft_find_copy1(struct soft *s, struct soft_head *head, int err)
+static int soft_no_head(const struct soft_try *t, int err0, int err1)
 {
-	uint64_t blocks = s->raw->size / SOFT_BLOCK;
+	if (err0 == -EMEDIUMTYPE && err1 == -EMEDIUMTYPE)
+		eng_log(LOG_ERR, "%s: no container: its header's magic \"%s\" "
+			"is neither at byte 0 nor at byte %llu", t->raw->name,
+			"TAGPISW1", (ull)t->off);
+	else
+		eng_log(LOG_ERR, "%s: no container header is undamaged",
+			t->raw->name);
+	return err0 == -EMEDIUMTYPE ? err1 : err0;
+}
+
+/* Copy 0 is bad, for the reason err0. */
+static int soft_find_copy1(struct soft *s, struct soft_head *head,
+			   struct soft_disk_head *d, int err0)
+{
 	struct soft_try t = {
 		.raw = s->raw, .copy = 1, .level = LOG_ERR,
-		.off = (blocks - 1) * SOFT_BLOCK,
+		.off = (s->raw->size / SOFT_BLOCK - 1) * SOFT_BLOCK,
 	};
-	int err1 = head_read(&t, head);
+	int err = head_read(&t, d);
 
-	if (err1) {	/* the one that knew more decides */
-		if (err1 == -EMEDIUMTYPE && err == -EMEDIUMTYPE)
-			eng_log(LOG_ERR, "%s: no container", s->raw->name);
-		return err == -EMEDIUMTYPE ? err1 : err;
-	}
+	if (err)
+		return soft_no_head(&t, err0, err);
+	err = head_decode(&t, head, d);
+	if (err)
+		return err;
 	eng_log(LOG_WARNING, "%s: the first container header is bad, using "
 		"the last", s->raw->name);
 	s->heal_head[0] = !s->rdonly;
 	return 0;
 }
 
-static int soft_find(struct soft *s, struct soft_head *head)
+/* Copy 0 is good: is copy 1 the same? */
+static void soft_check_copy1(struct soft *s, const struct soft_head *head,
+			     struct soft_disk_head *d)
+{
+	struct soft_try t = {
+		.raw = s->raw, .copy = 1, .level = LOG_WARNING,
+		.off = head_off(&head->lay, 1),
+	};
+	struct soft_head other;
+
+	if (!head_read(&t, d) && !head_decode(&t, &other, d) &&
+	    other.id == head->id && other.lay.profile == head->lay.profile)
+		return;
+	eng_log(LOG_WARNING, "%s: the last container header is bad, using "
+		"the first", s->raw->name);
+	s->heal_head[1] = !s->rdonly;
+}
+
+static int soft_find_in(struct soft *s, struct soft_head *head,
+			struct soft_disk_head *d)
 {
 	struct soft_try t = { .raw = s->raw, .level = LOG_WARNING };
-	struct soft_head other;
+	int err = head_read(&t, d);
+
+	if (err)
+		return soft_find_copy1(s, head, d, err);
+	t.level = LOG_ERR;
+	err = head_decode(&t, head, d);
+	if (!err)
+		soft_check_copy1(s, head, d);
+	return err;
+}
+
+static int soft_find(struct soft *s, struct soft_head *head)
+{
+	struct soft_disk_head *d;
 	int err;
 
 	if (s->raw->size < 3 * SOFT_BLOCK) {
@@ -331,20 +386,12 @@ static int soft_find(struct soft *s, struct soft_head *head)
 			s->raw->name, (ull)s->raw->size);
 		return -EMEDIUMTYPE;
 	}
-	err = head_read(&t, head);
-	if (err == -EOPNOTSUPP || err == -ENOMEM)
-		return err;
-	if (err)
-		return soft_find_copy1(s, head, err);
-	t.copy = 1;
-	t.off = head_off(&head->lay, 1);
-	if (!head_read(&t, &other) && other.id == head->id &&
-	    other.lay.profile == head->lay.profile)
-		return 0;
-	eng_log(LOG_WARNING, "%s: the last container header is bad, using "
-		"the first", s->raw->name);
-	s->heal_head[1] = !s->rdonly;
-	return 0;
+	d = aligned_alloc(SOFT_BLOCK, SOFT_BLOCK);
+	if (!d)
+		return -ENOMEM;
+	err = soft_find_in(s, head, d);
+	free(d);
+	return err;
 }
 
 static int soft_flush_dev(struct eng_dev *dev)

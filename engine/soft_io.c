@@ -8,7 +8,9 @@
  *  (4) A request ends when its data has moved and every page it waits for
  *      has come.  No order is kept between tuples and data of an interval:
  *      whoever overwrites what somebody reads gets old or new, as on any
- *      disk, and the owner above never does. */
+ *      disk, and the owner above never does.
+ *  (5) Where a read that goes over tuple pages fails, the data is read once
+ *      more without them: an unreadable page is no error of the data. */
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -22,6 +24,10 @@ struct soft_xfer {
 	struct eng_raw_io raw;
 	struct soft_req	*req;
 	struct soft_load *loads;	/* whose pages this read brings */
+	bool		pages;		/* goes over tuple pages */
+	struct iovec	*iov;		/* (5): not yet read, and from where */
+	int		niov;
+	uint64_t	off;
 };
 
 struct soft_io {
@@ -65,6 +71,42 @@ static void soft_io_end(struct soft_req *req)
 	eng_io_done(io, err);
 }
 
+/* (5) Of what is left in x->iov, the next run of data; false: none is. */
+static bool xfer_next_run(struct soft_xfer *x)
+{
+	const struct soft_layout *l = &x->req->s->lay;
+	uint64_t off = x->off;
+	bool pages;
+	int n = 0;
+
+	while (x->niov) {
+		pages = (off - SOFT_BLOCK) % l->zone_bytes < SOFT_PAGES;
+		if (pages && n)
+			break;
+		if (!pages && !n++)
+			x->raw.iov = x->iov, x->raw.off = off;
+		else if (!pages)
+			n++;
+		off += x->iov->iov_len;
+		x->iov++, x->niov--;
+	}
+	x->off = off;
+	x->raw.niov = n;
+	return n;
+}
+
+static void xfer_data_end(struct eng_raw_io *raw, int err)
+{
+	struct soft_xfer *x = raw->arg;
+
+	soft_in_end++;
+	if (!err && xfer_next_run(x))
+		x->req->s->raw->ops->submit(x->req->s->raw, raw);
+	else
+		soft_req_put(x->req, err);
+	soft_in_end--;
+}
+
 static void xfer_end(struct eng_raw_io *raw, int err)
 {
 	struct soft_xfer *x = raw->arg;
@@ -73,12 +115,20 @@ static void xfer_end(struct eng_raw_io *raw, int err)
 	soft_in_end++;
 	for (load = x->loads; load; load = next) {
 		next = *soft_load_next(load);
-		if (err)	/* perhaps only the data is to blame */
+		if (err)
 			soft_load_start(load);
 		else
 			soft_load_filled(load);
 	}
-	soft_req_put(x->req, err);
+	if (err && x->pages) {		/* (5) */
+		x->iov = raw->iov;
+		x->niov = raw->niov;
+		x->off = raw->off;
+		raw->end = xfer_data_end;
+		xfer_data_end(raw, 0);
+	} else {
+		soft_req_put(x->req, err);
+	}
 	soft_in_end--;
 }
 
@@ -136,6 +186,7 @@ static void map_pages(struct soft_map *m, struct soft_seg *seg)
 	struct soft_load *load = seg->load;
 
 	map_add(m, load ? soft_load_buf(load) : m->sio->scratch, SOFT_PAGES);
+	m->x->pages = true;
 	if (!load)
 		return;
 	*soft_load_next(load) = m->x->loads;

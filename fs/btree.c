@@ -328,7 +328,8 @@ void tfs_btree_put(struct tfs *fs, struct tfs_key key, const void *val,
 	leaf = path.node[0];
 	i = tfs_node_find(leaf, &key, &exact);
 	if (exact && tfs_node_item(leaf, i).len == len) {
-		memcpy((void *)tfs_node_item(leaf, i).val, val, len);
+		if (len)
+			memcpy((void *)tfs_node_item(leaf, i).val, val, len);
 		return;
 	}
 	if (exact)

@@ -194,7 +194,8 @@ struct tfs_disk_inode {
 /*20*/	__le64	birth;		/* commit that made it: its generation */
 /*28*/	__le32	rdev_major;
 /*2c*/	__le32	rdev_minor;
-/*30*/	__le32	parent;		/* of a directory */
+/*30*/	__le32	parent;		/* of a directory; of others a hint, the
+				 * folder of the newest name, or 0 */
 /*34*/	__le32	flags;		/* none yet, 0 */
 /*38*/	struct tfs_disk_time atime;
 /*48*/	struct tfs_disk_time mtime;

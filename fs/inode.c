@@ -104,7 +104,7 @@ static const char *check_inode(const struct tfs_inode *in, uint64_t size_max)
 		return "bad mode";
 	if (dir ? in->nlink == 1 : in->nlink > TFS_NLINK_MAX)
 		return "bad link count";
-	if (dir != !!in->parent)
+	if (dir && !in->parent)
 		return "bad parent";
 	if (in->clusters > TFS_FILE_CLUSTERS)
 		return "bad cluster count";

@@ -245,6 +245,7 @@ static struct tfs_inode create_inode(struct tfs_txn *tx,
 		.nlink = arg->name ? 1 : 0, .birth = tfs_txn_seq(tx),
 		.atime = arg->now, .mtime = arg->now,
 		.ctime = arg->now, .btime = arg->now,
+		.parent = dir->ino,
 	};
 
 	if (dir->mode & S_ISGID) {
@@ -254,7 +255,6 @@ static struct tfs_inode create_inode(struct tfs_txn *tx,
 	}
 	if (S_ISDIR(in.mode)) {
 		in.nlink = 2;
-		in.parent = dir->ino;
 	} else if (S_ISLNK(in.mode)) {
 		in.mode = S_IFLNK | 0777;
 		in.size = strlen(how->target);
@@ -436,6 +436,7 @@ static int link_fn(struct tfs_txn *tx, void *p)
 		err = entry.off ? gain_entry(dir, in) : -ENOSPC;
 	if (err)
 		return err;
+	in->parent = dir->ino;
 	touch(dir, arg->now);
 	err = tfs_entry_put(tx, arg->dir, entry.off, arg->name, in->ino,
 			    in->mode);
@@ -647,8 +648,7 @@ static int relink(struct tfs_inode *in, struct tfs_inode *from,
 
 	if (!err)
 		err = gain_entry(to, in);
-	if (S_ISDIR(in->mode))
-		in->parent = to->ino;
+	in->parent = to->ino;
 	return err;
 }
 

@@ -182,7 +182,8 @@ static void append(struct tfs_node *node, const struct tfs_key *key,
 	uint32_t pos = le32toh(h->values) - len;
 	struct tfs_disk_item *it = &items(node)[n];
 
-	memcpy(node->buf + pos, val, len);
+	if (len)
+		memcpy(node->buf + pos, val, len);
 	*it = (struct tfs_disk_item){ .pos = htole16(pos),
 				      .len = htole16(len) };
 	tfs_key_encode(&it->key, key);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* ops_priv.h - shared by ops.c, session.c, wire.c and late.c alone: the four
+/* ops_priv.h - shared by ops.c, session.c, loop.c, wire.c and late.c alone: the
  * files that know FUSE. */
 #ifndef TFS_OPS_PRIV_H
 #define TFS_OPS_PRIV_H
@@ -42,12 +42,23 @@ void tfs_late_stale(struct tfs_late *late, uint32_t ino);
 void tfs_late_lseek(struct tfs_late *late, fuse_req_t req, uint32_t ino,
 		    uint64_t off, int whence);
 
+/* ---- loop.c: the serving threads ---------------------------------------- */
+
+struct tfs_loop;
+int tfs_loop_create(struct tfs_loop **out, struct fuse_session *se,
+		    bool single);
+/* Until the connection ends or stop; every thread is done then. */
+int tfs_loop_run(struct tfs_loop *loop);
+void tfs_loop_stop(struct tfs_loop *loop);
+void tfs_loop_destroy(struct tfs_loop *loop);
+
 /* ---- wire.c: what libfuse does not pass on ------------------------------ */
 
 enum {
 	TFS_WIRE_KILL_PRIV	= 1,	/* write: clear set-id bits */
 	TFS_WIRE_KILL_SGID	= 2,	/* setxattr of an ACL: clear S_ISGID */
 	TFS_WIRE_TMPFILE	= 4,	/* create: without a name */
+	TFS_WIRE_LONG		= 8,	/* will wait for the device */
 };
 
 /* After mounting: put the hooks between libfuse and the device. */
@@ -64,8 +75,7 @@ struct tfs_ops {
 	bool		single;
 	bool		mounted;
 	struct tfs_late	late;
-	pthread_t	looper;		/* fixed while looping */
-	atomic_bool	looping;
+	struct tfs_loop	*loop;		/* fixed once mounted */
 	_Atomic uint64_t writes;
 	/* Reads and seeks that other threads will answer. */
 	pthread_mutex_t	lock;

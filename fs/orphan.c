@@ -19,6 +19,9 @@
 struct reclaim {
 	uint32_t	ino;
 	bool		gone;		/* nothing left to do */
+	bool		named;		/* an orphan item of a file with names:
+					 * a truncate was cut short */
+	uint64_t	size;
 	bool		content;	/* there may be extents */
 };
 
@@ -26,10 +29,10 @@ struct reclaim {
 static int reclaim_check(struct tfs_txn *tx, struct reclaim *rc)
 {
 	struct tfs *fs = tfs_txn_fs(tx);
-	struct tfs_inode in;
+	struct tfs_inode in = { .ino = 0 };
 	int err = tfs_inode_get(tx, rc->ino, &in);
 
-	rc->gone = false;
+	rc->gone = rc->named = false;
 	if (err == -ENOENT)
 		rc->gone = true;
 	else if (err)
@@ -37,6 +40,8 @@ static int reclaim_check(struct tfs_txn *tx, struct reclaim *rc)
 	else
 		rc->gone = in.nlink || tfs_refs_orphan(fs, rc->ino);
 	rc->content = !rc->gone && S_ISREG(in.mode);
+	rc->named = !err && in.nlink && S_ISREG(in.mode);
+	rc->size = in.size;
 	return 0;
 }
 
@@ -101,6 +106,17 @@ int tfs_orphan_reclaim(struct tfs *fs, uint32_t ino)
 	return err;
 }
 
+/* What a crash left of a truncate, or of an orphan. */
+static int finish(struct tfs *fs, uint32_t ino)
+{
+	struct reclaim rc = { .ino = ino };
+	int err = tfs_txn_read(fs, check_fn, &rc);
+
+	if (!err && rc.named)
+		return tfs_truncate_items(fs, ino, rc.size);
+	return err ? err : tfs_orphan_reclaim(fs, ino);
+}
+
 struct orphans {
 	uint64_t	next;
 	uint32_t	ino;
@@ -138,7 +154,7 @@ int tfs_orphan_reclaim_all(struct tfs *fs)
 			continue;
 		if (err)
 			return err;
-		err = tfs_orphan_reclaim(fs, or.ino);
+		err = finish(fs, or.ino);
 		if (err && err != -EUCLEAN && err != -EIO)
 			return err;
 	}

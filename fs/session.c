@@ -3,23 +3,14 @@
  *
  * (1) The loop may end while requests are with other threads.  Reads finish
  *     by themselves; a seek may hang in a notification until the connection
- *     is gone.  So: wait for the reads, take the mount away, stop late.c.
- * (2) The loop sleeps in the thread that called it and looks at the exit flag
- *     only when woken; a signal does that, repeated until it was not in
- *     vain. */
+ *     is gone.  So: wait for the reads, take the mount away, stop late.c. */
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
-#include <time.h>
 
 #include "ops_priv.h"
-
-/* Writes and fsyncs occupy a thread each until they are done. */
-#define THREADS		64
-#define THREADS_IDLE	8
 
 /* libfuse says some lines in pieces. */
 static void log_fuse(enum fuse_log_level level, const char *fmt, va_list ap)
@@ -38,11 +29,6 @@ static void log_fuse(enum fuse_log_level level, const char *fmt, va_list ap)
 		len = 0;
 	}
 	pthread_mutex_unlock(&lock);
-}
-
-static void on_wake(int sig)
-{
-	(void)sig;
 }
 
 static struct fuse_session *session_new(struct tfs_ops *ops,
@@ -93,25 +79,9 @@ int tfs_ops_mount(struct tfs_ops *ops, const char *mountpoint)
 	ops->mounted = true;
 	err = tfs_wire_attach(ops->se);
 	if (!err)
+		err = tfs_loop_create(&ops->loop, ops->se, ops->single);
+	if (!err)
 		err = tfs_late_start(&ops->late, ops->se, ops->fs);
-	return err;
-}
-
-static int loop(struct tfs_ops *ops)
-{
-	struct fuse_loop_config *cfg;
-	int err;
-
-	if (ops->single)
-		return fuse_session_loop(ops->se);
-	cfg = fuse_loop_cfg_create();
-	if (!cfg)
-		return -ENOMEM;
-	fuse_loop_cfg_set_clone_fd(cfg, 1);
-	fuse_loop_cfg_set_max_threads(cfg, THREADS);
-	fuse_loop_cfg_set_idle_threads(cfg, THREADS_IDLE);
-	err = fuse_session_loop_mt(ops->se, cfg);
-	fuse_loop_cfg_destroy(cfg);
 	return err;
 }
 
@@ -132,29 +102,17 @@ static void unmount(struct tfs_ops *ops)
 
 int tfs_ops_loop(struct tfs_ops *ops)
 {
-	struct sigaction wake = { .sa_handler = on_wake };
-	int err;
+	int err = tfs_loop_run(ops->loop);
 
-	sigaction(SIGUSR1, &wake, NULL);	/* (2) */
-	ops->looper = pthread_self();
-	ops->looping = true;
-	err = loop(ops);
-	ops->looping = false;
 	wait_pending(ops);	/* (1) */
 	unmount(ops);
 	tfs_late_stop(&ops->late);
-	return err < 0 ? err : 0;
+	return err;
 }
 
 void tfs_ops_stop(struct tfs_ops *ops)
 {
-	const struct timespec pause = { .tv_nsec = 20000000 };
-
-	fuse_session_exit(ops->se);
-	while (ops->looping) {	/* (2) */
-		pthread_kill(ops->looper, SIGUSR1);
-		nanosleep(&pause, NULL);
-	}
+	tfs_loop_stop(ops->loop);
 }
 
 uint64_t tfs_ops_writes(struct tfs_ops *ops)
@@ -168,6 +126,7 @@ void tfs_ops_destroy(struct tfs_ops *ops)
 		return;
 	unmount(ops);
 	tfs_late_stop(&ops->late);
+	tfs_loop_destroy(ops->loop);
 	if (ops->se)
 		fuse_session_destroy(ops->se);
 	pthread_cond_destroy(&ops->idle);

@@ -79,6 +79,11 @@ static ssize_t see(void *buf, ssize_t n)
 		break;
 	case FUSE_SETXATTR:
 		return see_setxattr(h, (void *)(h + 1), n);
+	case FUSE_FSYNC:
+	case FUSE_FSYNCDIR:
+	case FUSE_FALLOCATE:
+		flags_here |= TFS_WIRE_LONG;
+		break;
 	case FUSE_TMPFILE:
 		h->opcode = FUSE_CREATE;
 		flags_here |= TFS_WIRE_TMPFILE;

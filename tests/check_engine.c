@@ -464,6 +464,26 @@ START_TEST(another_address_is_a_ref_fault)
 }
 END_TEST
 
+/* So is an interval, with its tuple, in the place of another of its run. */
+START_TEST(exchanged_intervals_are_a_ref_fault)
+{
+	struct sample s;
+
+	for_each_sample(&s) {
+		for (unsigned int n = 1; n < COUNT; n++) {
+			memcpy(s.data + (size_t)n * s.p->interval, s.data,
+			       s.p->interval);
+			memcpy(meta_of(&s, n), meta_of(&s, 0), s.p->meta_size);
+			s.tags[n] = s.tags[0];
+		}
+		ck_same(&s, sample_verify(&s, true),
+			s.p->type == 3 ? 0 : -EBADMSG);
+		if (s.p->type != 3)
+			ck_fault(&s, ENG_FAULT_REF, 1, "place", 0);
+	}
+}
+END_TEST
+
 /* The escape, what never written intervals have included, is always a fault
  * and before all others: where it is first and where it follows good ones,
  * and whatever tag was expected. */
@@ -840,24 +860,6 @@ START_TEST(bad_requests_do_not_reach_the_device)
 }
 END_TEST
 
-/* A failed transfer's error is passed on; what it left is not looked at. */
-START_TEST(error_skips_verification)
-{
-	static uint8_t buf[512 * 8];
-	struct eng_io *io;
-
-	setup(_i, "512+8");
-	mem->err = -EILSEQ;
-	io = io_for(ENG_READ, 0, 8, buf);
-	ck_assert_int_eq(eng_io_run(io), -EILSEQ);
-	ck_assert_int_eq(io->fault.kind, ENG_FAULT_NONE);
-	io->op = ENG_WRITE;
-	ck_assert_int_eq(eng_io_run(io), -EILSEQ);
-	eng_io_put(io);
-	teardown();
-}
-END_TEST
-
 START_TEST(full_payload_says_so)
 {
 	static uint8_t buf[512 * 8];
@@ -922,6 +924,7 @@ END_TEST
 struct seen {
 	pthread_t	thread;
 	int		err;
+	enum eng_fault_kind fault;
 	sem_t		ended;
 };
 
@@ -931,6 +934,7 @@ static void note_end(struct eng_io *io)
 
 	seen->thread = pthread_self();
 	seen->err = io->err;
+	seen->fault = io->fault.kind;
 	eng_io_put(io);		/* end() may */
 	sem_post(&seen->ended);
 }
@@ -967,6 +971,24 @@ START_TEST(verification_is_off_the_ring)
 	ck_assert_int_eq(seen.err, 0);
 	if (mem->threaded)
 		ck_assert(pthread_equal(seen.thread, mem->ring));
+	teardown();
+}
+END_TEST
+
+/* A failed transfer's error is passed on; what it left is not looked at. */
+START_TEST(error_skips_verification)
+{
+	static uint8_t buf[512 * 8];
+	struct seen seen;
+
+	setup(_i, "512+8");
+	mem->err = -EILSEQ;
+	for (int op = ENG_READ; op <= ENG_WRITE; op++) {
+		see(io_for(op, 0, 8, buf), &seen);
+		ck_assert_int_eq(seen.err, -EILSEQ);
+		ck_assert_int_eq(seen.fault, ENG_FAULT_NONE);
+		ck_assert_int_eq(rw(op, 0, 8, buf), -EILSEQ);
+	}
 	teardown();
 }
 END_TEST
@@ -1305,6 +1327,7 @@ static TCase *tuples_case(void)
 	tcase_add_test(tc, flipped_metadata_is_the_right_fault);
 	tcase_add_test(tc, first_fault_is_reported);
 	tcase_add_test(tc, another_address_is_a_ref_fault);
+	tcase_add_test(tc, exchanged_intervals_are_a_ref_fault);
 	tcase_add_test(tc, escape_is_a_fault);
 	tcase_add_test(tc, escape_depends_on_type);
 	return tc;

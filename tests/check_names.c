@@ -82,7 +82,7 @@ static void teardown(void)
 	eng_pool_destroy(pool);
 }
 
-/* ---- shorthands ----------------------------------------------------------- */
+/* ---- shorthands -------------------------------------------------------- */
 
 static int make(uint32_t dir, const char *name, uint32_t mode,
 		struct tfs_inode *out)
@@ -157,7 +157,7 @@ static void poke_inode(const struct tfs_inode *in)
 	poke(tfs_key(in->ino, TFS_T_INODE, 0), &di, sizeof(di));
 }
 
-/* ---- the tree as a whole -------------------------------------------------- */
+/* ---- the tree as a whole ----------------------------------------------- */
 
 #define WALK_MAX	20000
 
@@ -253,7 +253,7 @@ static void whole(unsigned int orphans)
 	free(w);
 }
 
-/* ---- hash ----------------------------------------------------------------- */
+/* ---- hash -------------------------------------------------------------- */
 
 /* The key and message of the vectors in the paper. */
 START_TEST(siphash_is_siphash)
@@ -269,7 +269,7 @@ START_TEST(siphash_is_siphash)
 }
 END_TEST
 
-/* ---- create and lookup ---------------------------------------------------- */
+/* ---- create and lookup ------------------------------------------------- */
 
 START_TEST(every_type_is_found_as_made)
 {
@@ -407,7 +407,7 @@ START_TEST(links_of_every_length_are_read_back)
 }
 END_TEST
 
-/* ---- hard links and orphans ----------------------------------------------- */
+/* ---- hard links and orphans -------------------------------------------- */
 
 START_TEST(inode_lives_until_last_name_and_user)
 {
@@ -496,18 +496,18 @@ START_TEST(mount_frees_what_was_left)
 }
 END_TEST
 
-/* ---- rename --------------------------------------------------------------- */
+/* ---- rename ------------------------------------------------------------ */
 
-enum what { NONE, FILE_, LINK_, EMPTY, FULL, WHATS };
+enum what { NONE, REG, SYM, EMPTY, FULL, WHATS };
 
 static uint32_t make_what(uint32_t dir, const char *name, enum what what)
 {
 	uint32_t ino;
 
 	switch (what) {
-	case FILE_:
+	case REG:
 		return made(dir, name, S_IFREG | 0644);
-	case LINK_:
+	case SYM:
 		return made(dir, name, S_IFLNK);
 	case EMPTY:
 		return made(dir, name, S_IFDIR | 0755);
@@ -665,56 +665,82 @@ START_TEST(rename_over_an_open_file_orphans_it)
 }
 END_TEST
 
+static void try_make(uint32_t dir, const char *name, uint32_t mode)
+{
+	struct tfs_inode in;
+
+	if (!make(dir, name, mode, &in))
+		tfs_unref(fs, in.ino, 1);
+}
+
+static void try_link(uint32_t dir, const char *name, uint32_t newdir,
+		     const char *newname)
+{
+	struct tfs_inode in;
+
+	if (tfs_lookup(fs, dir, name, &in))
+		return;
+	if (!tfs_link(fs, in.ino, newdir, newname, &in))
+		tfs_unref(fs, in.ino, 1);
+	tfs_unref(fs, in.ino, 1);
+}
+
+/* One call on one of 4 directories and one of 12 names in them, some of
+ * which are those directories. */
+static void random_step(const uint32_t dir[4], unsigned int *seed)
+{
+	char x[2] = { (char)('A' + rand_r(seed) % 12), '\0' };
+	char y[2] = { (char)('A' + rand_r(seed) % 12), '\0' };
+	uint32_t a = dir[rand_r(seed) % 4], b = dir[rand_r(seed) % 4];
+
+	switch (rand_r(seed) % 8) {
+	case 0:
+		try_make(a, x, S_IFREG | 0644);
+		break;
+	case 1:
+		try_make(a, x, S_IFDIR | 0755);
+		break;
+	case 2:
+		tfs_unlink(fs, a, x);
+		break;
+	case 3:
+		tfs_rmdir(fs, a, x);
+		break;
+	case 4:
+		try_link(a, x, b, y);
+		break;
+	case 5:
+		tfs_rename(fs, a, x, b, y, RENAME_EXCHANGE);
+		break;
+	default:
+		tfs_rename(fs, a, x, b, y, 0);
+	}
+}
+
 /* Whatever is done, in whatever order, the tree stays whole. */
 START_TEST(random_names_stay_whole)
 {
-	uint32_t dir[4] = { ROOT }, a, b;
-	unsigned int seed = 1234 + (unsigned int)_i;
-	char x[8], y[8];
+	uint32_t dir[4] = { ROOT };
+	unsigned int seed = 1234 + (unsigned int)_i, orphans = 0;
 	struct tfs_inode in;
+	char name[2] = "A";
 
 	hash_mask = _i & 1 ? 0x300 : UINT64_MAX;
-	for (int i = 1; i < 4; i++)
-		ok(make(ROOT, (char[]){ (char)('A' + i), 0 }, S_IFDIR, &in)),
+	for (int i = 1; i < 4; i++, name[0]++) {
+		ok(make(ROOT, name, S_IFDIR | 0755, &in));
 		dir[i] = in.ino;
-	for (int i = 0; i < 3000; i++) {
-		a = dir[rand_r(&seed) % 4];
-		b = dir[rand_r(&seed) % 4];
-		snprintf(x, sizeof(x), "%c", 'A' + rand_r(&seed) % 12);
-		snprintf(y, sizeof(y), "%c", 'A' + rand_r(&seed) % 12);
-		switch (rand_r(&seed) % 7) {
-		case 0:
-			if (!make(a, x, S_IFREG, &in))
-				tfs_unref(fs, in.ino, 1);
-			break;
-		case 1:
-			if (!make(a, x, S_IFDIR, &in))
-				tfs_unref(fs, in.ino, 1);
-			break;
-		case 2:
-			tfs_unlink(fs, a, x);
-			break;
-		case 3:
-			tfs_rmdir(fs, a, x);
-			break;
-		case 4:
-			if (tfs_lookup(fs, a, x, &in))
-				break;
-			if (!tfs_link(fs, in.ino, b, y, &in))
-				tfs_unref(fs, in.ino, 1);
-			tfs_unref(fs, in.ino, 1);
-			break;
-		default:
-			tfs_rename(fs, a, x, b, y,
-				   rand_r(&seed) % 2 * RENAME_EXCHANGE);
-		}
 	}
+	for (int i = 0; i < 3000; i++)
+		random_step(dir, &seed);
+	for (int i = 1; i < 4; i++)
+		orphans += !stat_of(dir[i]).nlink;
+	whole(orphans);
 	remount();
 	whole(0);
 }
 END_TEST
 
-/* ---- listing -------------------------------------------------------------- */
+/* ---- listing ----------------------------------------------------------- */
 
 #define MANY	10000
 
@@ -829,7 +855,7 @@ START_TEST(names_may_share_a_hash)
 }
 END_TEST
 
-/* ---- extended attributes -------------------------------------------------- */
+/* ---- extended attributes ----------------------------------------------- */
 
 static void xattr_fill(char *buf, size_t len, unsigned int seed)
 {
@@ -917,10 +943,11 @@ END_TEST
 
 START_TEST(attributes_may_share_a_hash)
 {
-	uint32_t ino = made(ROOT, "f", S_IFREG);
 	char name[24], buf[3000], list[256 * 16];
+	uint32_t ino;
 
 	hash_mask = _i ? 0 : 0xffff;
+	ino = made(ROOT, "f", S_IFREG);
 	for (int i = 0; i < 256; i++) {
 		snprintf(name, sizeof(name), "user.%d", i);
 		xattr_fill(buf, sizeof(buf), (unsigned int)i);
@@ -960,7 +987,7 @@ START_TEST(attributes_are_kept_over_a_mount)
 }
 END_TEST
 
-/* ---- access control lists ------------------------------------------------- */
+/* ---- access control lists ---------------------------------------------- */
 
 struct acl_text {
 	struct posix_acl_xattr_header	head;
@@ -1087,14 +1114,14 @@ START_TEST(new_inodes_inherit)
 		{ "u7 g5 o0", 0666, 077, 0640, NULL },
 		{ "u7 U5:7 g5 m7 o1", 0666, 022, 0660, "u6 U5:7 g5 m6 o0" },
 		{ "u7 g5 m3 o7", 0640, 022, 0600, "u6 g5 m0 o0" },
-		{ "u4 G8:2 g1 m7 o0", 0, 0, 0, "" },
+		{ "u4 g1 G8:2 m7 o0", 0777, 0, 0470, "u4 g1 G8:2 m7 o0" },
 	};
 	struct tfs_new how = { .uid = 1 };
 	struct tfs_inode in, sub;
 	uint32_t dir;
 
 	hash_mask = _i ? 0 : UINT64_MAX;
-	for (int i = 0; i < 5; i++) {
+	for (int i = 0; i < 6; i++) {
 		dir = made(ROOT, "dir", S_IFDIR | 0755);
 		if (t[i].dflt)
 			ok(acl_put(dir, TFS_ACL_DEFAULT, t[i].dflt));
@@ -1117,7 +1144,7 @@ START_TEST(new_inodes_inherit)
 }
 END_TEST
 
-/* ---- attributes ----------------------------------------------------------- */
+/* ---- attributes -------------------------------------------------------- */
 
 START_TEST(a_new_owner_loses_privileges)
 {
@@ -1157,7 +1184,7 @@ START_TEST(times_are_kept_to_the_nanosecond)
 }
 END_TEST
 
-/* ---- damage --------------------------------------------------------------- */
+/* ---- damage ------------------------------------------------------------ */
 
 static void quiet(int level, const char *line)
 {
@@ -1265,7 +1292,7 @@ START_TEST(bad_entries_are_damage)
 }
 END_TEST
 
-/* ---- threads -------------------------------------------------------------- */
+/* ---- threads ----------------------------------------------------------- */
 
 #define ROUNDS	400
 

@@ -668,7 +668,7 @@ static bool cut_power(int profile, uint64_t seed, uint64_t n)
 	ck_assert_int_eq(some_work(&b, 30, 1), 0);
 	must_flush(&b);
 	sim_power_off_at(b.sim, n);
-	some_work(&b, 30, 1000);
+	some_work(&b, 60, 1000);
 	off = sim_is_off(b.sim);
 	for (int again = 0; again < 3; again++) {
 		snprintf(b.where, sizeof(b.where), "%s, seed %llu, write %llu"
