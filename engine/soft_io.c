@@ -83,10 +83,11 @@ static bool xfer_next_run(struct soft_xfer *x)
 		pages = (off - SOFT_BLOCK) % l->zone_bytes < SOFT_PAGES;
 		if (pages && n)
 			break;
-		if (!pages && !n++)
-			x->raw.iov = x->iov, x->raw.off = off;
-		else if (!pages)
-			n++;
+		if (!pages && !n) {
+			x->raw.iov = x->iov;
+			x->raw.off = off;
+		}
+		n += !pages;
 		off += x->iov->iov_len;
 		x->iov++, x->niov--;
 	}

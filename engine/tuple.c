@@ -56,8 +56,8 @@ static inline uint64_t ref_of(const struct eng_profile *p, uint64_t interval)
 }
 
 /* meta: all metadata of the interval. */
-static inline uint64_t guard_of(const struct eng_profile *p, const uint8_t *data,
-			 const uint8_t *meta)
+static inline uint64_t guard_of(const struct eng_profile *p,
+				const uint8_t *data, const uint8_t *meta)
 {
 	uint64_t guard = eng_guard_start(p->guard);
 

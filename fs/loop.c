@@ -6,8 +6,9 @@
  * request pays for waking a cold thread.  Here only as many wait as the load
  * asks for, usually one, which stays warm.
  *
- * (1) A thread receives only while it has a turn.  Somebody always has one,
- *     until the end; loop->turns counts them.
+ * (1) A thread receives only while it has a turn; loop->turns counts them.
+ *     Somebody has one, unless all threads are at long requests: then the
+ *     first that is done.
  * (2) A turn is kept while handling a request that should be short, and given
  *     up for one that is known to take long (fsync).
  * (3) Another turn is handed out if requests are waiting already when one was
@@ -65,15 +66,11 @@ static bool pending(const struct tfs_loop *loop)
 
 static void *work(void *arg);
 
-/* One more turn, up to max. */
-static void turn_add(struct tfs_loop *loop, unsigned int max)
+/* One more turn, if a thread is left to take it. */
+static void grant_locked(struct tfs_loop *loop)
 {
-	struct worker *w;
+	struct worker *w = loop->parked;
 
-	pthread_mutex_lock(&loop->lock);
-	if (loop->turns >= max || loop->end)
-		goto out;
-	w = loop->parked;
 	if (w) {
 		loop->parked = w->next;
 		w->go = true;
@@ -89,16 +86,24 @@ static void turn_add(struct tfs_loop *loop, unsigned int max)
 			loop->turns++;
 		}
 	}
-out:
+}
+
+static void turn_add(struct tfs_loop *loop, unsigned int max)
+{
+	pthread_mutex_lock(&loop->lock);
+	if (loop->turns < max && !loop->end)
+		grant_locked(loop);
 	pthread_mutex_unlock(&loop->lock);
 }
 
 /* Before a long request (2). */
 static void turn_give(struct tfs_loop *loop)
 {
+	pthread_mutex_lock(&loop->lock);
 	loop->turns--;
-	if (!loop->turns)
-		turn_add(loop, 1);
+	if (!loop->turns && !loop->end)
+		grant_locked(loop);
+	pthread_mutex_unlock(&loop->lock);
 }
 
 /* After it: nobody may have been there to take it over. */

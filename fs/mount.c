@@ -48,12 +48,18 @@ const char *tfs_label(const struct tfs *fs)
 struct tfs *tfs_alloc_fs(struct eng_dev *dev)
 {
 	struct tfs *fs = calloc(1, sizeof(*fs));
+	pthread_rwlockattr_t attr;
 
 	if (!fs)
 		return NULL;
 	fs->dev = dev;
 	fs->geo = eng_dev_geometry(dev);
-	pthread_rwlock_init(&fs->tree, NULL);
+	pthread_rwlockattr_init(&attr);
+	/* Readers come without end; nobody takes the lock twice. */
+	pthread_rwlockattr_setkind_np(&attr,
+				      PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+	pthread_rwlock_init(&fs->tree, &attr);
+	pthread_rwlockattr_destroy(&attr);
 	pthread_mutex_init(&fs->ckpt.lock, NULL);
 	pthread_cond_init(&fs->ckpt.cond, NULL);
 	pthread_mutex_init(&fs->helper_lock, NULL);

@@ -13,21 +13,17 @@
  *     are never sent again.  A file that is open is a file the kernel holds a
  *     reference on. */
 #include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
-#include <syslog.h>
-#include <unistd.h>
 
 #include "format.h"
 #include "ops_priv.h"
 
-#define VALID		86400.0		/* (3) */
 #define MAX_WRITE	(1u << 20)
-#define BACKGROUND	128u		/* read-ahead and write-back in flight */
+#define BACKGROUND	128u		/* read-ahead, write-back */
 #define XATTR_PREFIX	"tagfs."
 /* The kernel hands out no more. */
 #define XATTR_VALUE	((size_t)XATTR_SIZE_MAX)
@@ -61,7 +57,7 @@ static uint64_t blocks_of(struct tfs *fs, const struct tfs_inode *in)
 	return in->clusters * (tfs_cluster_size(fs) / 512);
 }
 
-static void to_stat(struct tfs *fs, const struct tfs_inode *in,
+void tfs_inode_stat(struct tfs *fs, const struct tfs_inode *in,
 		    struct stat *st)
 {
 	memset(st, 0, sizeof(*st));
@@ -87,9 +83,9 @@ static void to_entry(struct tfs *fs, const struct tfs_inode *in,
 	memset(e, 0, sizeof(*e));
 	e->ino = in->ino;
 	e->generation = (uint32_t)in->birth;
-	e->attr_timeout = VALID;
-	e->entry_timeout = VALID;
-	to_stat(fs, in, &e->attr);
+	e->attr_timeout = TFS_VALID;
+	e->entry_timeout = TFS_VALID;
+	tfs_inode_stat(fs, in, &e->attr);
 }
 
 static void reply_entry(fuse_req_t req, int err, const struct tfs_inode *in)
@@ -114,8 +110,8 @@ static void reply_attr(fuse_req_t req, int err, const struct tfs_inode *in)
 		tfs_reply_err(req, err);
 		return;
 	}
-	to_stat(fs_of(req), in, &st);
-	fuse_reply_attr(req, &st, VALID);
+	tfs_inode_stat(fs_of(req), in, &st);
+	fuse_reply_attr(req, &st, TFS_VALID);
 }
 
 /* ---- names -------------------------------------------------------------- */
@@ -136,6 +132,8 @@ static int lookup_dots(struct tfs *fs, uint32_t ino, bool parent,
 		ino = up;
 		err = tfs_getattr(fs, ino, out);
 	}
+	if (!err && !out->nlink)
+		err = -ESTALE;
 	if (err)
 		tfs_unref(fs, ino, 1);
 	return err == -ENOENT ? -ESTALE : err;
@@ -143,7 +141,9 @@ static int lookup_dots(struct tfs *fs, uint32_t ino, bool parent,
 
 static void op_lookup(fuse_req_t req, fuse_ino_t dir, const char *name)
 {
-	static const struct fuse_entry_param none = { .entry_timeout = VALID };
+	static const struct fuse_entry_param none = {
+		.entry_timeout = TFS_VALID,
+	};
 	struct tfs *fs = fs_of(req);
 	struct tfs_inode in;
 	int err;

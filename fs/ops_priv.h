@@ -85,6 +85,11 @@ struct tfs_ops {
 
 extern const struct fuse_lowlevel_ops tfs_fuse_ops;
 
+/* Names and attributes stay valid in the kernel: a day; ops.c (3). */
+#define TFS_VALID	86400
+
+void tfs_inode_stat(struct tfs *fs, const struct tfs_inode *in,
+		    struct stat *st);
 /* The one place where errors change their sign.  err: 0 or -errno. */
 void tfs_reply_err(fuse_req_t req, int err);
 

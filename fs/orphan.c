@@ -11,7 +11,7 @@
 #include <string.h>
 #include <syslog.h>
 
-#include "inode.h"
+#include "extent.h"
 #include "tfs_priv.h"
 
 #define STEP	64u	/* items deleted per transaction */
@@ -61,24 +61,47 @@ static int reclaim_last(struct tfs_txn *tx, uint32_t ino)
 	return err;
 }
 
-/* Delete up to STEP items; when there are no more, the inode. */
+/* Free extents, at most STEP. */
+static int step_content(struct tfs_txn *tx, struct reclaim *rc, bool *more)
+{
+	struct tfs_punch punch;
+	struct tfs_inode in;
+	int err;
+
+	*more = false;
+	if (!rc->content)
+		return 0;
+	err = tfs_extent_punch(tx, rc->ino, 0, TFS_FILE_CLUSTERS, STEP,
+			       &punch);
+	*more = punch.next < TFS_FILE_CLUSTERS;
+	if (err || !*more)
+		return err;
+	err = tfs_inode_get(tx, rc->ino, &in);
+	in.clusters -= punch.mapped + punch.reserved;
+	return err ? err : tfs_inode_put(tx, &in);
+}
+
+/* Delete up to STEP extents, then as many other items; when there are no
+ * more, the inode. */
 static int step_fn(struct tfs_txn *tx, void *p)
 {
 	struct reclaim *rc = p;
 	struct tfs_item item = { .key = tfs_key(rc->ino, TFS_T_INODE, 1) };
+	bool more;
 	int err = reclaim_check(tx, rc);
 
 	if (err || rc->gone)
 		return err;
+	err = step_content(tx, rc, &more);
+	if (err || more)
+		return err;
 	for (unsigned int i = 0; i < STEP; i++) {
 		err = tfs_txn_next(tx, item.key, &item);
-		if (err == -ENOENT || (!err && item.key.obj != rc->ino)) {
+		if (err == -ENOENT || (!err && (item.key.obj != rc->ino ||
+				       item.key.type >= TFS_T_EXTENT))) {
 			rc->gone = true;
 			return reclaim_last(tx, rc->ino);	/* (1) */
 		}
-		if (!err && item.key.type >= TFS_T_EXTENT)
-			err = tfs_item_bad(&item.key,
-					   "content of a freed inode");
 		if (!err)
 			err = tfs_txn_del(tx, item.key);
 		if (err)
@@ -91,13 +114,10 @@ static int step_fn(struct tfs_txn *tx, void *p)
 int tfs_orphan_reclaim(struct tfs *fs, uint32_t ino)
 {
 	struct reclaim rc = { .ino = ino };
-	int err;
+	int err = 0;
 
 	if (tfs_rdonly(fs))
 		return -EROFS;
-	err = tfs_txn_read(fs, check_fn, &rc);
-	if (!err && rc.content)
-		err = tfs_truncate_items(fs, ino, 0);
 	while (!err && !rc.gone)
 		err = tfs_txn_write(fs, step_fn, &rc, TFS_TXN_FREES);
 	if (err)
