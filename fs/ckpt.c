@@ -150,9 +150,11 @@ struct flight {
 static void node_written(struct eng_io *io)
 {
 	struct flight *fl = io->arg;
+	void *buf = io->iov[0].iov_base;
 	int err = io->err;
 
 	eng_io_put(io);
+	eng_buf_put(fl->fs->dev, buf, fl->fs->csize);
 	pthread_mutex_lock(&fl->lock);
 	if (err && !fl->err)
 		fl->err = err;
@@ -161,7 +163,8 @@ static void node_written(struct eng_io *io)
 	pthread_mutex_unlock(&fl->lock);
 }
 
-static int write_copy(struct flight *fl, struct tfs_node *node,
+/* From a sealed copy: others may be copying the node itself. */
+static int write_copy(struct flight *fl, const struct tfs_node *node,
 		      unsigned int copy)
 {
 	struct tfs *fs = fl->fs;
@@ -170,14 +173,19 @@ static int write_copy(struct flight *fl, struct tfs_node *node,
 		.seq = node->ptr.seq,
 	};
 	struct eng_io *io = eng_io_get(fs->dev, fs->ipc, 1);
+	void *buf = io ? eng_buf_get(fs->dev, fs->csize) : NULL;
 
-	if (!io)
+	if (!buf) {
+		eng_io_put(io);
 		return -ENOMEM;
+	}
+	memcpy(buf, node->buf, fs->csize);
+	tfs_node_seal(fs, buf, node->ptr.seq);
 	io->op = ENG_WRITE;
 	io->start = node->ptr.addr[copy] * fs->ipc;
 	io->end = node_written;
 	io->arg = fl;
-	eng_io_add(io, node->buf, fs->csize);
+	eng_io_add(io, buf, fs->csize);
 	tfs_tag_fill(fs, &rec, node->ptr.addr[copy], 0, fs->ipc, io->tags);
 	pthread_mutex_lock(&fl->lock);
 	while (fl->n >= IN_FLIGHT)
@@ -196,7 +204,6 @@ static int write_nodes(struct tfs *fs, struct tfs_node *list)
 	pthread_mutex_init(&fl.lock, NULL);
 	pthread_cond_init(&fl.cond, NULL);
 	for (struct tfs_node *node = list; node && !err; node = node->next) {
-		tfs_node_seal(fs, node);
 		err = write_copy(&fl, node, 0);
 		if (!err)
 			err = write_copy(&fl, node, 1);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* node.c - the bytes of one B+tree node.
  *
- *  (1) A node in memory is the cluster as it goes to the medium, but for its
- *      checksum, which tfs_node_seal() sets.
+ *  (1) A node in memory is the cluster as it goes to the medium, but for
+ *      sequence and checksum, which tfs_node_seal() sets in a copy.
  *  (2) Items ascend strictly within [low, high).  Values lie above
  *      header->values, without order; removing leaves a hole, which the next
  *      insertion that needs the room squeezes out.
@@ -337,12 +337,12 @@ static size_t crc_at(void)
 	return offsetof(struct tfs_disk_node, crc);
 }
 
-void tfs_node_seal(const struct tfs *fs, struct tfs_node *node)
+void tfs_node_seal(const struct tfs *fs, void *buf, uint64_t seq)
 {
-	struct tfs_disk_node *h = head(node);
+	struct tfs_disk_node *h = buf;
 
-	h->seq = htole64(node->ptr.seq);
-	h->crc = htole32(tfs_crc32c(node->buf, fs->csize, crc_at()));
+	h->seq = htole64(seq);
+	h->crc = htole32(tfs_crc32c(buf, fs->csize, crc_at()));
 }
 
 /* Sound pads, position and length; the value's type is its decoder's. */

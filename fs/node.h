@@ -72,8 +72,8 @@ void tfs_node_merge(const struct tfs *fs, struct tfs_node *left,
 		    const struct tfs_node *right);
 /* Less than a third used: a neighbour may take it in. */
 bool tfs_node_sparse(const struct tfs *fs, const struct tfs_node *node);
-/* Stamp the checksum: the node is ready to be written. */
-void tfs_node_seal(const struct tfs *fs, struct tfs_node *node);
+/* Stamp sequence and checksum into the bytes that will be written. */
+void tfs_node_seal(const struct tfs *fs, void *buf, uint64_t seq);
 /* Check every field of a node just read against what its parent says.  NULL
  * or what is wrong with it; sets level and live. */
 const char *tfs_node_decode(const struct tfs *fs, struct tfs_node *node,

@@ -50,7 +50,7 @@ struct job {
 	struct target	target;
 };
 
-/* ---- messages -------------------------------------------------------------- */
+/* ---- messages ----------------------------------------------------------- */
 
 static bool muted;
 
@@ -98,7 +98,7 @@ static void print_size(const char *what, uint64_t bytes)
 	printf("%-12s%.*f %s", what, u && n < 100 ? 1 : 0, n, units[u]);
 }
 
-/* ---- the command line ------------------------------------------------------ */
+/* ---- the command line --------------------------------------------------- */
 
 static int list_formats(void)
 {
@@ -241,7 +241,7 @@ static int parse(struct job *j, int argc, char **argv)
 	return -1;
 }
 
-/* ---- the geometry ---------------------------------------------------------- */
+/* ---- the geometry ------------------------------------------------------- */
 
 static void show(const struct job *j, const struct eng_geometry *geo)
 {
@@ -301,7 +301,7 @@ static int rehearse(struct job *j, struct eng_pool *pool)
 	return err;
 }
 
-/* ---- the work -------------------------------------------------------------- */
+/* ---- the work ----------------------------------------------------------- */
 
 /* (2) */
 static int verify(struct eng_dev *dev)

@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -23,6 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -53,6 +55,7 @@ struct mount {
 	pthread_t	control;
 	bool		controlled;	/* control is valid */
 	bool		rdonly;
+	atomic_bool	ready;		/* (2) */
 	atomic_bool	ended;		/* the loop has returned */
 };
 
@@ -61,7 +64,7 @@ static void wait_ms(unsigned int ms)
 	poll(NULL, 0, (int)ms);
 }
 
-/* ---- the device ---------------------------------------------------------- */
+/* ---- the device ------------------------------------------------------- */
 
 /* Try the lock that eng_dev_open() will take.  -EBUSY: somebody has it. */
 static int try_lock(const char *path, bool rdonly)
@@ -108,23 +111,50 @@ static int wait_for_device(const struct mount *m)
 	return 0;	/* eng_dev_open() will say it */
 }
 
-static int open_device(struct mount *m)
+/* Such a device can be opened for writing, only writes fail. */
+static bool write_protected(const char *path)
+{
+	struct stat st;
+	int fd, on = 0;
+
+	if (stat(path, &st) || !S_ISBLK(st.st_mode))
+		return false;
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	if (ioctl(fd, BLKROGET, &on))
+		on = 0;
+	close(fd);
+	return on;
+}
+
+static int open_as(struct mount *m)
 {
 	struct eng_open how = {
 		.flags = m->opt.rdonly ? ENG_OPEN_RDONLY : 0, .pool = m->pool,
 	};
+
+	if (!m->opt.rdonly && write_protected(m->path))
+		return -EROFS;
+	return eng_dev_open(&m->dev, m->path, &how);
+}
+
+static int open_device(struct mount *m)
+{
 	int err = wait_for_device(m);
 
 	if (!err)
-		err = eng_dev_open(&m->dev, m->path, &how);
-	if (err == -EROFS && !m->opt.rdonly && !m->opt.rw) {
-		eng_log(LOG_WARNING, "%s is write-protected, mounting "
-			"read-only", m->path);
-		m->opt.rdonly = true;
-		how.flags = ENG_OPEN_RDONLY;
-		err = eng_dev_open(&m->dev, m->path, &how);
+		err = open_as(m);
+	if (err != -EROFS || m->opt.rdonly)
+		return err;
+	if (m->opt.rw) {
+		eng_log(LOG_ERR, "%s is write-protected", m->path);
+		return err;
 	}
-	return err;
+	eng_log(LOG_WARNING, "%s is write-protected, mounting read-only",
+		m->path);
+	m->opt.rdonly = true;
+	return open_as(m);
 }
 
 static int open_fs(struct mount *m)
@@ -158,7 +188,7 @@ static int mount_fs(struct mount *m)
 	return tfs_ops_mount(m->ops, m->point);
 }
 
-/* ---- the control thread --------------------------------------------------- */
+/* ---- the control thread ------------------------------------------------ */
 
 /* Best effort: needs root, and FUSE itself never gives more than the
  * default. */
@@ -290,6 +320,7 @@ static void *control(void *arg)
 
 	if (stat(m->point, &st))	/* (2) */
 		return NULL;
+	m->ready = true;
 	raise_readahead(m->point);
 	report_ready(m);
 	end_signals(&set);
@@ -307,7 +338,7 @@ static void control_end(struct mount *m)
 	pthread_join(m->control, NULL);
 }
 
-/* ---- serving --------------------------------------------------------------- */
+/* ---- serving ------------------------------------------------------------ */
 
 static int exit_of(int err)
 {
@@ -343,8 +374,11 @@ static int serve(struct mount *m)
 	pthread_sigmask(SIG_BLOCK, &set, NULL);	/* in all threads */
 	signal(SIGPIPE, SIG_IGN);
 	err = start(m);
-	if (!err && !m->opt.fake)
+	if (!err && !m->opt.fake) {
 		err = tfs_ops_loop(m->ops);
+		if (!err && !m->ready)
+			err = -EIO;	/* the kernel refused us */
+	}
 	control_end(m);
 	tfs_ops_destroy(m->ops);
 	last = tfs_close(m->fs);

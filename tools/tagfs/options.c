@@ -44,8 +44,8 @@ static const char usage[] =
 /* Of mount(8) and fstab(5), no business of ours. */
 static const char *const ignored[] = {
 	"defaults", "auto", "noauto", "user", "nouser", "users", "owner",
-	"noowner", "group", "nogroup", "nofail", "_netdev", "default_permissions",
-	"nodiscard", "loop",
+	"noowner", "group", "nogroup", "nofail", "_netdev",
+	"default_permissions", "loop",
 };
 
 static int bad(const char *what, const char *opt)

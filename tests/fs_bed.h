@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* fs_bed.h - a filesystem on a simulated disk, for tests. */
+#ifndef FS_BED_H
+#define FS_BED_H
+
+#include "fs.h"
+#include "sim_raw.h"
+#include "tfs_priv.h"
+
+struct bed {
+	struct sim	*sim;
+	struct eng_pool	*pool;
+	struct eng_dev	*dev;		/* NULL: closed */
+	struct tfs	*fs;		/* NULL: not mounted */
+	struct tfs_mount how;
+	char		where[96];	/* begins every message */
+};
+
+/* Keep the log from standard error, unless CHECK_LOG is in the environment;
+ * bed_log_lines() counts what came at a level. */
+void bed_quiet(void);
+unsigned int bed_log_lines(int level);
+
+/* Format, mkfs and mount.  clusters: of the filesystem, at least so many. */
+void bed_make(struct bed *b, const char *profile, uint64_t clusters,
+	      uint64_t seed);
+/* The same on a disk that exists; nothing is opened.  Takes sim. */
+void bed_take(struct bed *b, struct sim *sim, uint64_t seed);
+/* Workers, and a disk with a thread: before bed_open(), or closed. */
+void bed_threads(struct bed *b, unsigned int workers);
+/* Bytes under that many clusters. */
+uint64_t bed_size(const char *profile, uint64_t clusters);
+int bed_open(struct bed *b);		/* device and filesystem */
+void bed_mount(struct bed *b);		/* it must work */
+void bed_umount(struct bed *b);		/* it must work */
+/* Whatever the state is in: the power may be off. */
+void bed_drop(struct bed *b);
+/* Unmount, mount, and find it whole. */
+void bed_remount(struct bed *b, unsigned int check_flags);
+void bed_check(struct bed *b, unsigned int check_flags);
+void bed_free(struct bed *b);
+
+/* A file of that name in the root; its number, without reference. */
+uint32_t bed_file(struct bed *b, const char *name);
+/* Bytes that follow from a seed. */
+void bed_fill(void *buf, size_t len, uint64_t seed);
+
+/* Where the bytes and the tuples of a cluster are on the disk. */
+uint64_t bed_data_at(struct bed *b, uint64_t addr);
+
+#endif

@@ -1,0 +1,77 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Install what is needed to build and test tagfs, if anything is missing.
+# Debian 12; elsewhere, and without root or sudo, it says what is missing.
+set -u
+
+missing=
+
+# need PACKAGE COMMAND: the package that brings a command
+need()
+{
+	command -v "$2" >/dev/null 2>&1 || missing="$missing $1"
+}
+
+# need_pc PACKAGE MODULE: the package that brings a pkg-config module
+need_pc()
+{
+	pkg-config --exists "$2" 2>/dev/null || missing="$missing $1"
+}
+
+look()
+{
+	missing=
+	need build-essential cc
+	need build-essential make
+	need autoconf autoreconf
+	need automake automake
+	need libtool libtoolize
+	need pkg-config pkg-config
+	need fuse3 fusermount3
+	need attr getfattr
+	need acl setfacl
+	need rsync rsync
+	need git git
+	need xz-utils xz
+	need python3 python3
+	need_pc libfuse3-dev fuse3
+	need_pc liburing-dev liburing
+	need_pc libblkid-dev blkid
+	need_pc check check
+	test -f /usr/include/isa-l/crc.h || missing="$missing libisal-dev"
+	# shellcheck disable=SC2086
+	missing=$(printf '%s\n' $missing | sort -u | tr '\n' ' ')
+	missing=${missing% }
+}
+
+PATH=$PATH:/usr/sbin:/sbin
+look
+if [ -z "$missing" ]; then
+	echo "setup: everything needed is installed"
+	exit 0
+fi
+echo "setup: missing: $missing"
+root=
+if [ "$(id -u)" -ne 0 ]; then
+	root=sudo
+	command -v sudo >/dev/null 2>&1 || root=no
+fi
+if [ "$root" = no ] || ! command -v apt-get >/dev/null 2>&1; then
+	echo "setup: please install them (names of Debian 12)" >&2
+	exit 1
+fi
+apt()
+{
+	$root env DEBIAN_FRONTEND=noninteractive apt-get -q -y \
+		-o Dpkg::Use-Pty=0 "$@" </dev/null
+}
+# shellcheck disable=SC2086
+if ! apt update || ! apt install --no-install-recommends $missing; then
+	echo "setup: apt-get failed" >&2
+	exit 1
+fi
+look
+if [ -n "$missing" ]; then
+	echo "setup: still missing: $missing" >&2
+	exit 1
+fi
