@@ -46,7 +46,7 @@ static void fault_child(const struct tfs_node *node, unsigned int i,
 static int resolve(struct tfs *fs, const struct tfs_fault *f,
 		   struct tfs_node **out)
 {
-	struct tfs_node *node = tfs_ncache_find(fs, f->ptr.addr[0]);
+	struct tfs_node *node = tfs_ncache_find(fs, &f->ptr);
 	struct tfs_key low, high;
 
 	*out = node;
@@ -252,13 +252,19 @@ static struct tfs_node *cow(struct tfs *fs, struct tfs_node *parent,
 	return copy;
 }
 
+static struct tfs_node *find_child(struct tfs *fs,
+				   const struct tfs_node *parent,
+				   unsigned int i)
+{
+	struct tfs_ptr ptr = tfs_node_ptr(parent, i);
+
+	return tfs_ncache_find(fs, &ptr);
+}
+
 static struct tfs_node *cow_child(struct tfs *fs, struct tfs_node *parent,
 				  unsigned int i)
 {
-	struct tfs_node *node =
-		tfs_ncache_find(fs, tfs_node_ptr(parent, i).addr[0]);
-
-	return cow(fs, parent, i, node);
+	return cow(fs, parent, i, find_child(fs, parent, i));
 }
 
 /* Copy the path of key down to level. */
@@ -266,7 +272,7 @@ static void cow_path(struct tfs *fs, const struct tfs_key *key,
 		     unsigned int level, struct path *path)
 {
 	struct tfs_node *node =
-		cow(fs, NULL, 0, tfs_ncache_find(fs, fs->root.addr[0]));
+		cow(fs, NULL, 0, tfs_ncache_find(fs, &fs->root));
 
 	while (path->node[node->level] = node, node->level > level) {
 		unsigned int i = tfs_node_child(node, key);
@@ -342,8 +348,8 @@ static bool merge(struct tfs *fs, struct tfs_node *parent, unsigned int i)
 {
 	struct tfs_node *left, *right;
 
-	left = tfs_ncache_find(fs, tfs_node_ptr(parent, i).addr[0]);
-	right = tfs_ncache_find(fs, tfs_node_ptr(parent, i + 1).addr[0]);
+	left = find_child(fs, parent, i);
+	right = find_child(fs, parent, i + 1);
 	if (!left || !right || !tfs_node_can_merge(fs, left, right))
 		return false;
 	if (left->state != TFS_NODE_DIRTY && !tfs_pool_spare(fs))
@@ -360,7 +366,7 @@ static void shrink_root(struct tfs *fs, struct tfs_node *root)
 	struct tfs_node *child;
 
 	while (root->level && tfs_node_items(root) == 1) {
-		child = tfs_ncache_find(fs, tfs_node_ptr(root, 0).addr[0]);
+		child = find_child(fs, root, 0);
 		if (!child)
 			return;
 		fs->root = child->ptr;

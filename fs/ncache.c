@@ -8,7 +8,13 @@
  *      boundary and never changes again at that address.
  *  (3) A node is read with no lock held, from its first copy or, if that one
  *      is bad, from its second, and decoded before it is inserted.  One bad
- *      copy is remembered, for the next checkpoint to rewrite the node. */
+ *      copy is remembered, for the next checkpoint to rewrite the node.
+ *  (4) While it is read, the node may be freed and its place used again; so
+ *      nodes are found by address and sequence, and one that is inserted
+ *      drives out what is left of an older life of its place.
+ *  (5) What was used since the hand last came by survives a visit.  So a
+ *      transaction that starts over finds the nodes that it used, however
+ *      many they are, and at last has them all. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,6 +27,7 @@ struct tfs_ncache {
 	struct tfs_node	**table;
 	size_t		size;		/* of table, a power of two */
 	size_t		count, limit;
+	size_t		clean;		/* of count: in the ring */
 	size_t		dirty;
 	struct tfs_node	*dirty_list;	/* linked by next */
 	struct tfs_node	*hand;		/* ring of nodes for eviction */
@@ -88,12 +95,13 @@ static size_t slot_of(const struct tfs_ncache *nc, uint64_t addr)
 	return addr * 0x9e3779b97f4a7c15ull >> 20 & (nc->size - 1);
 }
 
-struct tfs_node *tfs_ncache_find(struct tfs *fs, uint64_t addr)
+struct tfs_node *tfs_ncache_find(struct tfs *fs, const struct tfs_ptr *ptr)
 {
 	struct tfs_ncache *nc = fs->nodes;
-	struct tfs_node *node = nc->table[slot_of(nc, addr)];
+	struct tfs_node *node = nc->table[slot_of(nc, ptr->addr[0])];
 
-	while (node && (node->ptr.addr[0] != addr || node->stale))
+	while (node && (node->ptr.addr[0] != ptr->addr[0] ||
+			node->ptr.seq != ptr->seq || node->stale))
 		node = node->hash_next;
 	if (node && !atomic_load_explicit(&node->used, memory_order_relaxed))
 		atomic_store_explicit(&node->used, true,
@@ -144,6 +152,7 @@ static void hash_del(struct tfs_ncache *nc, struct tfs_node *node)
 /* Clean nodes form a ring, which the clock hand walks. */
 static void ring_add(struct tfs_ncache *nc, struct tfs_node *node)
 {
+	nc->clean++;
 	if (!nc->hand) {
 		node->prev = node->next = node;
 		nc->hand = node;
@@ -157,29 +166,49 @@ static void ring_add(struct tfs_ncache *nc, struct tfs_node *node)
 
 static void ring_del(struct tfs_ncache *nc, struct tfs_node *node)
 {
+	nc->clean--;
 	if (nc->hand == node)
 		nc->hand = node->next == node ? NULL : node->next;
 	node->prev->next = node->next;
 	node->next->prev = node->prev;
 }
 
-/* Throw clean nodes out until the cache has room; those used since the hand
- * last came by get a second turn. */
+static void drop_clean(struct tfs_ncache *nc, struct tfs_node *node)
+{
+	ring_del(nc, node);
+	hash_del(nc, node);
+	tfs_node_free(node);
+	nc->count--;
+}
+
+/* Throw clean nodes out until the cache has room, once around at most (5);
+ * some are kept even if the others alone fill it. */
 static void evict(struct tfs_ncache *nc)
 {
-	size_t turns = 2 * nc->count;
+	size_t busy = nc->count - nc->clean, turns = nc->clean;
+	size_t keep = nc->limit > busy + NODES_MIN ? nc->limit - busy :
+		NODES_MIN;
 
-	while (nc->count > nc->limit && nc->hand && turns--) {
+	while (nc->clean > keep && turns--) {
 		struct tfs_node *node = nc->hand;
 
 		nc->hand = node->next;
-		if (atomic_exchange_explicit(&node->used, false,
-					     memory_order_relaxed))
-			continue;
-		ring_del(nc, node);
-		hash_del(nc, node);
-		tfs_node_free(node);
-		nc->count--;
+		if (!atomic_exchange_explicit(&node->used, false,
+					      memory_order_relaxed))
+			drop_clean(nc, node);
+	}
+}
+
+/* (4) Nothing but a clean node can be left of an older life. */
+static void drop_older(struct tfs_ncache *nc, uint64_t addr)
+{
+	struct tfs_node *node = nc->table[slot_of(nc, addr)], *next;
+
+	for (; node; node = next) {
+		next = node->hash_next;
+		if (node->ptr.addr[0] == addr &&
+		    node->state == TFS_NODE_CLEAN)
+			drop_clean(nc, node);
 	}
 }
 
@@ -187,6 +216,7 @@ void tfs_ncache_insert(struct tfs *fs, struct tfs_node *node)
 {
 	struct tfs_ncache *nc = fs->nodes;
 
+	drop_older(nc, node->ptr.addr[0]);
 	if (nc->count >= nc->size)
 		grow(nc);
 	node->state = TFS_NODE_CLEAN;
@@ -344,7 +374,7 @@ int tfs_node_fetch(struct tfs *fs, const struct tfs_fault *fault)
 	}
 	atomic_fetch_add(&fs->count.node_reads, 1);
 	pthread_rwlock_wrlock(&fs->tree);
-	if (tfs_ncache_find(fs, fault->ptr.addr[0])) {
+	if (tfs_ncache_find(fs, &fault->ptr)) {
 		tfs_node_free(node);	/* another thread was faster */
 	} else {
 		evict(nc);

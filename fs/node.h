@@ -91,7 +91,7 @@ struct tfs_fault {
 
 int tfs_ncache_create(struct tfs_ncache **out, size_t bytes, uint32_t csize);
 void tfs_ncache_destroy(struct tfs_ncache *nc);
-struct tfs_node *tfs_ncache_find(struct tfs *fs, uint64_t addr);
+struct tfs_node *tfs_ncache_find(struct tfs *fs, const struct tfs_ptr *ptr);
 /* A node of zeros that the caller fills in, or NULL.  Any thread. */
 struct tfs_node *tfs_node_alloc(struct tfs *fs);
 void tfs_node_free(struct tfs_node *node);

@@ -191,7 +191,7 @@ static int prepare(struct tfs_txn *tx, unsigned int flags)
 {
 	struct tfs *fs = tx->fs;
 	struct tfs_need need = { .mark = tfs_btree_new_mark(fs) };
-	unsigned int nodes, dels = 0;
+	unsigned int nodes, splits, dels = 0;
 	size_t bytes = 0;
 	int err;
 
@@ -205,8 +205,12 @@ static int prepare(struct tfs_txn *tx, unsigned int flags)
 			bytes += tx->op[i].len + sizeof(struct tfs_disk_item);
 	}
 	/* Every node seen may split once, and again for each 1000 bytes
-	 * that come in: a half is never fuller than that. */
-	nodes = need.nodes + need.seen + bytes / 1000 + fs->root_level + 2;
+	 * that come in: a half is never fuller than that.  A single put
+	 * splits one node a level at most, and adds a root. */
+	splits = need.seen + bytes / 1000 + fs->root_level + 2;
+	if (splits > (tx->n - dels) * (fs->root_level + 2))
+		splits = (tx->n - dels) * (fs->root_level + 2);
+	nodes = need.nodes + splits;
 	err = tfs_pool_fill(fs, nodes, dels ? fs->root_level + 1 : 0,
 			    space_floor(fs, flags), &tx->fault);
 	if (err)

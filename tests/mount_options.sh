@@ -21,6 +21,17 @@ root=false
 [ "$(id -u)" = 0 ] && root=true
 $root || command -v fusermount3 >/dev/null || skip_all "no fusermount3"
 
+# Where /dev/fuse is root's alone, one for all in a namespace of our own.
+fuse_mode=$(stat -c %a /dev/fuse)
+if $root && [ "${fuse_mode#"${fuse_mode%?}"}" != 6 ] && [ -z "$OWN_FUSE" ] &&
+   command -v unshare >/dev/null; then
+	node=$(mktemp -u /tmp/tagfs-fuse.XXXXXX)
+	mknod -m 666 "$node" c 10 229 &&
+		OWN_FUSE=1 unshare -m sh -c \
+		'mount --bind "$0" /dev/fuse && rm "$0"; exec "$1"' "$node" "$0"
+	exit
+fi
+
 dir=$(mktemp -d /tmp/tagfs-options.XXXXXX) || exit 99
 dir=$(realpath "$dir")
 img=$dir/img mnt=$dir/mnt log=$dir/log
@@ -35,7 +46,10 @@ cleanup() {
 	for m in "$mnt" "$dir/mnt2" "$dir/user/mnt"; do
 		mounted "$m" && undo "$m"
 	done
-	[ -n "$loop" ] && losetup -d "$loop"
+	if [ -n "$loop" ]; then
+		blockdev --setrw "$loop"
+		losetup -d "$loop"
+	fi
 	rm -rf "$dir"
 }
 trap cleanup EXIT
@@ -216,6 +230,7 @@ if $root; then
 		undo "$mnt"
 		expect 32 "write-protected" "write-protected, -o rw" "$TAGFS" \
 			"$loop" "$mnt" -o rw
+		blockdev --setrw "$loop"
 		losetup -d "$loop"
 		loop=
 	else
@@ -231,7 +246,6 @@ fi
 user() {
 	setpriv --reuid 65534 --regid 65534 --clear-groups "$@"
 }
-fuse_mode=$(stat -c %a /dev/fuse)
 if ! $root; then
 	:	# all of the above was that
 elif ! command -v setpriv >/dev/null || ! command -v fusermount3 >/dev/null ||
