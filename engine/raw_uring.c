@@ -3,8 +3,11 @@
  *  (1) No more transfers are in the ring than its completion queue holds;
  *      the others wait in a list.  So submit never blocks, whoever calls,
  *      and the completion queue cannot overflow.
- *  (2) end() runs without the lock: on the reaper thread, or in submit if
- *      the page cache had everything.
+ *  (2) What the page cache can do at once is done in submit, end() included:
+ *      reads of what is there, and writes, which only copy (and are held up
+ *      only where the kernel means to throttle the writer).  The ring has
+ *      what waits for the medium, and end() runs on the reaper thread then.
+ *      No lock is held in end().
  *  (3) A transfer leaves the count only after its end() has returned, so
  *      that close cannot overtake what end() starts.
  *  (4) The caller's iovecs are never changed: a short transfer goes on from
@@ -138,29 +141,36 @@ static void uring_start(struct uring_raw *u, struct eng_raw_io *io)
 	pthread_mutex_unlock(&u->lock);
 }
 
-/* What the page cache has.  True: io is over, *err says how. */
-static bool uring_try_cached(struct uring_raw *u, struct eng_raw_io *io,
-			     int *err)
+static ssize_t uring_read_cached(struct uring_raw *u, struct eng_raw_io *io)
 {
 	ssize_t n;
 
-	if (io->write || !__atomic_load_n(&u->nowait, __ATOMIC_RELAXED))
-		return false;
+	if (!__atomic_load_n(&u->nowait, __ATOMIC_RELAXED))
+		return 0;
 	n = preadv2(u->fd, io->iov, io->niov, (off_t)io->off, RWF_NOWAIT);
 	if (n < 0 && (errno == EOPNOTSUPP || errno == ENOSYS ||
 		      errno == EINVAL))
 		__atomic_store_n(&u->nowait, false, __ATOMIC_RELAXED);
-	if (n <= 0)
-		return false;
-	io->done = (uint64_t)n;
-	*err = 0;
-	return io->done >= io->len;
+	return n;
+}
+
+/* (2) True: io is over.  Errors are left to the ring to find again. */
+static bool uring_try_cached(struct uring_raw *u, struct eng_raw_io *io)
+{
+	ssize_t n;
+
+	if (io->write)
+		n = pwritev(u->fd, io->iov, io->niov, (off_t)io->off);
+	else
+		n = uring_read_cached(u, io);
+	if (n > 0)
+		io->done = (uint64_t)n;
+	return io->done == io->len;
 }
 
 static void uring_submit(struct eng_raw *raw, struct eng_raw_io *io)
 {
 	struct uring_raw *u = to_uring(raw);
-	int err;
 
 	io->done = 0;
 	io->len = 0;
@@ -170,8 +180,8 @@ static void uring_submit(struct eng_raw *raw, struct eng_raw_io *io)
 		io->end(io, -EINVAL);
 		return;
 	}
-	if (uring_try_cached(u, io, &err)) {
-		io->end(io, err);
+	if (uring_try_cached(u, io)) {
+		io->end(io, 0);
 		return;
 	}
 	pthread_mutex_lock(&u->lock);
@@ -385,10 +395,13 @@ static int uring_open_fd(struct uring_raw *u)
 	}
 	u->bdev = S_ISBLK(st.st_mode);
 	u->fd = open(u->name, how | (u->bdev ? O_EXCL : 0));	/* (5) */
+	if (u->fd < 0 && errno == EBUSY) {
+		eng_log(LOG_ERR, "%s: is in use (mounted, or opened "
+			"exclusively)", u->name);
+		return -EBUSY;
+	}
 	if (u->fd < 0)
-		return open_failed(u->name, errno == EBUSY ?
-			"is in use (mounted or opened exclusively)" :
-			"cannot open", errno);
+		return open_failed(u->name, "cannot open", errno);
 	if (fstat(u->fd, &st) || S_ISBLK(st.st_mode) != u->bdev)
 		return open_failed(u->name, "changed while it was opened",
 				   EBUSY);

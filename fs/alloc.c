@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* alloc.c - free space: bitmaps of regions, a summary above them, loaded on
- * demand, so that neither mount time nor memory grow with the device.
+ * demand, so that neither mount time nor memory grow with the device (but
+ * for 2 bytes for each region of a group that was looked at).
  *
  *  (1) region->map has a bit for every cluster that must not be handed out:
  *      in use, or freed but not yet reusable, or set aside in the pool.
@@ -613,25 +614,18 @@ static void rewrite_regions(struct tfs *fs)
 	}
 }
 
-/* Until a round changes nothing: copying paths frees their old places, whose
- * regions change in turn, and new pool nodes may lie in further regions. */
-int tfs_alloc_prepare(struct tfs *fs, struct tfs_fault *fault)
+/* Until all items that will change are in memory and the pool has enough for
+ * them: what is put into the pool may lie in further regions. */
+static int fill_for_regions(struct tfs *fs, struct tfs_fault *fault)
 {
-	struct tfs_alloc *al = fs->alloc;
+	unsigned int items = 0, before, nodes;
 	struct tfs_need need;
-	unsigned int items, nodes;
-	size_t regions;
-	uint64_t freed;
 	int err;
 
 	do {
-		err = each_part(fs, &fs->frees, part_load, fault);
-		if (err)
-			return err;
-		regions = al->regions;
-		freed = fs->frees.clusters;
-		need = (struct tfs_need){ .mark = tfs_btree_new_mark(fs) };
+		before = items;
 		items = 0;
+		need = (struct tfs_need){ .mark = tfs_btree_new_mark(fs) };
 		err = touch_regions(fs, &need, &items, fault);
 		if (err)
 			return err;
@@ -640,10 +634,26 @@ int tfs_alloc_prepare(struct tfs *fs, struct tfs_fault *fault)
 		nodes = need.nodes + items + need.seen +
 			2 * fs->root_level + 4;
 		err = tfs_pool_fill(fs, nodes, 0, 0, fault);
+	} while (!err && items != before);
+	return err;
+}
+
+/* Until a round frees nothing: copying paths frees their old places, whose
+ * regions change in turn. */
+int tfs_alloc_prepare(struct tfs *fs, struct tfs_fault *fault)
+{
+	uint64_t freed;
+	int err;
+
+	do {
+		freed = fs->frees.clusters;
+		err = each_part(fs, &fs->frees, part_load, fault);
+		if (!err)
+			err = fill_for_regions(fs, fault);
 		if (err)
 			return err;
 		rewrite_regions(fs);
-	} while (al->regions != regions || fs->frees.clusters != freed);
+	} while (fs->frees.clusters != freed);
 	return 0;
 }
 

@@ -47,15 +47,19 @@ static void leave(struct tfs_ckpt *ck)
 	pthread_mutex_unlock(&ck->lock);
 }
 
+/* What frees space, or takes what it was promised, goes as low as a change
+ * inside of a handle may: see txn.c (4). */
 static bool promise(struct tfs *fs, uint64_t data, uint64_t claimed,
-		    uint64_t meta)
+		    uint64_t meta, bool frees)
 {
+	uint64_t floor = frees || claimed >= data ? fs->reserve / 4 :
+		fs->reserve;
 	uint64_t reserved, need;
 	bool ok;
 
 	pthread_rwlock_wrlock(&fs->tree);
 	reserved = fs->reserved > claimed ? fs->reserved - claimed : 0;
-	need = data + meta + reserved + fs->promised + fs->reserve;
+	need = data + meta + reserved + fs->promised + floor;
 	ok = fs->free >= need;
 	if (ok)
 		fs->promised += data + meta;
@@ -64,7 +68,7 @@ static bool promise(struct tfs *fs, uint64_t data, uint64_t claimed,
 }
 
 int tfs_handle_get(struct tfs *fs, uint64_t data, uint64_t claimed,
-		   uint64_t meta)
+		   uint64_t meta, bool frees)
 {
 	int err;
 
@@ -73,7 +77,7 @@ int tfs_handle_get(struct tfs *fs, uint64_t data, uint64_t claimed,
 		if (tfs_rdonly(fs))
 			return -EROFS;
 		enter(&fs->ckpt);
-		if (promise(fs, data, claimed, meta))
+		if (promise(fs, data, claimed, meta, frees))
 			return 0;
 		leave(&fs->ckpt);
 		if (!tries)
@@ -318,12 +322,17 @@ static int write_out(struct tfs *fs, struct boundary *b)
 
 static void discard_runs(struct tfs *fs, const struct tfs_extents *freed)
 {
-	for (size_t i = 0; i < freed->n && fs->opt.discard; i++)
-		if (eng_dev_discard(fs->dev, freed->run[i].addr * fs->ipc,
-				    freed->run[i].len * fs->ipc)) {
-			eng_log(LOG_WARNING, "the device can't discard");
-			fs->opt.discard = false;
-		}
+	for (size_t i = 0; i < freed->n && fs->opt.discard; i++) {
+		int err = eng_dev_discard(fs->dev,
+					  freed->run[i].addr * fs->ipc,
+					  freed->run[i].len * fs->ipc);
+
+		if (!err)
+			continue;
+		eng_log(LOG_WARNING, "discard failed, no more of it: %s",
+			strerror(-err));
+		fs->opt.discard = false;
+	}
 }
 
 static int checkpoint(struct tfs *fs, bool clean)
@@ -342,8 +351,8 @@ static int checkpoint(struct tfs *fs, bool clean)
 	if (!err)
 		discard_runs(fs, &b.freed);
 	pthread_rwlock_wrlock(&fs->tree);
-	tfs_ncache_thaw(fs, b.nodes);
-	if (!err) {
+	if (!err) {	/* else they stay frozen: memory alone has them */
+		tfs_ncache_thaw(fs, b.nodes);
 		fs->slot_number = b.slot.number;
 		tfs_alloc_release(fs, &b.freed);	/* (4) */
 	}

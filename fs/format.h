@@ -88,8 +88,8 @@ _Static_assert(sizeof(struct tfs_disk_ptr) == 0x18, "node pointer");
 #define TFS_SLOT_MAGIC	0x544c5354u	/* "TSLT" */
 #define TFS_SLOT_CLEAN	1u		/* nothing was written since */
 
-/* One checkpoint.  Slot seq & 1 holds it, both copies; the valid one with
- * the highest seq is mounted. */
+/* One checkpoint.  Slot number & 1 holds it, both copies; the valid one with
+ * the highest number is mounted. */
 struct tfs_disk_slot {
 /*00*/	__le32	magic;
 /*04*/	__le32	crc;		/* crc32c of the structure, crc as 0 */
@@ -133,7 +133,7 @@ struct tfs_disk_node {
 /*08*/	__u8	nonce[TFS_NONCE];
 /*18*/	__le64	seq;		/* commit that wrote it */
 /*20*/	struct tfs_disk_key low;
-/*30*/	struct tfs_disk_key high;	/* all ones: no bound */
+/*30*/	struct tfs_disk_key high;	/* all ones but the pad: no bound */
 /*40*/	__le16	items;
 /*42*/	__u8	level;
 /*43*/	__u8	pad;

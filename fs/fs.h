@@ -42,7 +42,9 @@ int tfs_mkfs(struct eng_dev *dev, struct tfs_mkfs *how);
 
 struct tfs_mount {
 	bool		rdonly;
-	bool		relatime;	/* else no access times are kept */
+	bool		relatime;	/* keep access times: within a day, and
+					 * later than the last change; else
+					 * none are kept */
 	bool		discard;	/* freed clusters, after the checkpoint */
 	unsigned int	commit;		/* seconds between commits; 0: only on demand */
 	size_t		cache;		/* bytes of cached tree nodes; 0: default */
@@ -86,6 +88,8 @@ void tfs_ref(struct tfs *fs, uint32_t ino, uint64_t n);
 void tfs_unref(struct tfs *fs, uint32_t ino, uint64_t n);
 
 int tfs_getattr(struct tfs *fs, uint32_t ino, struct tfs_inode *out);
+/* It was read: keep its access time, if relatime has it kept and due. */
+void tfs_accessed(struct tfs *fs, uint32_t ino);
 
 enum {
 	TFS_SET_MODE	= 1 << 0,
@@ -141,7 +145,8 @@ struct tfs_dirent {
 /* Call fill for the entries after cookie (0: from the start, "." and ".."
  * included), until it returns non-zero (that entry was not taken) or the
  * end.  Holds no lock while fill runs.  plus: attr is wanted, and a
- * reference is taken on every inode that fill took ("." and ".." excepted). */
+ * reference is taken on every inode that fill took ("." and ".." excepted,
+ * and those with attr.ino 0: their inode is damaged). */
 int tfs_readdir(struct tfs *fs, uint32_t dir, uint64_t cookie, bool plus,
 		int (*fill)(void *arg, const struct tfs_dirent *de),
 		void *arg);
@@ -160,7 +165,8 @@ ssize_t tfs_listxattr(struct tfs *fs, uint32_t ino, char *buf, size_t size);
 
 /* ---- content ------------------------------------------------------------ */
 
-/* One read.  The caller fills the first part and keeps it until end(). */
+/* One read.  The caller fills the first part and keeps it until end().
+ * Access times are the caller's: tfs_accessed(). */
 struct tfs_read {
 	uint32_t	ino;
 	uint64_t	off;

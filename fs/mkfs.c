@@ -113,7 +113,7 @@ static int build(struct tfs *fs, struct tfs_mkfs *how)
 	if (!err)
 		err = tfs_ckpt_force(fs, true);
 	if (!err)
-		err = tfs_super_write(fs);
+		err = tfs_super_write(fs, 1);
 	if (how->progress)
 		how->progress(100);
 	return err;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* mount.c - bring a filesystem up and down.
  *
- *  (1) A read-write mount writes a checkpoint before anything else, with the
- *      sequence far beyond what an earlier life could have put on the
+ *  (1) A read-write mount writes a checkpoint slot before anything else, with
+ *      the sequence far beyond what an earlier life could have put on the
  *      medium: a (cluster, sequence) pair is never written twice.
  *  (2) A read-only mount writes nothing. */
 #include <stdlib.h>
@@ -49,6 +49,7 @@ struct tfs *tfs_alloc_fs(struct eng_dev *dev)
 {
 	struct tfs *fs = calloc(1, sizeof(*fs));
 	pthread_rwlockattr_t attr;
+	pthread_condattr_t clock;
 
 	if (!fs)
 		return NULL;
@@ -63,7 +64,10 @@ struct tfs *tfs_alloc_fs(struct eng_dev *dev)
 	pthread_mutex_init(&fs->ckpt.lock, NULL);
 	pthread_cond_init(&fs->ckpt.cond, NULL);
 	pthread_mutex_init(&fs->helper_lock, NULL);
-	pthread_cond_init(&fs->helper_cond, NULL);
+	pthread_condattr_init(&clock);
+	pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
+	pthread_cond_init(&fs->helper_cond, &clock);
+	pthread_condattr_destroy(&clock);
 	return fs;
 }
 
@@ -110,7 +114,27 @@ static void take_slot(struct tfs *fs, const struct tfs_slot *slot)
 	fs->inodes = slot->inodes;
 	fs->next_ino = slot->next_ino;
 	fs->slot_number = slot->number;
-	fs->seq = slot->seq + TFS_SEQ_JUMP;	/* (1) */
+	fs->seq = slot->seq;
+}
+
+/* (1) The same tree under a new sequence.  Interrupted and done again, it
+ * writes the same bytes. */
+static int jump(struct tfs *fs, struct tfs_slot *slot)
+{
+	int err;
+
+	slot->number++;
+	slot->seq += TFS_SEQ_JUMP;
+	slot->flags = 0;
+	err = tfs_slot_write(fs, slot);
+	if (!err)
+		err = eng_dev_flush(fs->dev);
+	if (err)
+		eng_log(LOG_ERR, "the first checkpoint can't be written: %s",
+			strerror(-err));
+	fs->slot_number = slot->number;
+	fs->seq = slot->seq + 1;
+	return err;
 }
 
 /* The root must be there: a mount that can't list it is none. */
@@ -130,16 +154,15 @@ static int check_root(struct tfs *fs)
 /* A damaged or outdated copy: both are rewritten, the bad one first. */
 static int repair_super(struct tfs *fs)
 {
-	if (!fs->super_damaged)
+	if (fs->super_outdated < 0)
 		return 0;
 	fs->super.seq++;
-	fs->super_damaged = false;
-	return tfs_super_write(fs);
+	return tfs_super_write(fs, fs->super_outdated);
 }
 
-static int open_rw(struct tfs *fs)
+static int open_rw(struct tfs *fs, struct tfs_slot *slot)
 {
-	int err = tfs_ckpt_force(fs, false);	/* (1) */
+	int err = jump(fs, slot);
 
 	if (!err)
 		err = repair_super(fs);
@@ -176,7 +199,7 @@ int tfs_open(struct tfs **out, struct eng_dev *dev, struct tfs_mount *how)
 	if (!err)
 		err = tfs_helper_start(fs);
 	if (!err && !how->rdonly)
-		err = open_rw(fs);
+		err = open_rw(fs, &slot);
 	if (err)
 		goto fail;
 	*out = fs;

@@ -334,11 +334,30 @@ static int read_copy(struct tfs *fs, struct tfs_node *node,
 	return -EUCLEAN;
 }
 
+/* Two places of their own, where nodes may be. */
+static bool ptr_sound(const struct tfs *fs, const struct tfs_ptr *ptr)
+{
+	uint64_t low = fs->super.log_start + fs->super.log_clusters;
+	uint64_t high = fs->super.clusters - TFS_END_FIXED;
+
+	return ptr->addr[0] >= low && ptr->addr[0] < high &&
+		ptr->addr[1] >= low && ptr->addr[1] < high &&
+		ptr->addr[0] != ptr->addr[1];
+}
+
 static int read_any(struct tfs *fs, struct tfs_node *node,
 		    const struct tfs_fault *f, bool *heal)
 {
-	int err, first = read_copy(fs, node, f, 0);
+	int err, first;
 
+	if (!ptr_sound(fs, &f->ptr)) {
+		eng_log(LOG_ERR, "tree node (level %u): can't be at clusters "
+			"%llu and %llu", f->level,
+			(unsigned long long)f->ptr.addr[0],
+			(unsigned long long)f->ptr.addr[1]);
+		return -EUCLEAN;
+	}
+	first = read_copy(fs, node, f, 0);
 	if (!first)
 		return 0;
 	err = read_copy(fs, node, f, 1);

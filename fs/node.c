@@ -345,6 +345,11 @@ void tfs_node_seal(const struct tfs *fs, void *buf, uint64_t seq)
 	h->crc = htole32(tfs_crc32c(buf, fs->csize, crc_at()));
 }
 
+static bool padded(const struct tfs_disk_key *d)
+{
+	return !d->pad[0] && !d->pad[1] && !d->pad[2];
+}
+
 /* Sound pads, position and length; the value's type is its decoder's. */
 static const char *check_item(const struct tfs *fs,
 			      const struct tfs_node *node, unsigned int i,
@@ -353,7 +358,7 @@ static const char *check_item(const struct tfs *fs,
 	const struct tfs_disk_item *it = &items(node)[i];
 	uint32_t pos = le16toh(it->pos), len = le16toh(it->len);
 
-	if (it->pad || it->key.pad[0] || it->key.pad[1] || it->key.pad[2])
+	if (it->pad || !padded(&it->key))
 		return "item padding";
 	if (pos < values || pos + len > fs->csize)
 		return len ? "value out of bounds" : NULL;
@@ -408,6 +413,8 @@ const char *tfs_node_decode(const struct tfs *fs, struct tfs_node *node,
 		return "sequence";
 	if (h->level != level || h->pad)
 		return "level";
+	if (!padded(&h->low) || !padded(&h->high))
+		return "padding of a bound";
 	if (tfs_key_cmp(&l, low) || tfs_key_cmp(&u, high))
 		return "bounds";
 	if (values > fs->csize || values < sizeof(*h) +

@@ -102,7 +102,7 @@ size_t tfs_ncache_dirty_count(const struct tfs *fs);
 size_t tfs_ncache_count(const struct tfs *fs);
 /* Freeze all dirty nodes and hand their list over (linked by next). */
 struct tfs_node *tfs_ncache_freeze(struct tfs *fs, size_t *count);
-/* The frozen ones are durable (or lost): clean now, stale ones gone. */
+/* The frozen ones are durable: clean now, stale ones gone. */
 void tfs_ncache_thaw(struct tfs *fs, struct tfs_node *list);
 /* Read the missing node and put it in the cache; takes fs->tree itself. */
 int tfs_node_fetch(struct tfs *fs, const struct tfs_fault *fault);

@@ -8,7 +8,8 @@
  * (3) All changes come through this kernel, so names and attributes are
  *     valid for a day.  What the kernel can't follow by itself are block
  *     counts under delayed writes and modes after a write that clears set-id
- *     bits: those it is told to ask for again.
+ *     bits: those it is told to ask for again.  After a read it asks for the
+ *     access time by itself, so that must be set before the reply.
  * (4) There is no open state: open, opendir and flush answer ENOSYS once and
  *     are never sent again.  A file that is open is a file the kernel holds a
  *     reference on. */
@@ -281,6 +282,7 @@ static void op_readlink(fuse_req_t req, fuse_ino_t ino)
 		tfs_reply_err(req, err);
 		return;
 	}
+	tfs_accessed(fs_of(req), (uint32_t)ino);
 	fuse_reply_readlink(req, target);
 	free(target);
 }
@@ -376,17 +378,18 @@ struct page {
 static size_t page_add_plus(struct page *pg, const struct tfs_dirent *de)
 {
 	struct fuse_entry_param e;
-	bool dots = !strcmp(de->name, ".") || !strcmp(de->name, "..");
+	bool bare = !de->attr.ino || !strcmp(de->name, ".") ||
+		!strcmp(de->name, "..");
 	size_t len;
 
 	to_entry(pg->fs, &de->attr, &e);
 	e.attr.st_ino = de->ino;
-	e.attr.st_mode = dots ? de->type : e.attr.st_mode;
-	e.ino = dots ? 0 : de->ino;	/* 0: no reference, no attributes */
+	e.attr.st_mode = bare ? de->type : e.attr.st_mode;
+	e.ino = bare ? 0 : de->ino;	/* 0: no reference, no attributes */
 	len = fuse_add_direntry_plus(pg->req, pg->buf + pg->used,
 				     pg->size - pg->used, de->name, &e,
 				     (off_t)de->cookie);
-	if (!dots && len <= pg->size - pg->used)
+	if (!bare && len <= pg->size - pg->used)
 		pg->refs[pg->nrefs++] = de->ino;
 	return len;
 }
@@ -438,6 +441,8 @@ static void read_page(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	} else {
 		err = tfs_readdir(pg.fs, (uint32_t)ino, (uint64_t)off, plus,
 				  page_add, &pg);
+		if (!off)
+			tfs_accessed(pg.fs, (uint32_t)ino);
 		page_reply(&pg, err);
 	}
 	free(pg.refs);
@@ -514,6 +519,7 @@ static void read_end(struct tfs_read *rd, int err, const void *data,
 static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 		    struct fuse_file_info *fi)
 {
+	struct tfs_ops *ops = ops_of(req);
 	struct read *r = malloc(sizeof(*r));
 
 	(void)fi;
@@ -522,13 +528,14 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 		return;
 	}
 	r->req = req;
-	r->ops = ops_of(req);
+	r->ops = ops;
 	r->rd = (struct tfs_read) {
 		.ino = (uint32_t)ino, .off = (uint64_t)off, .len = size,
 		.end = read_end, .arg = r,
 	};
-	pending_add(r->ops);
-	tfs_read(r->ops->fs, &r->rd);
+	pending_add(ops);
+	tfs_accessed(ops->fs, (uint32_t)ino);	/* first: see (3) */
+	tfs_read(ops->fs, &r->rd);
 }
 
 static void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf,

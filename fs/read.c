@@ -63,16 +63,17 @@ static int add_piece(struct request *rq, const struct tfs_extent *ext,
 	return 0;
 }
 
-/* Whole intervals around [off, end). */
-static int make_buffer(struct request *rq, uint64_t off)
+/* Whole intervals around the range.  May wait for memory, so not under the
+ * tree lock. */
+static int make_buffer(struct request *rq)
 {
+	const struct tfs_read *rd = rq->rd;
 	uint32_t isize = rq->fs->csize / rq->fs->ipc;
-	uint64_t last = (rq->end + isize - 1) / isize * isize;
 
-	rq->first = off / isize * isize;
-	if (rq->buf)
-		eng_buf_put(rq->fs->dev, rq->buf, rq->size);
-	rq->size = last - rq->first;
+	if (!rd->len || rd->off > TFS_FILE_CLUSTERS * rq->fs->csize)
+		return 0;
+	rq->first = rd->off / isize * isize;
+	rq->size = (rd->off + rd->len + isize - 1) / isize * isize - rq->first;
 	rq->buf = eng_buf_get(rq->fs->dev, rq->size);
 	return rq->buf ? 0 : -ENOMEM;
 }
@@ -97,8 +98,8 @@ static int read_inline(struct tfs_txn *tx, struct request *rq)
 /* Holes and reservations read as zeros, so clear what no piece fills. */
 static int read_extents(struct tfs_txn *tx, struct request *rq)
 {
-	uint32_t csize = rq->fs->csize;
-	uint64_t at = rq->first, stop = rq->first + rq->size;
+	uint32_t csize = rq->fs->csize, isize = csize / rq->fs->ipc;
+	uint64_t at = rq->first, stop = (rq->end + isize - 1) / isize * isize;
 	struct tfs_extent ext;
 
 	while (at < stop) {
@@ -140,16 +141,13 @@ static int gather(struct tfs_txn *tx, void *arg)
 	if (S_ISDIR(inode.mode))
 		return -EISDIR;
 	rq->n = 0;
-	rq->done = rd->off >= inode.size || !rd->len;
+	rq->done = rd->off >= inode.size || !rq->buf;
 	if (rq->done) {
 		rq->end = rd->off;
 		return 0;
 	}
 	rq->end = inode.size - rd->off > rd->len ? rd->off + rd->len :
 		inode.size;
-	err = make_buffer(rq, rd->off);
-	if (err)
-		return err;
 	err = read_extents(tx, rq);
 	if (!err && !inode.clusters)
 		err = read_inline(tx, rq);
@@ -265,7 +263,9 @@ void tfs_read(struct tfs *fs, struct tfs_read *rd)
 	rq->fs = fs;
 	rq->rd = rd;
 	atomic_init(&rq->left, 1);
-	err = tfs_txn_read(fs, gather, rq);
+	err = make_buffer(rq);
+	if (!err)
+		err = tfs_txn_read(fs, gather, rq);
 	if (err || rq->done) {
 		answer(rq, err);
 		return;

@@ -100,7 +100,7 @@ static bool wait_for_work(struct tfs *fs, struct timespec *due)
 	fs->helper_kick = false;
 	pthread_mutex_unlock(&fs->helper_lock);
 	if (err) {
-		clock_gettime(CLOCK_REALTIME, due);
+		clock_gettime(CLOCK_MONOTONIC, due);
 		due->tv_sec += fs->opt.commit;
 	}
 	return ckpt;
@@ -112,7 +112,7 @@ static void *helper(void *arg)
 	struct timespec due;
 	bool stop;
 
-	clock_gettime(CLOCK_REALTIME, &due);
+	clock_gettime(CLOCK_MONOTONIC, &due);
 	due.tv_sec += fs->opt.commit;
 	do {
 		if (wait_for_work(fs, &due))

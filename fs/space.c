@@ -247,6 +247,7 @@ static int do_reserve(struct tfs *fs, struct reserve *r)
 struct hole {
 	uint32_t	ino;
 	uint64_t	lc, end;
+	uint64_t	next;		/* lc of the next transaction */
 };
 
 static int hole_fn(struct tfs_txn *tx, void *arg)
@@ -261,7 +262,7 @@ static int hole_fn(struct tfs_txn *tx, void *arg)
 				       TFS_PUNCH_LIMIT, &punch);
 	if (err)
 		return err;
-	h->lc = punch.next;
+	h->next = punch.next;
 	inode.clusters -= punch.mapped + punch.reserved;
 	inode.mtime = inode.ctime = tfs_now();
 	return tfs_inode_put(tx, &inode);
@@ -298,8 +299,10 @@ static int punch(struct tfs *fs, uint32_t ino, uint64_t off, uint64_t end)
 	err = zero_edge(fs, ino, off, h.lc * csize - off);
 	if (!err)
 		err = zero_edge(fs, ino, h.end * csize, end - h.end * csize);
-	while (!err && h.lc < h.end)
+	while (!err && h.lc < h.end) {
 		err = tfs_txn_write(fs, hole_fn, &h, TFS_TXN_FREES);
+		h.lc = h.next;
+	}
 	return err;
 }
 

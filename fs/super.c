@@ -191,11 +191,11 @@ static int super_write_copy(struct tfs *fs, unsigned int copy)
 	return err;
 }
 
-int tfs_super_write(struct tfs *fs)
+int tfs_super_write(struct tfs *fs, unsigned int first)
 {
-	int err = super_write_copy(fs, 1);
+	int err = super_write_copy(fs, first);
 
-	return err ? err : super_write_copy(fs, 0);	/* (1) */
+	return err ? err : super_write_copy(fs, !first);	/* (1) */
 }
 
 int tfs_super_read(struct tfs *fs)
@@ -225,7 +225,8 @@ int tfs_super_read(struct tfs *fs)
 	good = err[0] || (!err[1] && s[1].seq > s[0].seq);
 	fs->super = s[good];
 	tfs_record_key_init(&fs->key, fs->super.nonce);
-	fs->super_damaged = err[0] || err[1] || s[0].seq != s[1].seq;
+	fs->super_outdated = err[0] || err[1] || s[0].seq != s[1].seq ?
+		!good : -1;
 	if (err[0] || err[1])
 		eng_log(LOG_WARNING, "superblock at the %s is damaged (%s); "
 			"using the copy at the %s", err[0] ? "start" : "end",
@@ -357,19 +358,26 @@ static int slot_read_at(struct tfs *fs, unsigned int i, unsigned int copy,
 int tfs_slot_read(struct tfs *fs, struct tfs_slot *out)
 {
 	uint8_t *buf = eng_buf_get(fs->dev, fs->csize);
+	unsigned int bad[2] = { 0, 0 };
 	struct tfs_slot s;
 	bool found = false;
 
 	if (!buf)
 		return -ENOMEM;
 	for (unsigned int i = 0; i < 4; i++) {
-		if (slot_read_at(fs, i / 2, i % 2, buf, &s))
-			continue;
-		if (!found || s.number > out->number)
+		int err = slot_read_at(fs, i / 2, i % 2, buf, &s);
+
+		bad[i / 2] += err && err != -ENOENT;
+		if (!err && (!found || s.number > out->number))
 			*out = s;
-		found = true;
+		found |= !err;
 	}
 	eng_buf_put(fs->dev, buf, fs->csize);
+	/* Torn by a crash, or an acknowledged one rotten: nothing tells. */
+	if (found && (bad[0] == 2 || bad[1] == 2))
+		eng_log(LOG_WARNING, "a checkpoint slot is lost in both copies; "
+			"if it was the newest, what was done after commit %llu "
+			"is gone", (unsigned long long)out->seq);
 	if (found)
 		return 0;
 	eng_log(LOG_ERR, "no usable checkpoint: both slots are damaged");

@@ -3,8 +3,8 @@
  *
  * Locks, taken downward only; skipping is fine:
  *   range locks	refs.c; one cluster range of one inode
- *   ckpt.gate		leaf for its own fields; waits happen holding only
- *			range locks
+ *   ckpt.lock		leaf for its own fields; who waits there for the gate
+ *			or a checkpoint holds range locks at most
  *   fs->tree		rwlock: tree, node cache, allocator, counters.  No I/O
  *			and no other lock but leaves beneath it
  *   refs, reports	leaves
@@ -94,7 +94,7 @@ struct tfs {
 	struct eng_dev	*dev;		/* borrowed; fixed after open */
 	const struct eng_geometry *geo;
 	struct tfs_super super;		/* fixed after open */
-	bool		super_damaged;	/* a copy must be rewritten */
+	int		super_outdated;	/* copy to be rewritten, or -1 */
 	struct tfs_record_key key;
 	struct tfs_mount opt;
 	uint32_t	csize;		/* bytes per cluster */
@@ -146,7 +146,8 @@ void tfs_fail(struct tfs *fs, int err, const char *what);
 /* ---- super.c ------------------------------------------------------------ */
 
 int tfs_super_read(struct tfs *fs);
-int tfs_super_write(struct tfs *fs);	/* both copies, one after the other */
+/* Both copies, one after the other. */
+int tfs_super_write(struct tfs *fs, unsigned int first);
 int tfs_slot_read(struct tfs *fs, struct tfs_slot *out);
 int tfs_slot_write(struct tfs *fs, const struct tfs_slot *slot);
 
@@ -191,10 +192,10 @@ int tfs_ckpt_run(struct tfs *fs);
 /* Even if nothing changed; clean: it is the last one. */
 int tfs_ckpt_force(struct tfs *fs, bool clean);
 /* Hold the running commit open from tag assignment to mapping; promises data
- * and meta clusters, claimed of which reservations cover.  -ENOSPC: not even
- * after a checkpoint. */
+ * and meta clusters, claimed of which reservations cover.  frees: it zeroes
+ * what is around freed clusters.  -ENOSPC: not even after a checkpoint. */
 int tfs_handle_get(struct tfs *fs, uint64_t data, uint64_t claimed,
-		   uint64_t meta);
+		   uint64_t meta, bool frees);
 /* promised: data + meta. */
 void tfs_handle_put(struct tfs *fs, uint64_t promised);
 /* A checkpoint is due: dirty nodes, pending frees or new data. */

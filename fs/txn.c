@@ -8,8 +8,9 @@
  *  (3) No I/O under fs->tree: a missing node is read with no lock held and
  *      the function starts over.
  *  (4) Space is given in steps: data leave fs->reserve clusters alone, other
- *      changes half of it, those that free something a quarter; the rest is
- *      the checkpoint's. */
+ *      changes five eighths of it, those that free something, or write what
+ *      fallocate reserved, a quarter; the rest is the checkpoint's.  The
+ *      step from five eighths to a quarter has room for one such write. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -183,7 +184,7 @@ static uint64_t space_floor(const struct tfs *fs, unsigned int flags)
 		return fs->reserve / 4;
 	if (flags & TFS_TXN_FREES)
 		return fs->reserve / 4;
-	return fs->reserve / 2 + fs->reserved + fs->promised;
+	return fs->reserve * 5 / 8 + fs->reserved + fs->promised;
 }
 
 /* (2): everything that applying may need. */

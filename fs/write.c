@@ -8,7 +8,9 @@
  *      cluster was read, and verified, under the range lock that is held
  *      until the new one is mapped; bytes that don't verify get no new tags.
  *  (3) Bytes past the end of file in its last cluster are zeros.
- *  (4) Inline content and extents exclude each other.
+ *  (4) Inline content and extents exclude each other.  Writers of different
+ *      clusters run side by side, so whoever adds one kind looks again for
+ *      the other in the transaction that does it; -EAGAIN: it is there now.
  *  (5) A failed device write is repeated elsewhere. */
 #include <stdlib.h>
 #include <string.h>
@@ -362,6 +364,14 @@ static int update_inode(struct tfs_txn *tx, struct work *w,
 	return tfs_inode_put(tx, inode);
 }
 
+static int no_inline(struct tfs_txn *tx, uint32_t ino)
+{
+	struct tfs_item item;
+	int err = tfs_txn_get(tx, tfs_key(ino, TFS_T_INLINE, 0), &item);
+
+	return err == -ENOENT ? 0 : err ? err : -EAGAIN;
+}
+
 static int map_fn(struct tfs_txn *tx, void *arg)
 {
 	struct work *w = arg;
@@ -371,6 +381,8 @@ static int map_fn(struct tfs_txn *tx, void *arg)
 	bool join = true;
 	int err = tfs_inode_get(tx, c->ino, &inode);
 
+	if (!err && w->first && !inode.clusters)
+		err = no_inline(tx, c->ino);			/* (4) */
 	if (!err)
 		err = tfs_extent_punch(tx, c->ino, w->first, c->cut ?
 				       TFS_FILE_CLUSTERS : w->last + 1,
@@ -408,7 +420,7 @@ static int write_and_map(struct work *w, uint64_t claimed)
 {
 	struct tfs *fs = w->c->fs;
 	uint64_t n = w->last - w->first + 1;
-	int err = tfs_handle_get(fs, n, claimed, META_PROMISE);
+	int err = tfs_handle_get(fs, n, claimed, META_PROMISE, !w->c->buf);
 
 	if (err)
 		return err;
@@ -473,6 +485,8 @@ static int write_inline_fn(struct tfs_txn *tx, void *arg)
 	struct tfs_item item;
 	int err = tfs_inode_get(tx, c->ino, &inode);
 
+	if (!err && (inode.clusters || inode.size > sizeof(buf)))
+		err = -EAGAIN;					/* (4) */
 	if (err)
 		return err;
 	err = tfs_txn_get(tx, key, &item);
@@ -524,8 +538,11 @@ static int write_locked(struct tfs_change *c, uint64_t lc, uint64_t last)
 	if (err)
 		return err;
 	if (!look.inode.clusters && look.inode.size <= TFS_INLINE_MAX &&
-	    c->off + c->len <= TFS_INLINE_MAX)
-		return tfs_txn_write(c->fs, write_inline_fn, c, 0);
+	    c->off + c->len <= TFS_INLINE_MAX) {
+		err = tfs_txn_write(c->fs, write_inline_fn, c, 0);
+		if (err != -EAGAIN)
+			return err;
+	}
 	if (look.has_inline && lc)
 		return -EAGAIN;
 	return tfs_change_clusters(c);
