@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "sim_raw.h"
@@ -717,8 +718,8 @@ START_TEST(torn_page_leaves_neighbours)	/* _i: sectors that arrive */
 	uint8_t old[SOFT_PAGES], new[SOFT_PAGES];
 	struct bed b;
 
-	for (int profile = 0; profile < NPROFILES; profile++) {
-		bed_generations(&b, profile);
+	for (int i = 0; i < 2; i++) {
+		bed_generations(&b, i ? 1 + _i % (NPROFILES - 1) : 0);
 		for (int round = 0; round < 3; round++) {
 			sim_peek(b.sim, SOFT_BLOCK, old, sizeof(old));
 			must_write(&b, (uint64_t)(1 + 2 * round) * b.group,
@@ -790,7 +791,8 @@ START_TEST(flipped_bit_costs_nothing)	/* _i: profile */
 
 	bed_rot_base(&base, _i);
 	pages[1] = soft_zone_off(&base.lay, 1);
-	for (uint32_t at = 0; at < 2 * SOFT_PAGES; at += at % 512 < 96 ? 1 : 7) {
+	for (uint32_t at = 0; at < 2 * SOFT_PAGES;
+	     at += at % 512 < 96 ? 1 : 7) {
 		bed_clone(&b, &base);
 		snprintf(b.where, sizeof(b.where), "%s, byte %u",
 			 b.lay.profile->name, at);
@@ -827,6 +829,34 @@ START_TEST(destroyed_byte_costs_one_group)	/* _i: profile */
 		bed_reopen(&b);
 		ck_assert_msg(count_lost(&b) <= 1, "%s: lost", b.where);
 		ck_assert_msg(!stat_of(&b, "repairs"), "%s: heal", b.where);
+		bed_free(&b);
+	}
+	bed_free(&base);
+}
+END_TEST
+
+/* Without a header the tuples are what their data proves them to be. */
+START_TEST(destroyed_header_costs_nothing)	/* _i: profile */
+{
+	uint8_t junk[sizeof(struct soft_disk_page)] = { 0 };
+	struct bed base, b;
+
+	bed_rot_base(&base, _i);
+	for (int how = 0; how < 8; how++) {
+		uint64_t off = SOFT_BLOCK + how % 2 * SOFT_BLOCK;
+
+		bed_clone(&b, &base);
+		snprintf(b.where, sizeof(b.where), "%s, case %d",
+			 b.lay.profile->name, how);
+		if (how / 2 % 2)
+			make_data(junk, 64, how, 1);
+		if (how / 4)	/* only the id is left */
+			sim_peek(b.sim, off + 8, junk + 8, 8);
+		sim_poke(b.sim, off, junk, 64);
+		bed_open(&b);
+		ck_assert_msg(!count_lost(&b), "%s: lost", b.where);
+		ck_assert_uint_eq(stat_of(&b, "repairs"), 1);
+		must_heal(&b);
 		bed_free(&b);
 	}
 	bed_free(&base);
@@ -904,6 +934,80 @@ START_TEST(misdirected_page_is_told)
 	memset(b.fate + 8, FREE, 8);
 	must_heal(&b);
 	bed_free(&b);
+}
+END_TEST
+
+/* A storage that loses, misdirects and tears writes and reads old data gets
+ * errors out of us, but never one wrong byte. */
+START_TEST(lies_are_told)	/* _i: seed */
+{
+	static const enum sim_fault lies[] = {
+		SIM_READ_STALE, SIM_WRITE_LOST, SIM_WRITE_MISDIRECTED,
+		SIM_WRITE_TORN, SIM_FLUSH_LOST, SIM_READ_FAIL,
+	};
+	struct bed b;
+
+	bed_format(&b, _i % NPROFILES, bed_size(_i % NPROFILES, 2),
+		   (uint64_t)_i);
+	sim_keep_old(b.sim);
+	for (int round = 1; round < 30; round++) {
+		enum sim_fault lie = lies[sim_rand(&b.rand) % 6];
+		/* Not the headers: those must open. */
+		uint64_t room = b.lay.size - 3 * SOFT_BLOCK;
+		uint64_t off = SOFT_BLOCK + sim_rand(&b.rand) % room;
+
+		snprintf(b.where, sizeof(b.where), "%s, seed %d, round %d",
+			 b.lay.profile->name, _i, round);
+		bed_open(&b);
+		if (lie == SIM_WRITE_MISDIRECTED)
+			off = SOFT_BLOCK + room / 2;
+		sim_fault(b.sim, lie, off, room / 4,
+			  lie == SIM_READ_FAIL ? -EIO : -4096,
+			  sim_rand(&b.rand) % 8, 1 + sim_rand(&b.rand) % 4);
+		some_work(&b, 20, 1000 * round);
+		count_lost(&b);
+		bed_close(&b);
+		sim_crash(b.sim, sim_rand(&b.rand));
+		sim_clear_faults(b.sim);
+	}
+	bed_open(&b);
+	count_lost(&b);
+	bed_free(&b);
+}
+END_TEST
+
+/* Pages whose checksums are right and whose headers are nonsense. */
+START_TEST(forged_pages_do_no_harm)
+{
+	static const uint64_t gens[] = {
+		0, 1, 2, 3, 4, 5, 6, 1ull << 61, (1ull << 62) - 1, 1ull << 62,
+		1ull << 63, -1ull
+	};
+	struct soft_disk_page d;
+	struct bed base, b;
+
+	bed_rot_base(&base, 0);
+	for (int i = 0; i < 12 * 2 * 2; i++) {
+		uint64_t off = SOFT_BLOCK + i / 12 % 2 * SOFT_BLOCK;
+
+		bed_clone(&b, &base);
+		snprintf(b.where, sizeof(b.where), "case %d", i);
+		sim_peek(b.sim, off, &d, sizeof(d));
+		d.gen = put_le64(gens[i % 12]);
+		d.zone = put_le64(i / 24);
+		d.crc[0] = 0;
+		d.crc[0] = put_le32(soft_crc(&d, SOFT_SECTOR));
+		sim_poke(b.sim, off, &d, sizeof(d));
+		bed_open(&b);
+		count_lost(&b);
+		must_write(&b, 3 * b.group, b.group, 77);
+		must_flush(&b);
+		must_flush(&b);
+		bed_reopen(&b);
+		must_read(&b, 3 * b.group, b.group);
+		bed_free(&b);
+	}
+	bed_free(&base);
 }
 END_TEST
 
@@ -1341,6 +1445,108 @@ START_TEST(threads_do_not_meet)	/* _i: profile, then mode */
 }
 END_TEST
 
+/* Writes free groups of its own only; what it wrote before a flush of its
+ * own is live.  Until the power goes. */
+static void *work_until_off(void *arg)
+{
+	struct worker *w = arg;
+	struct bed *b = w->b;
+	uint64_t groups = b->lay.intervals / b->group, g, from = w->id;
+
+	for (g = w->id; g < groups; g += w->of) {
+		if (try_write(b, g * b->group, b->group, 1, &w->rand))
+			return NULL;
+		if (sim_rand(&w->rand) % 8)
+			continue;
+		if (eng_dev_flush(b->dev))
+			return NULL;
+		for (; from <= g; from += w->of)
+			memset(b->fate + from * b->group, LIVE, b->group);
+	}
+	return NULL;
+}
+
+/* What a thread had flushed is there, whatever others did meanwhile. */
+START_TEST(threads_and_power_cut)	/* _i: seed */
+{
+	enum { N = 4 };
+	struct worker w[N];
+	struct bed b;
+
+	bed_format(&b, 0, bed_size(0, 80), (uint64_t)_i);
+	b.mode = SIM_THREAD;
+	b.how.cache = 1;
+	bed_open(&b);
+	sim_power_off_at(b.sim, mix(_i, 1) % 4000);
+	for (unsigned int i = 0; i < N; i++) {
+		w[i] = (struct worker){ .b = &b, .id = i, .of = N, .rand = i };
+		pthread_create(&w[i].thread, NULL, work_until_off, &w[i]);
+	}
+	for (unsigned int i = 0; i < N; i++)
+		pthread_join(w[i].thread, NULL);
+	bed_close(&b);
+	sim_crash(b.sim, (uint64_t)_i);
+	b.mode = SIM_INLINE;
+	bed_open(&b);
+	must_be_intact(&b);
+	bed_free(&b);
+}
+END_TEST
+
+struct late {
+	struct bed	*b;
+	pthread_t	thread;
+	bool		begun;
+	sem_t		flushing;
+};
+
+static void *write_late(void *arg)
+{
+	struct late *l = arg;
+
+	ck_assert_int_eq(try_write(l->b, 8, 8, 9, &l->b->rand), 0);
+	sem_post(&l->flushing);
+	ck_assert_int_eq(try_flush(l->b), 0);
+	return NULL;
+}
+
+/* In the middle of a flush, when the page is on its way. */
+static void start_late(void *arg, uint64_t off, uint64_t len)
+{
+	const struct timespec while_it_waits = { .tv_nsec = 50000000 };
+	struct late *l = arg;
+
+	if (l->begun || len != SOFT_BLOCK || off >= SOFT_BLOCK + SOFT_PAGES)
+		return;
+	l->begun = true;
+	pthread_create(&l->thread, NULL, write_late, l);
+	while (sem_wait(&l->flushing))
+		;
+	nanosleep(&while_it_waits, NULL);
+}
+
+/* Who comes while a flush runs is not answered by that one. */
+START_TEST(late_flush_is_another)
+{
+	struct late l = { 0 };
+	struct bed b;
+
+	bed_generations(&b, 0);
+	l.b = &b;
+	sem_init(&l.flushing, 0, 0);
+	must_write(&b, 24, 8, 8);
+	sim_on_write(b.sim, start_late, &l);
+	ck_assert_int_eq(eng_dev_flush(b.dev), 0);
+	ck_assert(l.begun);
+	pthread_join(l.thread, NULL);
+	sim_settle(b.sim, false);
+	bed_reopen(&b);
+	must_be_intact(&b);
+	sem_destroy(&l.flushing);
+	bed_free(&b);
+}
+END_TEST
+
 static void *flush_some(void *arg)
 {
 	struct bed *b = arg;
@@ -1564,18 +1770,30 @@ static TCase *io_case(void)
 	return tc;
 }
 
+/* More, for a longer look: CHECK_SOFT_SEEDS. */
+static int seeds(void)
+{
+	const char *n = getenv("CHECK_SOFT_SEEDS");
+
+	return n ? atoi(n) : 4;
+}
+
 static TCase *damage_case(void)
 {
 	TCase *tc = tcase_create("damage");
 
 	tcase_set_timeout(tc, 300);
-	tcase_add_loop_test(tc, flushed_survives_power_cut, 0, 8 * NPROFILES);
+	tcase_add_loop_test(tc, flushed_survives_power_cut, 0,
+			    seeds() * NPROFILES);
 	tcase_add_loop_test(tc, torn_page_leaves_neighbours, 0, 256);
 	tcase_add_loop_test(tc, flipped_bit_costs_nothing, 0, NPROFILES);
 	tcase_add_loop_test(tc, destroyed_byte_costs_one_group, 0, NPROFILES);
+	tcase_add_loop_test(tc, destroyed_header_costs_nothing, 0, NPROFILES);
 	tcase_add_loop_test(tc, lost_page_costs_its_generation, 0, NPROFILES);
 	tcase_add_test(tc, unreadable_pages_are_an_error);
 	tcase_add_test(tc, misdirected_page_is_told);
+	tcase_add_loop_test(tc, lies_are_told, 0, 10 * seeds());
+	tcase_add_test(tc, forged_pages_do_no_harm);
 	tcase_add_loop_test(tc, rotten_data_is_a_guard_error, 0, NPROFILES);
 	tcase_add_test(tc, rdonly_writes_nothing);
 	tcase_add_test(tc, medium_is_read);
@@ -1603,6 +1821,8 @@ static TCase *thread_case(void)
 	tcase_set_timeout(tc, 300);
 	tcase_add_loop_test(tc, cache_is_bounded, 0, 3);
 	tcase_add_loop_test(tc, threads_do_not_meet, 0, 2 * NPROFILES);
+	tcase_add_loop_test(tc, threads_and_power_cut, 0, 10);
+	tcase_add_test(tc, late_flush_is_another);
 	tcase_add_test(tc, flushes_are_shared);
 	return tc;
 }

@@ -12,7 +12,7 @@
 #include "fs_check.h"
 #include "node.h"
 
-#define MODEL_MAX	12000u
+#define MODEL_MAX	60000u
 #define OPS_MAX		64u
 
 struct entry {
@@ -335,13 +335,13 @@ START_TEST(tree_works_from_a_small_cache)
 	m->sizes = 2;
 	m->spread = 40;
 	bed_remount(&m->bed, FS_CHECK_FOREIGN);
-	for (m->step = 0; m->step < 300; m->step++) {
-		random_txn(m, m->step < 200 ? 7 : 2);
+	for (m->step = 0; m->step < 600; m->step++) {
+		random_txn(m, m->step < 400 ? 7 : 2);
 		look(m);
 		if (m->step % 50 == 49)
 			ck_assert_int_eq(tfs_sync(m->bed.fs), 0);
-		if (m->step == 199)
-			ck_assert_uint_gt(m->n, 2500);
+		if (m->step == 399)
+			ck_assert_uint_gt(m->n, 1500);
 	}
 	ck_assert_uint_gt(atomic_load(&m->bed.fs->count.node_reads), 500);
 	reopen(m);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* fs_bed.c - see fs_bed.h. */
 #include <check.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,10 @@ static void take_line(int level, const char *line)
 void bed_quiet(void)
 {
 	eng_log_to(take_line);
+	/* Devices come and go by the thousand: what they free is not to be
+	 * given back to the kernel, page by page. */
+	mallopt(M_MMAP_THRESHOLD, 64 << 20);
+	mallopt(M_TRIM_THRESHOLD, 256 << 20);
 }
 
 unsigned int bed_log_lines(int level)
@@ -172,4 +177,74 @@ uint64_t bed_data_at(struct bed *b, uint64_t addr)
 
 	return soft_data_off(&s->lay, interval / s->lay.zone_intervals,
 			     interval % s->lay.zone_intervals);
+}
+
+/* ---- behind everybody's back --------------------------------------------- */
+
+struct place {
+	struct soft_layout lay;
+	uint64_t	zone;
+	uint32_t	first;		/* interval in the zone */
+	uint64_t	page;		/* offset of the newer one */
+	struct soft_disk_page disk;
+};
+
+static void find_place(struct sim *sim, const struct eng_profile *p,
+		       uint64_t addr, struct place *pl)
+{
+	struct soft_disk_page other;
+	uint64_t interval;
+
+	ck_assert_int_eq(soft_layout(&pl->lay, p, sim_raw(sim)->size), 0);
+	interval = addr * pl->lay.group;
+	pl->zone = interval / pl->lay.zone_intervals;
+	pl->first = interval % pl->lay.zone_intervals;
+	pl->page = soft_zone_off(&pl->lay, pl->zone);
+	sim_peek(sim, pl->page, &pl->disk, SOFT_BLOCK);
+	sim_peek(sim, pl->page + SOFT_BLOCK, &other, SOFT_BLOCK);
+	if (get_le64(other.gen) <= get_le64(pl->disk.gen))
+		return;
+	pl->page += SOFT_BLOCK;
+	pl->disk = other;
+}
+
+uint64_t bed_page_at(struct sim *sim, const struct eng_profile *p,
+		     uint64_t addr)
+{
+	struct place pl;
+
+	find_place(sim, p, addr, &pl);
+	return pl.page;
+}
+
+void bed_peek(struct sim *sim, const struct eng_profile *p, uint64_t addr,
+	      struct bed_cluster *out)
+{
+	struct place pl;
+
+	find_place(sim, p, addr, &pl);
+	sim_peek(sim, soft_data_off(&pl.lay, pl.zone, pl.first), out->data,
+		 pl.lay.group * p->interval);
+	memcpy(out->tuples, pl.disk.tuples + pl.first * p->meta_size,
+	       pl.lay.group * p->meta_size);
+}
+
+void bed_poke(struct sim *sim, const struct eng_profile *p, uint64_t addr,
+	      const struct bed_cluster *cl)
+{
+	const uint8_t *bytes;
+	struct place pl;
+
+	find_place(sim, p, addr, &pl);
+	sim_poke(sim, soft_data_off(&pl.lay, pl.zone, pl.first), cl->data,
+		 pl.lay.group * p->interval);
+	memcpy(pl.disk.tuples + pl.first * p->meta_size, cl->tuples,
+	       pl.lay.group * p->meta_size);
+	bytes = (const uint8_t *)&pl.disk;
+	pl.disk.crc[0] = 0;
+	for (unsigned int i = 1; i < SOFT_SECTORS; i++)
+		pl.disk.crc[i] = put_le32(soft_crc(bytes + i * SOFT_SECTOR,
+						   SOFT_SECTOR));
+	pl.disk.crc[0] = put_le32(soft_crc(bytes, SOFT_SECTOR));
+	sim_poke(sim, pl.page, &pl.disk, SOFT_BLOCK);
 }

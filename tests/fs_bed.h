@@ -45,7 +45,23 @@ uint32_t bed_file(struct bed *b, const char *name);
 /* Bytes that follow from a seed. */
 void bed_fill(void *buf, size_t len, uint64_t seed);
 
-/* Where the bytes and the tuples of a cluster are on the disk. */
+/* Where the bytes of a cluster are on the disk; the device is open. */
 uint64_t bed_data_at(struct bed *b, uint64_t addr);
+
+/* One cluster as a disk has it. */
+struct bed_cluster {
+	uint8_t		data[TFS_CLUSTER_MAX];
+	uint8_t		tuples[2048];	/* of the newer tuple page */
+};
+
+/* Behind everybody's back, on a disk that nobody has open; checksums of the
+ * tuple page are put right. */
+void bed_peek(struct sim *sim, const struct eng_profile *p, uint64_t addr,
+	      struct bed_cluster *out);
+void bed_poke(struct sim *sim, const struct eng_profile *p, uint64_t addr,
+	      const struct bed_cluster *cl);
+/* Where the newer tuple page is that covers the cluster. */
+uint64_t bed_page_at(struct sim *sim, const struct eng_profile *p,
+		     uint64_t addr);
 
 #endif

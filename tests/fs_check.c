@@ -33,6 +33,8 @@ struct check {
 	size_t		n, room;
 	struct check_inode *inode;	/* ascending */
 	size_t		inodes;
+	struct tfs_fault *node;		/* all */
+	size_t		nodes, nodes_room;
 	uint64_t	reserved;
 	jmp_buf		out;
 };
@@ -132,11 +134,22 @@ static void add_item(struct check *c, const struct tfs_item *it)
 	c->item[c->n++].val = val;
 }
 
+static void add_node(struct check *c, const struct tfs_fault *f)
+{
+	if (c->nodes == c->nodes_room) {
+		c->nodes_room = c->nodes_room ? 2 * c->nodes_room : 64;
+		c->node = grow(c, c->node,
+			       c->nodes_room * sizeof(c->node[0]));
+	}
+	c->node[c->nodes++] = *f;
+}
+
 static void walk(struct check *c, const struct tfs_fault *f)
 {
 	struct tfs_node *node = get_node(c, f);
 	unsigned int n = tfs_node_items(node);
 
+	add_node(c, f);
 	refer(c, f->ptr.addr[0], 1, "node");
 	refer(c, f->ptr.addr[1], 1, "node");
 	for (unsigned int i = 0; i < n; i++) {
@@ -463,7 +476,7 @@ static void check_inode(struct check *c, const struct check_inode *ci)
 
 /* ---- all of it ----------------------------------------------------------- */
 
-static void check_all(struct check *c)
+static void walk_all(struct check *c)
 {
 	struct tfs *fs = c->fs;
 	struct tfs_fault root = {
@@ -478,6 +491,11 @@ static void check_all(struct check *c)
 	c->refs = grow(c, NULL, fs->super.clusters);
 	memset(c->refs, 0, fs->super.clusters);
 	walk(c, &root);
+}
+
+static void check_all(struct check *c)
+{
+	walk_all(c);
 	load_inodes(c);
 	for (size_t i = 0; i < c->n; i++)
 		see_item(c, &c->item[i]);
@@ -486,7 +504,9 @@ static void check_all(struct check *c)
 	check_space(c);
 }
 
-const char *fs_check(struct tfs *fs, unsigned int flags)
+static const char *run(struct tfs *fs, unsigned int flags,
+		       void (*fn)(struct check *c), struct tfs_fault **nodes,
+		       size_t *n)
 {
 	struct check *c = calloc(1, sizeof(*c));
 	const char *result = NULL;
@@ -498,12 +518,31 @@ const char *fs_check(struct tfs *fs, unsigned int flags)
 	if (setjmp(c->out))
 		result = found;
 	else
-		check_all(c);
+		fn(c);
 	for (size_t i = 0; i < c->n; i++)
 		free((void *)c->item[i].val);
 	free(c->item);
 	free(c->inode);
 	free(c->refs);
+	if (nodes) {
+		*nodes = c->node;
+		*n = c->nodes;
+	} else {
+		free(c->node);
+	}
 	free(c);
 	return result;
+}
+
+const char *fs_check(struct tfs *fs, unsigned int flags)
+{
+	return run(fs, flags, check_all, NULL, NULL);
+}
+
+size_t fs_nodes(struct tfs *fs, struct tfs_fault **out)
+{
+	size_t n = 0;
+
+	run(fs, FS_CHECK_ONE_COPY, walk_all, out, &n);
+	return n;
 }

@@ -18,4 +18,8 @@ enum {
  * else uses it meanwhile.  NULL: whole; else what is wrong, static. */
 const char *fs_check(struct tfs *fs, unsigned int flags);
 
+/* All nodes of the tree as the medium has it, parents first; malloced. */
+struct tfs_fault;
+size_t fs_nodes(struct tfs *fs, struct tfs_fault **out);
+
 #endif

@@ -122,6 +122,7 @@ mount_fs()
 	stat "$mnt" >"$work/stat"
 }
 
+# shellcheck disable=SC2120
 must_mount()
 {
 	mount_fs "$@" && return
@@ -174,6 +175,7 @@ umount_fs()
 remount_fs()
 {
 	umount_fs
+	# shellcheck disable=SC2119
 	must_mount
 }
 
@@ -192,6 +194,7 @@ cleanup()
 {
 	trap '' HUP INT TERM
 	cd /
+	: >"$work/ending"
 	if mounted "$mnt"; then
 		unmount -l
 	fi
@@ -206,10 +209,10 @@ cleanup()
 	rm -rf "$work"
 }
 
-# (3)
+# (3)  The shell ends when the command that it waits for does.
 watchdog()
 {
-	local i pid
+	local i pid pids
 
 	for ((i = 0; i < $1; i++)); do
 		sleep 1
@@ -217,9 +220,12 @@ watchdog()
 	done
 	echo "not ok - the scene ends within $1 s" >&3
 	kill -TERM $$
-	for ((i = 0; i < 10; i++)); do
-		read -r pid <"$work/daemon" || exit
-		kill -KILL "$pid"
+	while [ -d "$work" ] && [ ! -e "$work/ending" ]; do
+		read -r pid <"$work/daemon" && kill -KILL "$pid"
+		read -r -a pids <"/proc/$$/task/$$/children"
+		for pid in "${pids[@]}"; do
+			[ "$pid" = "$BASHPID" ] || kill -KILL "$pid"
+		done
 		sleep 1
 	done
 }

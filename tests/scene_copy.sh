@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # scene_copy.sh - a real tree that is copied in comes out as it was: content,
 # modes, owners, times to the nanosecond, links, attributes and ACLs.
-# shellcheck disable=SC2317
+# shellcheck disable=SC2119,SC2317
 . "$(dirname "$0")/lib.sh"
 begin
 need_space "$(amount 1500 2500 8000)"
@@ -16,7 +16,7 @@ make_tree()
 
 	mkdir -p "$tree"
 	dirs=$(amount "/usr/include/linux /etc" \
-		"/usr/include /etc /usr/share/doc" "/usr/share /usr/include")
+		"/usr/include /etc /usr/share/perl" "/usr/share /usr/include")
 	for d in $dirs; do
 		if [ -d "$d" ]; then
 			cp -a --parents "$d" "$tree" 2>/dev/null
@@ -36,7 +36,7 @@ make_tree()
 	touch -d '1901-12-13 20:45:53.123456789' old
 	touch -d '2345-06-07 08:09:10.987654321' future
 	chown 12345:54321 future
-	truncate -s 5G sparse
+	truncate -s 200M sparse
 	echo end >>sparse
 	: >$'a name\nwith * and \xff'
 	head -c 3000000 /dev/urandom >random
@@ -128,8 +128,6 @@ compare "cp -a" "$mnt/cp"
 compare "rsync -aHAX" "$mnt/rsync"
 check "rsync finds nothing to do" \
 	test -z "$(rsync -aHAXin --numeric-ids "$tree/" "$mnt/cp")"
-check "cp -a out again" cp -a "$mnt/cp" "$work/out"
-compare "cp -a out again" "$work/out"
 check "rm -r" rm -r "$mnt/cp" "$mnt/rsync"
 check "an empty file system remains" test -z "$(ls -A "$mnt")"
 check "no error in the log" test ! -s "$log"

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # scene_tags.sh - the tags are shown on request, and only then.
-# shellcheck disable=SC2317
+# shellcheck disable=SC2119,SC2317
 . "$(dirname "$0")/lib.sh"
 begin
 need_space 200

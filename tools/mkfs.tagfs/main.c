@@ -259,9 +259,9 @@ static void show(const struct job *j, const struct eng_geometry *geo)
 	print_size("protection", pi);
 	printf(" (%.2f%%), guards, tags and headers\n",
 	       100.0 * (double)pi / (double)j->target.size);
-	printf("%-12s%u bytes, %u tag bytes each\n", "clusters",
-	       m->cluster_size, 2 * (m->cluster_size / p->interval));
-	printf("%-12s%llu\n", "", (unsigned long long)m->clusters);
+	printf("%-12s%llu of %u bytes, %u tag bytes each\n", "clusters",
+	       (unsigned long long)m->clusters, m->cluster_size,
+	       2 * (m->cluster_size / p->interval));
 	print_size("log", (m->fixed - 6) * m->cluster_size);
 	putchar('\n');
 	print_size("usable", m->free * m->cluster_size);

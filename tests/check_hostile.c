@@ -1,0 +1,542 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* check_hostile.c - an image may lie in every field and pass every check.
+ *
+ * Structures are changed and then sealed again: guards, tags and checksums
+ * are right, in all copies.  Whatever such an image says, opening it, walking
+ * it and writing to it ends, with errors or without.  A sanitizer and an
+ * alarm say the rest. */
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "fs_bed.h"
+#include "fs_check.h"
+#include "fs_state.h"
+#include "inode.h"
+#include "node.h"
+
+#define CASES	40u		/* per test and range of seeds */
+#define SECONDS	60u
+
+static struct sim *base;
+static struct tfs_fault *nodes;
+static size_t n_nodes;
+
+/* ---- an image with something of everything -------------------------------- */
+
+static void populate(struct bed *b)
+{
+	uint64_t rand = 3;
+	char name[64];
+	uint8_t *buf = malloc(300000);
+	struct tfs_inode in = { .size = 0 };
+	struct tfs_new tmp = { .mode = S_IFREG | 0600 };
+
+	for (int i = 0; i < 400; i++)
+		ck_assert_int_eq(fs_step(b->fs, &rand), 0);
+	for (unsigned int i = 0; i < 60; i++) {
+		sprintf(name, "%040u", i);
+		bed_file(b, name);
+	}
+	/* Many extents, large attributes, a long link, a reservation. */
+	in.ino = bed_file(b, "extents");
+	for (unsigned int i = 0; i < 150; i++)
+		ck_assert_int_eq(tfs_write(b->fs, in.ino, i * 10000, "x", 1,
+					   0), 0);
+	bed_fill(buf, 300000, 1);
+	ck_assert_int_eq(tfs_setxattr(b->fs, in.ino, "user.big", buf, 60000,
+				      0, false), 0);
+	ck_assert_int_eq(tfs_fallocate(b->fs, in.ino, 1, 5000000, 100000), 0);
+	ck_assert_int_eq(tfs_write(b->fs, bed_file(b, "big"), 0, buf, 300000,
+				   0), 0);
+	memset(buf, 'l', 4000);
+	buf[4000] = 0;
+	tmp.mode = S_IFLNK;
+	tmp.target = (char *)buf;
+	ck_assert_int_eq(tfs_create(b->fs, TFS_ROOT_INO, "link", &tmp, &in),
+			 0);
+	tfs_unref(b->fs, in.ino, 1);
+	/* An orphan, for the mount to reclaim: never let go of. */
+	tmp.mode = S_IFREG;
+	ck_assert_int_eq(tfs_create(b->fs, TFS_ROOT_INO, NULL, &tmp, &in), 0);
+	ck_assert_int_eq(tfs_write(b->fs, in.ino, 0, buf, 20000, 0), 0);
+	free(buf);
+}
+
+static void setup(void)
+{
+	struct bed b;
+
+	bed_make(&b, "512+8", 4096, 1);
+	populate(&b);
+	ck_assert_int_eq(tfs_sync(b.fs), 0);
+	n_nodes = fs_nodes(b.fs, &nodes);
+	ck_assert_uint_gt(n_nodes, 30);
+	base = sim_clone(b.sim);
+	sim_settle(base, true);
+	bed_free(&b);
+}
+
+static void teardown(void)
+{
+	free(nodes);
+	sim_destroy(base);
+}
+
+/* ---- the liar ------------------------------------------------------------ */
+
+struct liar {
+	struct bed	bed;		/* mounted read-only, for its keys */
+	uint64_t	rand;
+	uint8_t		*buf;
+};
+
+static uint64_t pick(struct liar *l, uint64_t n)
+{
+	return sim_rand(&l->rand) % n;
+}
+
+/* Numbers that programs stumble over. */
+static uint64_t odd_number(struct liar *l)
+{
+	static const uint64_t odd[] = {
+		0, 1, 2, 15, 16, 4095, 4096, 8191, 8192, 65535, 65536,
+		INT32_MAX, UINT32_MAX, 1ull << 32, TFS_SEQ_MAX,
+		TFS_SEQ_MAX + 1, INT64_MAX, UINT64_MAX, UINT64_MAX - 1,
+		1ull << 44,
+	};
+
+	switch (pick(l, 4)) {
+	case 0:
+		return sim_rand(&l->rand) >> pick(l, 64);
+	case 1:
+		return pick(l, 4200);
+	default:
+		return odd[pick(l, sizeof(odd) / sizeof(odd[0]))];
+	}
+}
+
+/* Some bytes of a field of the size become another number. */
+static void lie(struct liar *l, uint8_t *at, size_t size)
+{
+	uint64_t v = 0, odd = odd_number(l);
+
+	memcpy(&v, at, size < 8 ? size : 8);
+	switch (pick(l, 4)) {
+	case 0:
+		v ^= 1ull << pick(l, 8 * (size < 8 ? size : 8));
+		break;
+	case 1:
+		v += pick(l, 5) - 2;
+		break;
+	default:
+		v = odd;
+	}
+	memcpy(at, &v, size < 8 ? size : 8);
+}
+
+static void seal(void *buf, size_t len, size_t crc_at)
+{
+	uint32_t crc = htole32(tfs_crc32c(buf, len, crc_at));
+
+	memcpy((uint8_t *)buf + crc_at, &crc, 4);
+}
+
+static void write_cluster(struct liar *l, uint64_t addr,
+			  struct tfs_record rec)
+{
+	ck_assert_int_eq(tfs_cluster_write(l->bed.fs, addr, &rec, l->buf), 0);
+}
+
+static void read_cluster(struct liar *l, uint64_t addr)
+{
+	ck_assert_int_eq(tfs_cluster_read(l->bed.fs, addr, NULL, l->buf), 0);
+}
+
+static void lie_in_super(struct liar *l)
+{
+	static const struct { uint16_t at, size; } field[] = {
+		{ 0x00, 8 }, { 0x08, 4 }, { 0x40, 8 }, { 0x48, 8 },
+		{ 0x50, 8 }, { 0x58, 8 }, { 0x60, 8 }, { 0x70, 8 },
+		{ 0x78, 4 }, { 0x7c, 4 }, { 0x80, 8 }, { 0x88, 8 },
+		{ 0x98, 1 }, { 0x99, 8 },
+	};
+	struct tfs *fs = l->bed.fs;
+	unsigned int f = pick(l, sizeof(field) / sizeof(field[0]));
+	uint64_t rand = l->rand;
+
+	for (unsigned int copy = 0; copy < 2; copy++) {
+		uint64_t addr = copy ? fs->super.clusters - TFS_END_SUPER :
+			TFS_AT_SUPER;
+		struct tfs_record rec = { .kind = TFS_K_SUPER, .index = copy };
+		struct tfs_disk_super *d = (void *)l->buf;
+
+		l->rand = rand;
+		read_cluster(l, addr);
+		lie(l, l->buf + field[f].at, field[f].size);
+		seal(d, sizeof(*d), offsetof(struct tfs_disk_super, crc));
+		rec.seq = le64toh(d->seq);
+		write_cluster(l, addr, rec);
+	}
+}
+
+static void lie_in_slot(struct liar *l)
+{
+	static const struct { uint16_t at, size; } field[] = {
+		{ 0x00, 4 }, { 0x08, 8 }, { 0x18, 8 }, { 0x20, 8 },
+		{ 0x28, 8 }, { 0x30, 8 }, { 0x38, 8 }, { 0x40, 8 },
+		{ 0x48, 8 }, { 0x50, 8 }, { 0x58, 8 }, { 0x60, 4 },
+		{ 0x64, 4 }, { 0x68, 1 }, { 0x69, 8 },
+	};
+	struct tfs *fs = l->bed.fs;
+	unsigned int f = pick(l, sizeof(field) / sizeof(field[0]));
+	uint64_t rand = l->rand;
+
+	for (unsigned int i = 0; i < 4; i++) {
+		unsigned int slot = i / 2, copy = i % 2;
+		uint64_t addr = copy ? fs->super.clusters - TFS_END_SLOT +
+			slot : TFS_AT_SLOT + slot;
+		struct tfs_record rec = { .kind = TFS_K_SLOT, .owner = slot,
+					  .index = copy };
+		struct tfs_disk_slot *d = (void *)l->buf;
+
+		l->rand = rand;
+		read_cluster(l, addr);
+		lie(l, l->buf + field[f].at, field[f].size);
+		seal(d, sizeof(*d), offsetof(struct tfs_disk_slot, crc));
+		rec.seq = le64toh(d->seq) & TFS_SEQ_MAX;
+		write_cluster(l, addr, rec);
+	}
+}
+
+/* ---- lies in nodes ------------------------------------------------------- */
+
+static struct tfs_disk_item *item(struct liar *l, unsigned int i)
+{
+	return (struct tfs_disk_item *)(l->buf +
+					sizeof(struct tfs_disk_node)) + i;
+}
+
+static unsigned int items(struct liar *l)
+{
+	const struct tfs_disk_node *h = (void *)l->buf;
+
+	return le16toh(h->items);
+}
+
+static void lie_in_header(struct liar *l)
+{
+	static const struct { uint16_t at, size; } field[] = {
+		{ 0x00, 4 }, { 0x08, 8 }, { 0x18, 8 }, { 0x20, 8 },
+		{ 0x28, 4 }, { 0x2c, 1 }, { 0x2d, 3 }, { 0x30, 8 },
+		{ 0x38, 4 }, { 0x3c, 1 }, { 0x40, 2 }, { 0x42, 1 },
+		{ 0x43, 1 }, { 0x44, 4 },
+	};
+	unsigned int f = pick(l, sizeof(field) / sizeof(field[0]));
+
+	lie(l, l->buf + field[f].at, field[f].size);
+}
+
+static void lie_in_item(struct liar *l)
+{
+	static const struct { uint16_t at, size; } field[] = {
+		{ 0x00, 8 }, { 0x08, 4 }, { 0x0c, 1 }, { 0x0d, 3 },
+		{ 0x10, 2 }, { 0x12, 2 }, { 0x14, 4 },
+	};
+	unsigned int f = pick(l, sizeof(field) / sizeof(field[0]));
+	unsigned int n = items(l), i;
+
+	if (!n)
+		return;
+	i = pick(l, n);
+	lie(l, (uint8_t *)item(l, i) + field[f].at, field[f].size);
+}
+
+/* Two items change places, or one is there twice, or one takes another's
+ * value. */
+static void mix_items(struct liar *l)
+{
+	unsigned int n = items(l), i, j;
+	struct tfs_disk_item t;
+
+	if (n < 2)
+		return;
+	i = pick(l, n);
+	j = pick(l, n);
+	t = *item(l, i);
+	switch (pick(l, 3)) {
+	case 0:
+		*item(l, i) = *item(l, j);
+		*item(l, j) = t;
+		break;
+	case 1:
+		*item(l, i) = *item(l, j);
+		break;
+	default:
+		item(l, i)->pos = item(l, j)->pos;
+		item(l, i)->len = item(l, j)->len;
+	}
+}
+
+/* A pointer to another node, to itself, to anywhere. */
+static void lie_in_pointer(struct liar *l, unsigned int self)
+{
+	unsigned int n = items(l), other = pick(l, 3) ? pick(l, n_nodes) :
+		self;
+	struct tfs_disk_ptr d;
+	uint8_t *at;
+
+	if (!n)
+		return;
+	at = l->buf + le16toh(item(l, pick(l, n))->pos);
+	tfs_ptr_encode(&d, &nodes[other].ptr);
+	switch (pick(l, 4)) {
+	case 0:
+		lie(l, at + 8 * pick(l, 3), 8);
+		break;
+	case 1:
+		memcpy(at, &d, sizeof(d));
+		break;
+	case 2:
+		memcpy(at + 8, at, 8);		/* both copies in one place */
+		break;
+	default:
+		memcpy(at + 8, &d.addr[pick(l, 2)], 8);
+	}
+}
+
+/* In the value of an item: numbers where numbers are. */
+static void lie_in_value(struct liar *l)
+{
+	unsigned int n = items(l), len, i;
+	uint8_t *at;
+
+	for (int tries = 0; n && tries < 20; tries++) {
+		i = pick(l, n);
+		len = le16toh(item(l, i)->len);
+		/* There are more entries than anything else. */
+		if (item(l, i)->key.type == TFS_T_DIRENT && pick(l, 4))
+			continue;
+		if (len < 4)
+			continue;
+		at = l->buf + le16toh(item(l, i)->pos);
+		if (item(l, i)->key.type == TFS_T_REGION && pick(l, 2))
+			memset(at, pick(l, 2) ? 0 : 0xff, len);
+		else
+			lie(l, at + pick(l, len / 4) * 4, len < 8 ||
+			    pick(l, 2) ? 4 : 8 - 4 * (len % 8 != 0));
+		return;
+	}
+}
+
+/* An item of another kind, length or owner. */
+static void move_item(struct liar *l)
+{
+	static const uint8_t types[] = {
+		TFS_T_REGION, TFS_T_SUMMARY, TFS_T_ORPHAN, TFS_T_INODE,
+		TFS_T_XATTR, TFS_T_DIRENT, TFS_T_INLINE, TFS_T_EXTENT, 99,
+	};
+	unsigned int n = items(l), i;
+
+	if (!n)
+		return;
+	i = pick(l, n);
+	if (pick(l, 2))
+		item(l, i)->key.type = types[pick(l, sizeof(types))];
+	else
+		item(l, i)->len = htole16(pick(l, le16toh(item(l, i)->len) +
+					       1));
+}
+
+static void lie_in_node(struct liar *l)
+{
+	unsigned int i = pick(l, n_nodes);
+	struct tfs_disk_node *h = (void *)l->buf;
+	const struct tfs_fault *f = &nodes[i];
+
+	read_cluster(l, f->ptr.addr[0]);
+	switch (pick(l, f->level ? 6 : 8)) {
+	case 0:
+		lie_in_header(l);
+		break;
+	case 1:
+		lie_in_item(l);
+		break;
+	case 2:
+		mix_items(l);
+		break;
+	case 3:
+		move_item(l);
+		break;
+	default:
+		if (f->level)
+			lie_in_pointer(l, i);
+		else
+			lie_in_value(l);
+	}
+	seal(h, l->bed.fs->csize, offsetof(struct tfs_disk_node, crc));
+	for (unsigned int copy = 0; copy < 2; copy++)
+		write_cluster(l, f->ptr.addr[copy], (struct tfs_record){
+			.kind = TFS_K_NODE, .owner = f->level, .index = copy,
+			.seq = f->ptr.seq });
+}
+
+/* ---- the victim ---------------------------------------------------------- */
+
+static int nothing(void *arg, const struct tfs_dirent *de)
+{
+	(void)de;
+	return ++*(unsigned int *)arg > 500;
+}
+
+/* Every call, on every inode that there may be. */
+static void ask_all(struct tfs *fs)
+{
+	char buf[256], *text;
+	struct tfs_inode in;
+	struct statvfs st;
+	unsigned int n;
+
+	for (uint32_t ino = 0; ino < 200; ino++) {
+		n = 0;
+		tfs_getattr(fs, ino, &in);
+		tfs_readdir(fs, ino, 0, false, nothing, &n);
+		tfs_listxattr(fs, ino, buf, sizeof(buf));
+		tfs_lseek(fs, ino, 0, SEEK_DATA);
+		tfs_lseek(fs, ino, 0, SEEK_HOLE);
+		if (!tfs_readlink(fs, ino, &text))
+			free(text);
+		if (ino % 8 == 0 && tfs_tags(fs, ino, ino % 16, &text) >= 0)
+			free(text);
+		tfs_path(fs, ino, buf, sizeof(buf));
+	}
+	tfs_statvfs(fs, &st);
+	if (tfs_stats(fs, &text) >= 0)
+		free(text);
+}
+
+static void write_some(struct tfs *fs, uint64_t rand)
+{
+	struct tfs_inode in;
+
+	for (int i = 0; i < 30; i++)
+		fs_step(fs, &rand);
+	for (uint32_t ino = 16; ino < 120; ino += 3) {
+		in.size = ino * 100;
+		tfs_ref(fs, ino, 1);
+		tfs_write(fs, ino, ino * 50, &in, sizeof(in), 0);
+		tfs_setattr(fs, ino, TFS_SET_SIZE, &in);
+		tfs_fallocate(fs, ino, ino % 2 ? 0 : 3, 100, 30000);
+		tfs_unref(fs, ino, 1);
+	}
+	tfs_sync(fs);
+	tfs_unlink(fs, TFS_ROOT_INO, "extents");
+	tfs_unlink(fs, TFS_ROOT_INO, "big");
+	tfs_unlink(fs, TFS_ROOT_INO, "link");
+	for (int i = 0; i < 30; i++)
+		fs_step(fs, &rand);
+	tfs_sync(fs);
+}
+
+static void suffer(struct bed *b, uint64_t seed)
+{
+	for (int again = 0; again < 2; again++) {
+		if (bed_open(b))
+			continue;
+		free(fs_state(b->fs));
+		ask_all(b->fs);
+		if (!b->how.rdonly)
+			write_some(b->fs, seed);
+		fs_check(b->fs, 0);
+		bed_drop(b);
+	}
+}
+
+static void one_case(void (*tell)(struct liar *l), uint64_t seed,
+		     unsigned int lies)
+{
+	struct liar l = { .rand = seed };
+	struct tfs *fs;
+
+	/* A message in case that it does not end. */
+	if (getenv("CHECK_STEPS"))
+		fprintf(stderr, "seed %llu\n", (unsigned long long)seed);
+	alarm(SECONDS);
+	bed_take(&l.bed, sim_clone(base), seed);
+	/* Read-only for the filesystem, not for the device. */
+	ck_assert_int_eq(eng_soft_open(&l.bed.dev, sim_raw(l.bed.sim),
+				       &(struct eng_open){
+					       .pool = l.bed.pool }), 0);
+	ck_assert_int_eq(tfs_open(&fs, l.bed.dev, &(struct tfs_mount){
+		.rdonly = true }), 0);
+	l.bed.fs = fs;
+	l.buf = aligned_alloc(4096, fs->csize);
+	while (lies--)
+		tell(&l);
+	free(l.buf);
+	ck_assert_int_eq(eng_dev_flush(l.bed.dev), 0);
+	bed_drop(&l.bed);
+	l.bed.how.rdonly = seed % 5 == 0;
+	suffer(&l.bed, seed);
+	bed_free(&l.bed);
+	alarm(0);
+}
+
+START_TEST(superblock_may_say_anything)
+{
+	for (uint64_t seed = _i * CASES; seed < (_i + 1) * CASES; seed++)
+		one_case(lie_in_super, seed, 1);
+}
+END_TEST
+
+START_TEST(slot_may_say_anything)
+{
+	for (uint64_t seed = _i * CASES; seed < (_i + 1) * CASES; seed++)
+		one_case(lie_in_slot, seed, 1);
+}
+END_TEST
+
+START_TEST(node_may_say_anything)
+{
+	for (uint64_t seed = _i * CASES; seed < (_i + 1) * CASES; seed++)
+		one_case(lie_in_node, seed, 1 + seed % 4);
+}
+END_TEST
+
+START_TEST(without_lies_all_is_well)
+{
+	struct bed b;
+
+	bed_take(&b, sim_clone(base), 0);
+	bed_mount(&b);
+	bed_check(&b, 0);
+	write_some(b.fs, 1);
+	bed_remount(&b, 0);
+	bed_free(&b);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("hostile");
+	TCase *tc = tcase_create("hostile");
+	SRunner *sr;
+	int failed;
+
+	tcase_set_timeout(tc, 240);
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, without_lies_all_is_well);
+	tcase_add_loop_test(tc, superblock_may_say_anything, 0, 2);
+	tcase_add_loop_test(tc, slot_may_say_anything, 0, 3);
+	tcase_add_loop_test(tc, node_may_say_anything, 0, 12);
+	suite_add_tcase(s, tc);
+	sr = srunner_create(s);
+	bed_quiet();
+	srunner_run_all(sr, CK_NORMAL);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed != 0;
+}

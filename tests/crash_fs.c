@@ -1,0 +1,879 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* crash_fs.c - whatever a power cut leaves, what was synced is there.
+ *
+ * Durable is what a checkpoint holds, and checkpoints come with sync alone
+ * here: after a cut, the state is exactly that of the last sync which was
+ * acknowledged, or of the one that was under way. */
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "extent.h"
+#include "fs_bed.h"
+#include "fs_check.h"
+#include "fs_state.h"
+#include "node.h"
+
+#define STATES	64u
+
+/* One story: told once without a cut, then cut at every write. */
+struct story {
+	const char	*profile;
+	uint64_t	clusters;
+	bool		discard;
+	uint64_t	seed;
+	/* Before the story; synced afterwards. */
+	void		(*prepare)(struct bed *b, struct story *st);
+	/* Until the first error; story_sync() marks the states. */
+	int		(*act)(struct bed *b, struct story *st);
+	/* More about what is there after a cut; may be NULL. */
+	void		(*look)(struct bed *b, struct story *st);
+	unsigned int	begun, done;	/* syncs, of this telling */
+	bool		first;		/* record the states */
+	char		*state[STATES];
+	uint64_t	n;		/* where it is cut */
+	char		where[256];
+};
+
+static int story_sync(struct bed *b, struct story *st)
+{
+	int err;
+
+	ck_assert_uint_lt(st->begun + 1, STATES);
+	st->begun++;
+	if (st->first)
+		st->state[st->begun] = fs_state(b->fs);
+	err = tfs_sync(b->fs);
+	if (!err)
+		st->done = st->begun;
+	return err;
+}
+
+/* The first line that differs. */
+static void show_difference(const char *want, const char *got)
+{
+	while (*want && *want == *got)
+		want++, got++;
+	fprintf(stderr, "expected: %.100s\nfound: %.100s\n", want, got);
+}
+
+static void same_state(struct bed *b, struct story *st)
+{
+	char *now = fs_state(b->fs);
+	unsigned int i;
+
+	for (i = st->done; i <= st->begun; i++)
+		if (!strcmp(now, st->state[i]))
+			break;
+	if (i > st->begun)
+		show_difference(st->state[st->done], now);
+	ck_assert_msg(i <= st->begun, "%s: neither the state of sync %u nor "
+		      "that of %u", st->where, st->done, st->begun);
+	free(now);
+}
+
+static void check_whole(struct bed *b, struct story *st)
+{
+	const char *wrong = fs_check(b->fs, 0);
+
+	ck_assert_msg(!wrong, "%s: %s", st->where, wrong);
+	same_state(b, st);
+	if (st->look)
+		st->look(b, st);
+}
+
+static void mount_again(struct bed *b, struct story *st)
+{
+	int err = bed_open(b);
+
+	ck_assert_msg(!err, "%s: mount: %s", st->where, strerror(-err));
+}
+
+/* The power goes again while the mount recovers. */
+static void crash_mounts(struct sim *crashed, struct story *st, uint64_t seed)
+{
+	char where[200];
+
+	snprintf(where, sizeof(where), "%.199s", st->where);
+	for (uint64_t m = 0; ; m++) {
+		struct bed b;
+		bool off;
+
+		bed_take(&b, sim_clone(crashed), seed);
+		b.how.discard = st->discard;
+		snprintf(st->where, sizeof(st->where), "%s, then at %llu",
+			 where, (unsigned long long)m);
+		sim_power_off_at(b.sim, m);
+		if (!bed_open(&b))
+			bed_drop(&b);
+		off = sim_is_off(b.sim);
+		sim_crash(b.sim, seed + m);
+		if (off) {
+			mount_again(&b, st);
+			check_whole(&b, st);
+		}
+		bed_free(&b);
+		if (!off)
+			break;
+	}
+	strcpy(st->where, where);
+}
+
+/* Life goes on after the recovery, and what it did lasts. */
+static void live_on(struct bed *b, struct story *st, uint64_t seed)
+{
+	char *state, *again;
+
+	for (int i = 0; i < 8; i++)
+		ck_assert_msg(!fs_step(b->fs, &seed), "%s: step", st->where);
+	state = fs_state(b->fs);
+	ck_assert_msg(fs_state_sound(state), "%s: %s", st->where, state);
+	bed_umount(b);
+	bed_mount(b);
+	again = fs_state(b->fs);
+	ck_assert_msg(!strcmp(state, again), "%s: later life", st->where);
+	ck_assert_msg(!fs_check(b->fs, 0), "%s: later life", st->where);
+	free(state);
+	free(again);
+}
+
+/* Cut the power during write n, or let flush n fail and all that follows;
+ * false: the story ended before. */
+static bool cut_once(struct sim *base, struct story *st, bool at_flush,
+		     uint64_t n, uint64_t seed)
+{
+	struct sim *crashed;
+	struct bed b;
+	bool cut;
+
+	bed_take(&b, sim_clone(base), st->seed);
+	b.how.discard = st->discard;
+	snprintf(st->where, sizeof(st->where), "%s, seed %llu, cut at %s %llu",
+		 b.where, (unsigned long long)seed, at_flush ? "flush" :
+		 "write", (unsigned long long)n);
+	st->begun = st->done = 0;
+	st->n = n;
+	mount_again(&b, st);
+	if (at_flush)
+		sim_fault(b.sim, SIM_FLUSH_FAIL, 0, 0, -EIO, n, 0);
+	else
+		sim_power_off_at(b.sim, n);
+	if (!st->act(&b, st))
+		st->begun++;		/* tfs_close() is a sync, too */
+	cut = at_flush ? sim_faults_hit(b.sim) : sim_is_off(b.sim);
+	bed_drop(&b);
+	cut |= at_flush ? sim_faults_hit(b.sim) : sim_is_off(b.sim);
+	sim_clear_faults(b.sim);
+	sim_crash(b.sim, seed);
+	if (cut) {
+		crashed = n % 16 == seed % 16 ? sim_clone(b.sim) : NULL;
+		mount_again(&b, st);
+		check_whole(&b, st);
+		if (n % 8 == 0)
+			live_on(&b, st, n);
+		if (crashed)
+			crash_mounts(crashed, st, seed);
+		sim_destroy(crashed);
+	}
+	bed_free(&b);
+	return cut;
+}
+
+/* The base disk, and the states of the story as it goes without cuts. */
+static struct sim *tell(struct story *st)
+{
+	struct sim *base;
+	struct bed b;
+
+	bed_make(&b, st->profile, st->clusters, st->seed);
+	b.how.discard = st->discard;
+	if (st->prepare)
+		st->prepare(&b, st);
+	st->state[0] = fs_state(b.fs);
+	bed_umount(&b);
+	base = sim_clone(b.sim);
+	bed_mount(&b);
+	st->begun = st->done = 0;
+	st->first = true;
+	ck_assert_int_eq(st->act(&b, st), 0);
+	st->first = false;
+	ck_assert_int_eq(story_sync(&b, st), 0);
+	bed_check(&b, 0);
+	bed_free(&b);
+	return base;
+}
+
+static void cut_everywhere(struct story *st, unsigned int seeds)
+{
+	struct sim *base = tell(st);
+	uint64_t n;
+
+	for (unsigned int seed = 0; seed < seeds; seed++) {
+		for (n = 0; cut_once(base, st, false, n, seed); n++)
+			;
+		ck_assert_uint_gt(n, 10);
+		for (n = 0; cut_once(base, st, true, n, seed); n++)
+			;
+		ck_assert_uint_ge(n, 2);
+	}
+	sim_destroy(base);
+	for (unsigned int i = 0; i < STATES; i++)
+		free(st->state[i]);
+}
+
+static uint32_t ino_of(struct bed *b, const char *name)
+{
+	struct tfs_inode in;
+
+	if (tfs_lookup(b->fs, TFS_ROOT_INO, name, &in))
+		return 0;
+	tfs_unref(b->fs, in.ino, 1);
+	return in.ino;
+}
+
+/* ---- anything ------------------------------------------------------------ */
+
+static void random_prepare(struct bed *b, struct story *st)
+{
+	uint64_t rand = st->seed;
+
+	for (int i = 0; i < 60; i++)
+		ck_assert_int_eq(fs_step(b->fs, &rand), 0);
+}
+
+static int random_act(struct bed *b, struct story *st)
+{
+	uint64_t rand = st->seed * 77 + 1;
+	int err = 0;
+
+	for (int i = 0; !err && i < 8; i++) {
+		unsigned int steps = sim_rand(&rand) % 8;
+
+		while (!err && steps--)
+			err = fs_step(b->fs, &rand);
+		if (!err)
+			err = story_sync(b, st);
+	}
+	return err;
+}
+
+START_TEST(synced_state_survives_any_cut)
+{
+	struct story st = {
+		.profile = _i % 4 == 3 ? "4096+8" : "512+8",
+		.clusters = 2048, .discard = _i % 2, .seed = _i,
+		.prepare = random_prepare, .act = random_act,
+	};
+
+	cut_everywhere(&st, 3);
+}
+END_TEST
+
+/* ---- well-known ways to save a file -------------------------------------- */
+
+#define DOC_SIZE	20000u
+
+static int save(struct bed *b, const char *name, uint64_t seed)
+{
+	static uint8_t buf[DOC_SIZE];
+	struct tfs_new new = { .mode = S_IFREG | 0600 };
+	struct tfs_inode in;
+	int err = tfs_create(b->fs, TFS_ROOT_INO, name, &new, &in);
+
+	if (err)
+		return err;
+	bed_fill(buf, sizeof(buf), seed);
+	err = tfs_write(b->fs, in.ino, 0, buf, sizeof(buf), 0);
+	tfs_unref(b->fs, in.ino, 1);
+	return err;
+}
+
+static void doc_prepare(struct bed *b, struct story *st)
+{
+	(void)st;
+	ck_assert_int_eq(save(b, "doc", 0), 0);
+}
+
+static int doc_act(struct bed *b, struct story *st)
+{
+	int err = 0;
+
+	for (unsigned int i = 1; !err && i < 4; i++) {
+		err = save(b, "doc.tmp", i);
+		if (!err)
+			err = story_sync(b, st);
+		if (!err)
+			err = tfs_rename(b->fs, TFS_ROOT_INO, "doc.tmp",
+					 TFS_ROOT_INO, "doc", 0);
+		if (!err)
+			err = story_sync(b, st);
+	}
+	return err;
+}
+
+/* One of the versions, whole. */
+static void doc_look(struct bed *b, struct story *st)
+{
+	uint8_t got[DOC_SIZE + 1], want[DOC_SIZE];
+	unsigned int from = st->done / 2, i;
+	uint32_t ino = ino_of(b, "doc");
+
+	ck_assert_msg(ino, "%s: no document", st->where);
+	ck_assert_int_eq(tfs_read_sync(b->fs, ino, 0, got, sizeof(got)),
+			 DOC_SIZE);
+	for (i = from; i <= from + 1; i++) {
+		bed_fill(want, DOC_SIZE, i);
+		if (!memcmp(got, want, DOC_SIZE))
+			break;
+	}
+	ck_assert_msg(i <= from + 1, "%s: neither version %u nor the next",
+		      st->where, from);
+}
+
+START_TEST(saved_and_renamed_is_old_or_new)
+{
+	struct story st = {
+		.profile = "512+8", .clusters = 1024, .seed = 1,
+		.prepare = doc_prepare, .act = doc_act, .look = doc_look,
+	};
+
+	cut_everywhere(&st, 4);
+}
+END_TEST
+
+#define LINE	777u
+
+static void log_prepare(struct bed *b, struct story *st)
+{
+	(void)st;
+	bed_file(b, "log");
+}
+
+static int log_act(struct bed *b, struct story *st)
+{
+	uint32_t ino = ino_of(b, "log");
+	uint8_t line[LINE];
+	int err = 0;
+
+	for (unsigned int i = 0; !err && i < 16; i++) {
+		bed_fill(line, LINE, i);
+		err = tfs_write(b->fs, ino, i * LINE, line, LINE, 0);
+		if (!err)
+			err = story_sync(b, st);
+	}
+	return err;
+}
+
+static void log_look(struct bed *b, struct story *st)
+{
+	uint8_t got[16 * LINE + 1], want[LINE];
+	ssize_t n = tfs_read_sync(b->fs, ino_of(b, "log"), 0, got,
+				  sizeof(got));
+
+	ck_assert_msg(n >= (ssize_t)(st->done * LINE) && n % LINE == 0,
+		      "%s: %zd bytes of log", st->where, n);
+	for (ssize_t i = 0; i < n / LINE; i++) {
+		bed_fill(want, LINE, i);
+		ck_assert_msg(!memcmp(want, got + i * LINE, LINE),
+			      "%s: line %zd", st->where, i);
+	}
+}
+
+START_TEST(log_keeps_every_synced_line)
+{
+	struct story st = {
+		.profile = "512+8", .clusters = 1024, .seed = 2,
+		.prepare = log_prepare, .act = log_act, .look = log_look,
+	};
+
+	cut_everywhere(&st, 2);
+}
+END_TEST
+
+/* ---- writing while a checkpoint runs ------------------------------------- */
+
+struct meanwhile {
+	struct bed	*b;
+	uint32_t	ino;
+	unsigned int	writes, at;
+};
+
+static void write_meanwhile(void *arg, uint64_t off, uint64_t len)
+{
+	struct meanwhile *m = arg;
+
+	(void)off;
+	(void)len;
+	if (m->writes++ == m->at)
+		tfs_write(m->b->fs, m->ino, 0, "meanwhile", 9, 0);
+}
+
+static int meanwhile_act(struct bed *b, struct story *st)
+{
+	struct meanwhile m = { b, ino_of(b, "doc"), 0, 0 };
+	uint8_t buf[DOC_SIZE];
+	int err = 0;
+
+	for (unsigned int i = 0; !err && i < 5; i++) {
+		bed_fill(buf, DOC_SIZE, 50 + i);
+		err = tfs_write(b->fs, m.ino, 0, buf, DOC_SIZE, 0);
+		m.writes = 0;
+		m.at = 2 * i;
+		sim_on_write(b->sim, write_meanwhile, &m);
+		if (!err)
+			err = story_sync(b, st);
+		sim_on_write(b->sim, NULL, NULL);
+		if (!err)
+			err = story_sync(b, st);
+	}
+	return err;
+}
+
+/* What comes while a checkpoint is written is not in it. */
+START_TEST(checkpoint_is_of_one_moment)
+{
+	struct story st = {
+		.profile = "512+8", .clusters = 1024, .seed = 3,
+		.prepare = doc_prepare, .act = meanwhile_act,
+	};
+
+	cut_everywhere(&st, 3);
+}
+END_TEST
+
+/* ---- reuse --------------------------------------------------------------- */
+
+static void *sync_thread(void *arg)
+{
+	struct bed *b = arg;
+
+	ck_assert_int_eq(tfs_sync(b->fs), 0);
+	return NULL;
+}
+
+struct old_file {
+	uint32_t	ino;
+	struct tfs_extent ext[64];
+	unsigned int	n;
+};
+
+static int extents_fn(struct tfs_txn *tx, void *arg)
+{
+	struct old_file *old = arg;
+	uint64_t at = 0;
+	int err = 0;
+
+	for (old->n = 0; !err && old->n < 64; at += old->ext[old->n++].len) {
+		err = tfs_extent_find(tx, old->ino, at, &old->ext[old->n]);
+		if (err)
+			break;
+	}
+	return err == -ENOENT ? 0 : err;
+}
+
+static void still_there(struct bed *b, const struct old_file *old)
+{
+	uint8_t *buf = malloc(b->fs->csize);
+
+	for (unsigned int i = 0; i < old->n; i++) {
+		const struct tfs_extent *ext = &old->ext[i];
+
+		for (uint64_t k = 0; k < ext->len; k++) {
+			struct tfs_record rec = {
+				.kind = TFS_K_DATA, .owner = old->ino,
+				.index = ext->lc + k, .seq = ext->seq,
+			};
+
+			ck_assert_int_eq(tfs_cluster_read(b->fs, ext->addr + k,
+							  &rec, buf), 0);
+		}
+	}
+	free(buf);
+}
+
+/* A cluster that a read may be looking at is not handed out, though it was
+ * freed and the checkpoint is on the medium. */
+START_TEST(freed_cluster_waits_for_its_readers)
+{
+	static uint8_t buf[300 * 4096];
+	struct old_file old;
+	struct bed b;
+	pthread_t t;
+	unsigned int ticket;
+	uint64_t done;
+
+	bed_make(&b, "512+8", 1024, 1);
+	old.ino = bed_file(&b, "f");
+	ck_assert_int_eq(tfs_write(b.fs, old.ino, 0, buf, sizeof(buf), 0), 0);
+	ck_assert_int_eq(tfs_sync(b.fs), 0);
+	ck_assert_int_eq(tfs_txn_read(b.fs, extents_fn, &old), 0);
+	pthread_rwlock_rdlock(&b.fs->tree);
+	ticket = tfs_reader_enter(b.fs);
+	pthread_rwlock_unlock(&b.fs->tree);
+	ck_assert_int_eq(tfs_unlink(b.fs, TFS_ROOT_INO, "f"), 0);
+	done = b.fs->ckpt.done;
+	pthread_create(&t, NULL, sync_thread, &b);
+	usleep(100000);
+	pthread_mutex_lock(&b.fs->ckpt.lock);
+	ck_assert_uint_eq(b.fs->ckpt.done, done);
+	pthread_mutex_unlock(&b.fs->ckpt.lock);
+	ck_assert_int_eq(tfs_write(b.fs, bed_file(&b, "g"), 0, buf,
+				   250 * 4096, 0), 0);
+	still_there(&b, &old);
+	tfs_reader_exit(b.fs, ticket);
+	pthread_join(t, NULL);
+	/* Now they can be had again. */
+	ck_assert_int_eq(tfs_write(b.fs, bed_file(&b, "h"), 0, buf,
+				   300 * 4096, 0), 0);
+	bed_remount(&b, 0);
+	bed_free(&b);
+}
+END_TEST
+
+static unsigned int fill_disk(struct bed *b)
+{
+	uint8_t *buf = calloc(1, 65536);
+	unsigned int n = 0;
+	char name[16];
+	int err = 0;
+
+	for (size_t len = 65536; len >= 2048; err ? len /= 2 : n++) {
+		uint32_t ino;
+
+		sprintf(name, "fill%u", n);
+		ino = ino_of(b, name);
+		if (!ino)
+			ino = bed_file(b, name);
+		bed_fill(buf, len, n);
+		err = tfs_write(b->fs, ino, 0, buf, len, 0);
+		ck_assert(!err || err == -ENOSPC);
+	}
+	free(buf);
+	return n;
+}
+
+static void full_prepare(struct bed *b, struct story *st)
+{
+	(void)st;
+	ck_assert_uint_gt(fill_disk(b), 10);
+}
+
+static int full_act(struct bed *b, struct story *st)
+{
+	char name[16];
+	int err = 0;
+
+	for (unsigned int i = 0; !err && i < 12; i++) {
+		sprintf(name, "fill%u", i);
+		err = tfs_unlink(b->fs, TFS_ROOT_INO, name);
+		if (!err && i % 4 == 3)
+			err = story_sync(b, st);
+	}
+	/* New content where the old was. */
+	for (unsigned int i = 0; !err && i < 3; i++) {
+		sprintf(name, "new%u", i);
+		err = save(b, name, i);
+		if (!err)
+			err = story_sync(b, st);
+	}
+	return err;
+}
+
+START_TEST(full_filesystem_survives_cuts)
+{
+	struct story st = {
+		.profile = "512+8", .clusters = 1024, .seed = 4,
+		.discard = _i, .prepare = full_prepare, .act = full_act,
+	};
+
+	cut_everywhere(&st, 2);
+}
+END_TEST
+
+/* ---- rot ----------------------------------------------------------------- */
+
+static void rot(struct bed *b, uint64_t addr)
+{
+	uint64_t off = bed_data_at(b, addr);
+
+	for (unsigned int i = 0; i < 40; i++)
+		sim_flip(b->sim, off + i * 13, 0x55);
+	eng_dev_drop_caches(b->dev);
+}
+
+static uint64_t slot_at(struct bed *b, unsigned int slot, unsigned int copy)
+{
+	return copy ? b->fs->super.clusters - TFS_END_SLOT + slot :
+		TFS_AT_SLOT + slot;
+}
+
+/* Mount, find the text, find it whole. */
+static void finds(struct bed *b, const char *state, const char *what)
+{
+	char *now;
+	int err = bed_open(b);
+
+	ck_assert_msg(!err, "%s: mount: %s", what, strerror(-err));
+	now = fs_state(b->fs);
+	if (strcmp(now, state))
+		show_difference(state, now);
+	ck_assert_msg(!strcmp(now, state), "%s: another state", what);
+	bed_check(b, 0);
+	free(now);
+}
+
+/* One copy of the slot is enough; without both, the checkpoint before it. */
+START_TEST(slot_may_rot)
+{
+	uint64_t rand = 5;
+	char *old, *new;
+	struct bed b;
+	unsigned int slot;
+
+	bed_make(&b, "512+8", 1024, 1);
+	for (int i = 0; i < 30; i++)
+		ck_assert_int_eq(fs_step(b.fs, &rand), 0);
+	ck_assert_int_eq(tfs_sync(b.fs), 0);
+	old = fs_state(b.fs);
+	ck_assert_int_eq(save(&b, "newest", 1), 0);
+	ck_assert_int_eq(tfs_sync(b.fs), 0);
+	new = fs_state(b.fs);
+	slot = b.fs->slot_number & 1;
+	for (unsigned int copy = 0; copy < 2; copy++)
+		if (_i >> copy & 1)
+			rot(&b, slot_at(&b, slot, copy));
+	/* No clean end: that would be two checkpoints more. */
+	sim_power_off_at(b.sim, 0);
+	bed_drop(&b);
+	sim_crash(b.sim, 0);
+	finds(&b, _i == 3 ? old : new, "slot");
+	bed_free(&b);
+	free(old);
+	free(new);
+}
+END_TEST
+
+/* Each copy of the superblock is enough, and a mount heals the other, even
+ * if the power goes then. */
+START_TEST(superblock_may_rot)
+{
+	uint64_t rand = 6;
+	struct sim *base;
+	struct bed b;
+	char *state;
+	bool off = true;
+
+	bed_make(&b, "512+8", 1024, 1);
+	for (int i = 0; i < 30; i++)
+		ck_assert_int_eq(fs_step(b.fs, &rand), 0);
+	state = fs_state(b.fs);
+	rot(&b, _i % 2 ? b.fs->super.clusters - TFS_END_SUPER : TFS_AT_SUPER);
+	bed_umount(&b);
+	base = sim_clone(b.sim);
+	bed_free(&b);
+	for (uint64_t n = 0; off; n++) {
+		bed_take(&b, sim_clone(base), n);
+		sim_power_off_at(b.sim, n);
+		if (!bed_open(&b))
+			bed_drop(&b);
+		off = sim_is_off(b.sim);
+		sim_crash(b.sim, _i / 2);
+		finds(&b, state, b.where);
+		/* Both are good now: either one can go. */
+		rot(&b, n % 2 ? b.fs->super.clusters - TFS_END_SUPER :
+		    TFS_AT_SUPER);
+		bed_umount(&b);
+		finds(&b, state, b.where);
+		bed_free(&b);
+	}
+	sim_destroy(base);
+	free(state);
+}
+END_TEST
+
+START_TEST(without_superblock_there_is_an_error)
+{
+	struct bed b;
+
+	bed_make(&b, "512+8", 1024, 1);
+	rot(&b, TFS_AT_SUPER);
+	rot(&b, b.fs->super.clusters - TFS_END_SUPER);
+	bed_umount(&b);
+	ck_assert_int_lt(bed_open(&b), 0);
+	bed_free(&b);
+}
+END_TEST
+
+static void many_files(struct bed *b)
+{
+	char name[120];
+
+	for (unsigned int i = 0; i < 300; i++) {
+		sprintf(name, "%0100u", i);
+		bed_file(b, name);
+	}
+}
+
+/* Every node in turn, either copy: nobody notices, and afterwards both are
+ * good again. */
+START_TEST(node_copy_may_rot)
+{
+	struct tfs_fault *node;
+	struct bed b;
+	char *state, *now;
+	size_t n;
+
+	bed_make(&b, "512+8", 2048, 1);
+	many_files(&b);
+	ck_assert_int_eq(tfs_sync(b.fs), 0);
+	state = fs_state(b.fs);
+	n = fs_nodes(b.fs, &node);
+	ck_assert_uint_gt(n, 10);
+	for (size_t i = 0; i < n; i++)
+		rot(&b, node[i].ptr.addr[0]);
+	sim_power_off_at(b.sim, 0);
+	bed_drop(&b);
+	sim_crash(b.sim, 0);
+	ck_assert_int_eq(bed_open(&b), 0);
+	free(node);
+	now = fs_state(b.fs);
+	ck_assert_str_eq(now, state);
+	free(now);
+	ck_assert_uint_ge(atomic_load(&b.fs->count.healed), n / 2);
+	bed_check(&b, 0);	/* syncs, and wants both copies */
+	bed_remount(&b, 0);
+	free(state);
+	bed_free(&b);
+}
+END_TEST
+
+/* Both copies of one node gone: without the root there is no mount, without
+ * another node there are errors, and nothing false. */
+START_TEST(lost_node_is_an_error)
+{
+	struct tfs_fault *node;
+	struct sim *base;
+	struct bed b;
+	char *state;
+	size_t n;
+
+	bed_make(&b, "512+8", 2048, 1);
+	many_files(&b);
+	ck_assert_int_eq(tfs_sync(b.fs), 0);
+	state = fs_state(b.fs);
+	base = sim_clone(b.sim);
+	n = fs_nodes(b.fs, &node);
+	for (size_t i = 0; i < n; i++) {
+		struct bed c;
+		int err;
+
+		bed_take(&c, sim_clone(base), i);
+		for (int copy = 0; copy < 2; copy++) {
+			uint64_t at = bed_data_at(&b, node[i].ptr.addr[copy]);
+
+			sim_flip(c.sim, at + 77, 1);
+		}
+		err = bed_open(&c);
+		if (!err) {
+			char *now = fs_state(c.fs);
+
+			ck_assert_msg(!strcmp(now, state) ||
+				      !fs_state_sound(now), "node %zu: names "
+				      "are gone and nobody says so", i);
+			free(now);
+			err = tfs_sync(c.fs);
+			ck_assert(!err || tfs_rdonly(c.fs));
+			err = 0;
+		}
+		ck_assert_msg(i || err, "the root is lost and nobody says so");
+		bed_free(&c);
+	}
+	free(state);
+	free(node);
+	sim_destroy(base);
+	bed_free(&b);
+}
+END_TEST
+
+/* ---- mkfs ---------------------------------------------------------------- */
+
+/* Over an old filesystem, cut at any write: the new one, empty, or the old
+ * one as far as it can be read without a lie, or none. */
+START_TEST(mkfs_leaves_nothing_of_the_old)
+{
+	struct tfs_mkfs mkfs = { .label = "new" };
+	struct eng_open how = { 0 };
+	struct bed b;
+	struct sim *base;
+	uint64_t rand = 7;
+	bool off = true;
+
+	bed_make(&b, "512+8", 1024, 1);
+	for (int i = 0; i < 60; i++)
+		ck_assert_int_eq(fs_step(b.fs, &rand), 0);
+	bed_umount(&b);
+	base = sim_clone(b.sim);
+	bed_free(&b);
+	for (uint64_t n = 0; off; n++) {
+		struct eng_dev *dev;
+		char *now;
+
+		bed_take(&b, sim_clone(base), n);
+		how.pool = b.pool;
+		ck_assert_int_eq(eng_soft_open(&dev, sim_raw(b.sim), &how), 0);
+		sim_power_off_at(b.sim, n);
+		tfs_mkfs(dev, &mkfs);
+		eng_dev_close(dev);
+		off = sim_is_off(b.sim);
+		sim_crash(b.sim, _i);
+		if (!bed_open(&b) && !strcmp(tfs_label(b.fs), "new")) {
+			now = fs_state(b.fs);
+			ck_assert_msg(fs_state_sound(now) &&
+				      !strchr(now + 1, '/'), "%s: %s",
+				      b.where, now);
+			bed_check(&b, 0);
+			free(now);
+		} else {
+			ck_assert_msg(off, "%s: no new filesystem", b.where);
+		}
+		bed_free(&b);
+	}
+	sim_destroy(base);
+}
+END_TEST
+
+static Suite *crash_suite(void)
+{
+	Suite *s = suite_create("crash");
+	TCase *tc = tcase_create("crash");
+
+	tcase_set_timeout(tc, 240);
+	tcase_add_loop_test(tc, synced_state_survives_any_cut, 0, 4);
+	tcase_add_test(tc, saved_and_renamed_is_old_or_new);
+	tcase_add_test(tc, log_keeps_every_synced_line);
+	tcase_add_test(tc, checkpoint_is_of_one_moment);
+	tcase_add_test(tc, freed_cluster_waits_for_its_readers);
+	tcase_add_loop_test(tc, full_filesystem_survives_cuts, 0, 2);
+	tcase_add_loop_test(tc, slot_may_rot, 0, 4);
+	tcase_add_loop_test(tc, superblock_may_rot, 0, 8);
+	tcase_add_test(tc, without_superblock_there_is_an_error);
+	tcase_add_test(tc, node_copy_may_rot);
+	tcase_add_test(tc, lost_node_is_an_error);
+	tcase_add_loop_test(tc, mkfs_leaves_nothing_of_the_old, 0, 4);
+	suite_add_tcase(s, tc);
+	return s;
+}
+
+int main(void)
+{
+	SRunner *sr = srunner_create(crash_suite());
+	int failed;
+
+	bed_quiet();
+	srunner_run_all(sr, CK_NORMAL);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed != 0;
+}
