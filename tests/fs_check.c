@@ -35,6 +35,7 @@ struct check {
 	size_t		inodes;
 	struct tfs_fault *node;		/* all */
 	size_t		nodes, nodes_room;
+	struct tfs_node	*held[TFS_LEVEL_MAX + 1];	/* being walked */
 	uint64_t	reserved;
 	jmp_buf		out;
 };
@@ -102,7 +103,7 @@ static struct tfs_node *get_node(struct check *c, const struct tfs_fault *f)
 	bool a_good, b_good, same;
 
 	if (!a || !b)
-		bad(c, "no memory");
+		abort();
 	a_good = read_node(c, a, f, 0);
 	b_good = read_node(c, b, f, 1);
 	same = a_good && b_good && !memcmp(a->buf, b->buf, c->fs->csize);
@@ -113,6 +114,7 @@ static struct tfs_node *get_node(struct check *c, const struct tfs_fault *f)
 		b = t;
 	}
 	tfs_node_free(b);
+	c->held[f->level] = a;
 	if (same || (c->flags & FS_CHECK_ONE_COPY && (a_good || b_good)))
 		return a;
 	bad(c, "node of level %u at clusters %llu, %llu: copies are %s, %s",
@@ -167,6 +169,7 @@ static void walk(struct check *c, const struct tfs_fault *f)
 		sub.ptr = tfs_node_ptr(node, i);
 		walk(c, &sub);
 	}
+	c->held[f->level] = NULL;
 	tfs_node_free(node);
 }
 
@@ -519,6 +522,8 @@ static const char *run(struct tfs *fs, unsigned int flags,
 		result = found;
 	else
 		fn(c);
+	for (unsigned int i = 0; i <= TFS_LEVEL_MAX; i++)
+		tfs_node_free(c->held[i]);
 	for (size_t i = 0; i < c->n; i++)
 		free((void *)c->item[i].val);
 	free(c->item);

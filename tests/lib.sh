@@ -16,6 +16,7 @@
 # check), TMPDIR, TAGFS_TEST_QUICK, TAGFS_TEST_FULL.
 set -u
 export LC_ALL=C
+unset MAKEFLAGS MFLAGS MAKELEVEL
 
 build=$(cd "${top_builddir:-.}" && pwd)
 # shellcheck disable=SC2034
