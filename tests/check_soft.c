@@ -792,7 +792,7 @@ START_TEST(flipped_bit_costs_nothing)	/* _i: profile */
 	bed_rot_base(&base, _i);
 	pages[1] = soft_zone_off(&base.lay, 1);
 	for (uint32_t at = 0; at < 2 * SOFT_PAGES;
-	     at += at % 512 < 96 ? 1 : 7) {
+	     at += at % SOFT_BLOCK < 80 ? 1 : 61) {
 		bed_clone(&b, &base);
 		snprintf(b.where, sizeof(b.where), "%s, byte %u",
 			 b.lay.profile->name, at);
@@ -816,7 +816,8 @@ START_TEST(destroyed_byte_costs_one_group)	/* _i: profile */
 	struct bed base, b;
 
 	bed_rot_base(&base, _i);
-	for (uint32_t at = 0; at < SOFT_PAGES; at += at % 512 < 96 ? 3 : 29) {
+	for (uint32_t at = 0; at < SOFT_PAGES;
+	     at += at % SOFT_BLOCK < 80 ? 3 : 61) {
 		bed_clone(&b, &base);
 		snprintf(b.where, sizeof(b.where), "%s, byte %u",
 			 b.lay.profile->name, at);

@@ -7,6 +7,13 @@
 #include "sim_raw.h"
 #include "tfs_priv.h"
 
+/* Tests that repeat themselves do so less often where that is slow. */
+#ifdef __SANITIZE_ADDRESS__
+#define BED_LESS(n)	(((n) + 3) / 4)
+#else
+#define BED_LESS(n)	(n)
+#endif
+
 struct bed {
 	struct sim	*sim;
 	struct eng_pool	*pool;

@@ -507,21 +507,17 @@ static void check_all(struct check *c)
 	check_space(c);
 }
 
-static const char *run(struct tfs *fs, unsigned int flags,
-		       void (*fn)(struct check *c), struct tfs_fault **nodes,
-		       size_t *n)
+/* (2) */
+static bool guarded(struct check *c, void (*fn)(struct check *c))
 {
-	struct check *c = calloc(1, sizeof(*c));
-	const char *result = NULL;
-
-	if (!c)
-		return "no memory";
-	c->fs = fs;
-	c->flags = flags;
 	if (setjmp(c->out))
-		result = found;
-	else
-		fn(c);
+		return false;
+	fn(c);
+	return true;
+}
+
+static void put_all(struct check *c)
+{
 	for (unsigned int i = 0; i <= TFS_LEVEL_MAX; i++)
 		tfs_node_free(c->held[i]);
 	for (size_t i = 0; i < c->n; i++)
@@ -529,14 +525,29 @@ static const char *run(struct tfs *fs, unsigned int flags,
 	free(c->item);
 	free(c->inode);
 	free(c->refs);
+	free(c->node);
+}
+
+static const char *run(struct tfs *fs, unsigned int flags,
+		       void (*fn)(struct check *c), struct tfs_fault **nodes,
+		       size_t *n)
+{
+	struct check *c = calloc(1, sizeof(*c));
+	bool whole;
+
+	if (!c)
+		return "no memory";
+	c->fs = fs;
+	c->flags = flags;
+	whole = guarded(c, fn);
 	if (nodes) {
 		*nodes = c->node;
 		*n = c->nodes;
-	} else {
-		free(c->node);
+		c->node = NULL;
 	}
+	put_all(c);
 	free(c);
-	return result;
+	return whole ? NULL : found;
 }
 
 const char *fs_check(struct tfs *fs, unsigned int flags)
