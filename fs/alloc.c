@@ -427,18 +427,10 @@ static int pool_add(struct tfs *fs, struct tfs_fault *fault)
 	struct tfs_alloc *al = fs->alloc;
 	struct tfs_node *node;
 	uint64_t addr[2];
-	int err;
+	int err = tfs_array_grow(&al->pool, &al->pool_room, al->pool_n + 1,
+				 sizeof(al->pool[0]));
 
-	if (al->pool_n == al->pool_room) {
-		size_t room = al->pool_room ? 2 * al->pool_room : 64;
-		void *p = realloc(al->pool, room * sizeof(al->pool[0]));
-
-		if (!p)
-			return -ENOMEM;
-		al->pool = p;
-		al->pool_room = room;
-	}
-	node = tfs_node_alloc(fs);
+	node = err ? NULL : tfs_node_alloc(fs);
 	if (!node)
 		return -ENOMEM;
 	err = take_hidden(fs, CURSOR_NODE, &addr[0], fault);

@@ -50,8 +50,14 @@ static int resolve(struct tfs *fs, const struct tfs_fault *f,
 	struct tfs_key low, high;
 
 	*out = node;
-	if (!node)
+	if (!node && f->ptr.seq < fs->seq)
 		return TFS_FAULT;
+	if (!node) {	/* who would have written it? */
+		eng_log(LOG_ERR, "tree node at cluster %llu: commit %llu is "
+			"yet to come", (unsigned long long)f->ptr.addr[0],
+			(unsigned long long)f->ptr.seq);
+		return -EUCLEAN;
+	}
 	low = tfs_node_low(node);
 	high = tfs_node_high(node);
 	if (node->level == f->level && node->ptr.seq == f->ptr.seq &&

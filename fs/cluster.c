@@ -126,21 +126,29 @@ uint32_t tfs_crc32c(const void *data, size_t len, size_t crc_at)
 	return ~crc32_iscsi(p + crc_at + 4, len - crc_at - 4, crc);
 }
 
-int tfs_extents_reserve(struct tfs_extents *list, size_t runs)
+/* array: the address of the pointer to it. */
+int tfs_array_grow(void *array, size_t *room, size_t n, size_t size)
 {
-	size_t room = list->room;
+	size_t want = *room ? *room : 16;
 	void *p;
 
-	if (list->n + runs <= room)
+	if (n <= *room)
 		return 0;
-	while (room < list->n + runs)
-		room = room ? 2 * room : 32;
-	p = realloc(list->run, room * sizeof(list->run[0]));
+	while (want < n)
+		want *= 2;
+	memcpy(&p, array, sizeof(p));
+	p = realloc(p, want * size);
 	if (!p)
 		return -ENOMEM;
-	list->run = p;
-	list->room = room;
+	memcpy(array, &p, sizeof(p));
+	*room = want;
 	return 0;
+}
+
+int tfs_extents_reserve(struct tfs_extents *list, size_t runs)
+{
+	return tfs_array_grow(&list->run, &list->room, list->n + runs,
+			      sizeof(list->run[0]));
 }
 
 int tfs_extents_add(struct tfs_extents *list, uint64_t addr, uint64_t len)

@@ -114,7 +114,7 @@ static void take_slot(struct tfs *fs, const struct tfs_slot *slot)
 	fs->inodes = slot->inodes;
 	fs->next_ino = slot->next_ino;
 	fs->slot_number = slot->number;
-	fs->seq = slot->seq;
+	fs->seq = slot->seq + 1;
 }
 
 /* (1) The same tree under a new sequence.  Interrupted and done again, it

@@ -10,8 +10,8 @@
  *      is bad, from its second, and decoded before it is inserted.  One bad
  *      copy is remembered, for the next checkpoint to rewrite the node.
  *  (4) While it is read, the node may be freed and its place used again; so
- *      nodes are found by address and sequence, and one that is inserted
- *      drives out what is left of an older life of its place.
+ *      nodes are found by address and sequence.  What was inserted too late
+ *      is never found, and evicted in time.
  *  (5) What was used since the hand last came by survives a visit.  So a
  *      transaction that starts over finds the nodes that it used, however
  *      many they are, and at last has them all. */
@@ -199,24 +199,10 @@ static void evict(struct tfs_ncache *nc)
 	}
 }
 
-/* (4) Nothing but a clean node can be left of an older life. */
-static void drop_older(struct tfs_ncache *nc, uint64_t addr)
-{
-	struct tfs_node *node = nc->table[slot_of(nc, addr)], *next;
-
-	for (; node; node = next) {
-		next = node->hash_next;
-		if (node->ptr.addr[0] == addr &&
-		    node->state == TFS_NODE_CLEAN)
-			drop_clean(nc, node);
-	}
-}
-
 void tfs_ncache_insert(struct tfs *fs, struct tfs_node *node)
 {
 	struct tfs_ncache *nc = fs->nodes;
 
-	drop_older(nc, node->ptr.addr[0]);
 	if (nc->count >= nc->size)
 		grow(nc);
 	node->state = TFS_NODE_CLEAN;

@@ -43,15 +43,9 @@ static int add_piece(struct request *rq, const struct tfs_extent *ext,
 	uint32_t csize = rq->fs->csize, isize = csize / rq->fs->ipc;
 	uint64_t lc = from / csize;
 
-	if (rq->n == rq->room) {
-		size_t room = rq->room ? 2 * rq->room : 8;
-		void *p = realloc(rq->piece, room * sizeof(rq->piece[0]));
-
-		if (!p)
-			return -ENOMEM;
-		rq->piece = p;
-		rq->room = room;
-	}
+	if (tfs_array_grow(&rq->piece, &rq->room, rq->n + 1,
+			   sizeof(rq->piece[0])))
+		return -ENOMEM;
 	rq->piece[rq->n++] = (struct piece){
 		.rec = { .kind = TFS_K_DATA, .owner = rq->rd->ino,
 			 .index = lc, .seq = ext->seq },

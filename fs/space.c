@@ -51,16 +51,23 @@ static int drop_past(struct tfs_txn *tx, struct cut *c,
 	return err;
 }
 
+/* One step: the inode with what is left of its content. */
+static int cut_step(struct tfs_txn *tx, struct cut *c,
+		    struct tfs_inode *inode)
+{
+	int err = tfs_inode_get(tx, c->ino, inode);
+
+	if (!err)
+		err = trim_inline(tx, c);
+	return err ? err : drop_past(tx, c, inode);
+}
+
 static int cut_fn(struct tfs_txn *tx, void *arg)
 {
 	struct cut *c = arg;
 	struct tfs_inode inode;
-	int err = tfs_inode_get(tx, c->ino, &inode);
+	int err = cut_step(tx, c, &inode);
 
-	if (!err)
-		err = trim_inline(tx, c);
-	if (!err)
-		err = drop_past(tx, c, &inode);
 	if (!err && c->more)
 		err = tfs_txn_put(tx, tfs_key(0, TFS_T_ORPHAN, c->ino), NULL,
 				  0);
@@ -73,12 +80,8 @@ static int items_fn(struct tfs_txn *tx, void *arg)
 {
 	struct cut *c = arg;
 	struct tfs_inode inode;
-	int err = tfs_inode_get(tx, c->ino, &inode);
+	int err = cut_step(tx, c, &inode);
 
-	if (!err)
-		err = trim_inline(tx, c);
-	if (!err)
-		err = drop_past(tx, c, &inode);
 	if (!err && !c->more && inode.nlink)
 		err = tfs_txn_del(tx, tfs_key(0, TFS_T_ORPHAN, c->ino));
 	return err ? err : tfs_inode_put(tx, &inode);

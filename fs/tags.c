@@ -22,15 +22,8 @@ struct list {
 
 static int list_add(struct list *l, const struct tfs_extent *ext)
 {
-	if (l->n == l->room) {
-		size_t room = l->room ? 2 * l->room : 16;
-		void *p = realloc(l->ext, room * sizeof(l->ext[0]));
-
-		if (!p)
-			return -ENOMEM;
-		l->ext = p;
-		l->room = room;
-	}
+	if (tfs_array_grow(&l->ext, &l->room, l->n + 1, sizeof(l->ext[0])))
+		return -ENOMEM;
 	l->ext[l->n++] = *ext;
 	return 0;
 }

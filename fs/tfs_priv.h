@@ -170,6 +170,9 @@ const char *tfs_fault_text(int err, const struct eng_fault *fault, char *buf,
 			   size_t size);
 uint32_t tfs_crc32c(const void *data, size_t len, size_t crc_at);
 
+/* Room for n elements of that size in an array that grows.  0 or -ENOMEM. */
+int tfs_array_grow(void *array, size_t *room, size_t n, size_t size);
+
 /* ---- extents list -------------------------------------------------------- */
 
 /* Append, merging with the last run. 0 or -ENOMEM. */

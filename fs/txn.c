@@ -61,15 +61,8 @@ int tfs_txn_prev(struct tfs_txn *tx, struct tfs_key key, struct tfs_item *out)
 
 static struct op *add_op(struct tfs_txn *tx)
 {
-	if (tx->n == tx->room) {
-		size_t room = tx->room ? 2 * tx->room : 16;
-		void *p = realloc(tx->op, room * sizeof(tx->op[0]));
-
-		if (!p)
-			return NULL;
-		tx->op = p;
-		tx->room = room;
-	}
+	if (tfs_array_grow(&tx->op, &tx->room, tx->n + 1, sizeof(tx->op[0])))
+		return NULL;
 	return &tx->op[tx->n++];
 }
 
@@ -78,15 +71,8 @@ int tfs_txn_put(struct tfs_txn *tx, struct tfs_key key, const void *val,
 {
 	struct op *op;
 
-	if (tx->used + len > tx->size) {
-		size_t size = 2 * (tx->used + len) + 1024;
-		void *p = realloc(tx->values, size);
-
-		if (!p)
-			return -ENOMEM;
-		tx->values = p;
-		tx->size = size;
-	}
+	if (tfs_array_grow(&tx->values, &tx->size, tx->used + len, 1))
+		return -ENOMEM;
 	op = add_op(tx);
 	if (!op)
 		return -ENOMEM;
