@@ -784,15 +784,22 @@ static void must_heal(struct bed *b)
 
 /* One flipped bit in a tuple page costs nothing, wherever it is; it is said
  * and put right. */
+/* Sanitizers are slow: TAGFS_TEST_QUICK wants a sample of the sample. */
+static unsigned int thinned(unsigned int n, unsigned int quick)
+{
+	return getenv("TAGFS_TEST_QUICK") ? quick : n;
+}
+
 START_TEST(flipped_bit_costs_nothing)	/* _i: profile */
 {
+	unsigned int step = thinned(1, 7);
 	struct bed base, b;
 	uint64_t pages[2] = { SOFT_BLOCK, 0 };
 
 	bed_rot_base(&base, _i);
 	pages[1] = soft_zone_off(&base.lay, 1);
 	for (uint32_t at = 0; at < 2 * SOFT_PAGES;
-	     at += at % SOFT_BLOCK < 80 ? 1 : 61) {
+	     at += at % SOFT_BLOCK < 80 ? step : 61 * step) {
 		bed_clone(&b, &base);
 		snprintf(b.where, sizeof(b.where), "%s, byte %u",
 			 b.lay.profile->name, at);
@@ -813,11 +820,12 @@ END_TEST
 /* A destroyed byte costs at most the group that it belongs to. */
 START_TEST(destroyed_byte_costs_one_group)	/* _i: profile */
 {
+	unsigned int step = thinned(1, 5);
 	struct bed base, b;
 
 	bed_rot_base(&base, _i);
 	for (uint32_t at = 0; at < SOFT_PAGES;
-	     at += at % SOFT_BLOCK < 80 ? 3 : 61) {
+	     at += at % SOFT_BLOCK < 80 ? 3 * step : 61 * step) {
 		bed_clone(&b, &base);
 		snprintf(b.where, sizeof(b.where), "%s, byte %u",
 			 b.lay.profile->name, at);
@@ -1776,7 +1784,7 @@ static int seeds(void)
 {
 	const char *n = getenv("CHECK_SOFT_SEEDS");
 
-	return n ? atoi(n) : 4;
+	return n ? atoi(n) : (int)thinned(4, 1);
 }
 
 static TCase *damage_case(void)
@@ -1786,7 +1794,8 @@ static TCase *damage_case(void)
 	tcase_set_timeout(tc, 300);
 	tcase_add_loop_test(tc, flushed_survives_power_cut, 0,
 			    seeds() * NPROFILES);
-	tcase_add_loop_test(tc, torn_page_leaves_neighbours, 0, 256);
+	tcase_add_loop_test(tc, torn_page_leaves_neighbours, 0,
+			    (int)thinned(256, 32));
 	tcase_add_loop_test(tc, flipped_bit_costs_nothing, 0, NPROFILES);
 	tcase_add_loop_test(tc, destroyed_byte_costs_one_group, 0, NPROFILES);
 	tcase_add_loop_test(tc, destroyed_header_costs_nothing, 0, NPROFILES);
