@@ -125,10 +125,16 @@ unsigned int tfs_reader_enter(struct tfs *fs)
 
 void tfs_reader_exit(struct tfs *fs, unsigned int ticket)
 {
-	if (atomic_fetch_sub(&fs->ckpt.readers[ticket], 1) != 1)
-		return;
+	atomic_uint *readers = &fs->ckpt.readers[ticket];
+	unsigned int n = atomic_load(readers);
+
+	while (n > 1)
+		if (atomic_compare_exchange_weak(readers, &n, n - 1))
+			return;
+	/* The last one under the lock: who waits may free it. */
 	pthread_mutex_lock(&fs->ckpt.lock);
-	pthread_cond_broadcast(&fs->ckpt.cond);
+	if (atomic_fetch_sub(readers, 1) == 1)
+		pthread_cond_broadcast(&fs->ckpt.cond);
 	pthread_mutex_unlock(&fs->ckpt.lock);
 }
 
@@ -139,6 +145,12 @@ static void wait_readers(struct tfs *fs, unsigned int ticket)
 	while (atomic_load(&fs->ckpt.readers[ticket]))
 		pthread_cond_wait(&fs->ckpt.cond, &fs->ckpt.lock);
 	pthread_mutex_unlock(&fs->ckpt.lock);
+}
+
+void tfs_readers_wait(struct tfs *fs)
+{
+	wait_readers(fs, 0);
+	wait_readers(fs, 1);
 }
 
 /* ---- writing nodes -------------------------------------------------------- */

@@ -216,6 +216,7 @@ int tfs_close(struct tfs *fs)
 
 	if (!fs)
 		return 0;
+	tfs_readers_wait(fs);
 	tfs_helper_stop(fs);
 	if (!fs->opt.rdonly)
 		err = tfs_ckpt_force(fs, true);

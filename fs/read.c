@@ -8,7 +8,9 @@
  *  (3) The clusters looked at are pinned by the reader's ticket, taken under
  *      the same hold of the tree lock as the map was read: none is reused
  *      before the read is over.
- *  (4) Nothing waits: the last completion answers, on whatever thread. */
+ *  (4) Nothing waits: the last completion answers, on whatever thread.  Who
+ *      has the answer may close the filesystem, which waits for the tickets
+ *      of its readers: they are given back last. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -168,10 +170,13 @@ static void answer(struct request *rq, int err)
 
 static void put_request(struct request *rq)
 {
+	struct tfs *fs = rq->fs;
+	unsigned int ticket = rq->ticket;
+
 	if (atomic_fetch_sub(&rq->left, 1) != 1)
 		return;
-	tfs_reader_exit(rq->fs, rq->ticket);
 	answer(rq, atomic_load(&rq->err));
+	tfs_reader_exit(fs, ticket);				/* (4) */
 }
 
 static void set_error(struct request *rq, int err)

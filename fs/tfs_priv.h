@@ -209,6 +209,8 @@ void tfs_ckpt_throttle(struct tfs *fs);
 /* Reads pin what they look at; call the first under fs->tree. */
 unsigned int tfs_reader_enter(struct tfs *fs);
 void tfs_reader_exit(struct tfs *fs, unsigned int ticket);
+/* None comes any more: until the last one is through. */
+void tfs_readers_wait(struct tfs *fs);
 
 /* ---- path.c -------------------------------------------------------------- */
 

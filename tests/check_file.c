@@ -978,10 +978,13 @@ static Suite *file_suite(void)
 	tcase_add_loop_test(tc, full_filesystem_keeps_and_gives_back, 0, 4);
 	tcase_add_loop_test(tc, full_filesystem_can_be_cut, 0, 2);
 	tcase_add_loop_test(tc, reservations_are_honoured, 0, 4);
-	tcase_add_loop_test(tc, threads_do_not_disturb_each_other, 0, 4);
-	tcase_add_test(tc, first_writes_may_race);
 	tcase_add_test(tc, failed_writes_go_elsewhere);
 	tcase_add_loop_test(tc, failed_flush_is_final, 0, 2);
+	suite_add_tcase(s, tc);
+	tc = tcase_create("threads");
+	tcase_set_timeout(tc, 240);
+	tcase_add_loop_test(tc, threads_do_not_disturb_each_other, 0, 4);
+	tcase_add_test(tc, first_writes_may_race);
 	suite_add_tcase(s, tc);
 	return s;
 }

@@ -587,6 +587,9 @@ static Suite *tree_suite(void)
 	tcase_add_loop_test(tc, ordered_keys_split_and_merge, 0, 12);
 	tcase_add_test(tc, failed_transaction_changes_nothing);
 	tcase_add_loop_test(tc, full_tree_is_whole, 0, 4);
+	suite_add_tcase(s, tc);
+	tc = tcase_create("threads");
+	tcase_set_timeout(tc, 240);
 	tcase_add_test(tc, readers_see_what_is_there);
 	suite_add_tcase(s, tc);
 	return s;
