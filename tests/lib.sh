@@ -210,6 +210,17 @@ cleanup()
 	rm -rf "$work"
 }
 
+# Is the scene still there, and not another process of that number?
+is_parent()
+{
+	local stat
+
+	read -r stat <"/proc/$BASHPID/stat"
+	# shellcheck disable=SC2086
+	set -- ${stat##*) }
+	[ "$2" = $$ ]
+}
+
 # (3)  The shell ends when the command that it waits for does.
 watchdog()
 {
@@ -217,11 +228,13 @@ watchdog()
 
 	for ((i = 0; i < $1; i++)); do
 		sleep 1
-		[ -d "$work" ] || exit
+		if [ ! -d "$work" ] || ! is_parent; then
+			exit
+		fi
 	done
 	echo "not ok - the scene ends within $1 s" >&3
 	kill -TERM $$
-	while [ -d "$work" ] && [ ! -e "$work/ending" ]; do
+	while is_parent && [ -d "$work" ] && [ ! -e "$work/ending" ]; do
 		read -r pid <"$work/daemon" && kill -KILL "$pid"
 		read -r -a pids <"/proc/$$/task/$$/children"
 		for pid in "${pids[@]}"; do
