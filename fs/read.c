@@ -154,6 +154,7 @@ static int gather(struct tfs_txn *tx, void *arg)
 
 static void answer(struct request *rq, int err)
 {
+	struct eng_dev *dev = rq->fs->dev;
 	struct tfs_read *rd = rq->rd;
 	size_t len = err ? 0 : rq->end - rd->off;
 
@@ -161,9 +162,11 @@ static void answer(struct request *rq, int err)
 		atomic_fetch_add(&rq->fs->count.reads, 1);
 		atomic_fetch_add(&rq->fs->count.read_bytes, len);
 	}
+	/* Whoever waited for the last read may close the filesystem now; the
+	 * device waits until its completions have returned. */
 	rd->end(rd, err, len ? rq->buf + (rd->off - rq->first) : NULL, len);
 	if (rq->buf)
-		eng_buf_put(rq->fs->dev, rq->buf, rq->size);
+		eng_buf_put(dev, rq->buf, rq->size);
 	free(rq->piece);
 	free(rq);
 }
