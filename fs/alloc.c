@@ -25,6 +25,7 @@
 #define WORDS		(TFS_REGION_BITS / 64)
 #define TABLE		1024
 #define REGIONS_KEPT	512	/* clean ones, after a checkpoint */
+#define RECENT		8
 
 struct region {
 	uint64_t	idx;
@@ -53,6 +54,10 @@ struct tfs_alloc {
 	size_t		pool_n, pool_room;
 	unsigned int	spare;
 	struct region	*last;		/* the one found last */
+	/* Regions with something to be freed, about; see freed_in(). */
+	size_t		freed;
+	uint64_t	recent[RECENT];
+	unsigned int	recent_at;
 };
 
 /* ---- bits ---------------------------------------------------------------- */
@@ -385,8 +390,24 @@ int tfs_free_reserve(struct tfs *fs, size_t runs)
 	return tfs_extents_reserve(&fs->frees, runs);
 }
 
+/* A checkpoint will load and write all regions that something is freed in:
+ * how many that will be decides when it is due.  A region is counted again
+ * if others came in between. */
+static void freed_in(struct tfs_alloc *al, uint64_t region)
+{
+	for (unsigned int i = 0; i < RECENT; i++)
+		if (al->recent[i] == region + 1)
+			return;
+	al->recent[al->recent_at++ % RECENT] = region + 1;
+	al->freed++;
+}
+
 void tfs_free_later(struct tfs *fs, uint64_t addr, uint64_t len)
 {
+	uint64_t last = (addr + len - 1) / TFS_REGION_BITS;
+
+	for (uint64_t i = addr / TFS_REGION_BITS; i <= last; i++)
+		freed_in(fs->alloc, i);
 	tfs_extents_add(&fs->frees, addr, len);	/* has room: cannot fail */
 	fs->dirty = true;
 }
@@ -556,17 +577,28 @@ static int part_hide(struct tfs *fs, uint64_t idx, unsigned int bit,
 	return hide_bits(r, bit, n);
 }
 
-static int touch_item(struct tfs *fs, struct tfs_key key,
-		      struct tfs_need *need, unsigned int *items,
+struct items {
+	struct tfs_need	need;
+	unsigned int	all, new;
+};
+
+static int touch_item(struct tfs *fs, struct tfs_key key, struct items *items,
 		      struct tfs_fault *fault)
 {
-	(*items)++;
-	return tfs_btree_touch(fs, key, false, need, fault);
+	struct tfs_item item;
+	int err = tfs_btree_touch(fs, key, false, &items->need, fault);
+
+	if (err)
+		return err;
+	items->all++;
+	err = tfs_btree_get(fs, key, &item, fault);
+	items->new += err == -ENOENT;
+	return err == -ENOENT ? 0 : err;
 }
 
 /* Bring the items of all regions that will change into memory. */
-static int touch_regions(struct tfs *fs, struct tfs_need *need,
-			 unsigned int *items, struct tfs_fault *fault)
+static int touch_regions(struct tfs *fs, struct items *items,
+			 struct tfs_fault *fault)
 {
 	for (unsigned int i = 0; i < TABLE; i++) {
 		struct region *r = fs->alloc->region[i];
@@ -578,11 +610,11 @@ static int touch_regions(struct tfs *fs, struct tfs_need *need,
 			if (!r->dirty && !r->hidden)
 				continue;
 			err = touch_item(fs, tfs_key(0, TFS_T_REGION, r->idx),
-					 need, items, fault);
+					 items, fault);
 			if (!err)
 				err = touch_item(fs, tfs_key(0, TFS_T_SUMMARY,
 							     g),
-						 need, items, fault);
+						 items, fault);
 		}
 		if (err)
 			return err;
@@ -610,24 +642,25 @@ static void rewrite_regions(struct tfs *fs)
  * them: what is put into the pool may lie in further regions. */
 static int fill_for_regions(struct tfs *fs, struct tfs_fault *fault)
 {
-	unsigned int items = 0, before, nodes;
-	struct tfs_need need;
+	unsigned int levels = fs->root_level + 2, before = 0, splits;
+	struct items items;
 	int err;
 
-	do {
-		before = items;
-		items = 0;
-		need = (struct tfs_need){ .mark = tfs_btree_new_mark(fs) };
-		err = touch_regions(fs, &need, &items, fault);
+	for (;; before = items.all) {
+		items = (struct items){ .need.mark = tfs_btree_new_mark(fs) };
+		err = touch_regions(fs, &items, fault);
+		if (err || items.all == before)
+			return err;
+		/* A new item may split its leaf, and the nodes above split in
+		 * turn; the others have their size. */
+		splits = items.new + items.need.seen + 2 * levels;
+		if (splits > items.new * levels)
+			splits = items.new * levels;
+		err = tfs_pool_fill(fs, items.need.nodes + splits, 0, 0,
+				    fault);
 		if (err)
 			return err;
-		/* Each item may split its leaf, and the nodes above split in
-		 * turn. */
-		nodes = need.nodes + items + need.seen +
-			2 * fs->root_level + 4;
-		err = tfs_pool_fill(fs, nodes, 0, 0, fault);
-	} while (!err && items != before);
-	return err;
+	}
 }
 
 /* Until a round frees nothing: copying paths frees their old places, whose
@@ -709,6 +742,7 @@ void tfs_alloc_serialise(struct tfs *fs)
 
 	if (err)
 		tfs_fail(fs, err, "free space");
+	fs->alloc->freed = 0;
 	store_all(fs);
 }
 
@@ -752,5 +786,5 @@ void tfs_alloc_release(struct tfs *fs, const struct tfs_extents *freed)
 
 size_t tfs_alloc_dirty(const struct tfs *fs)
 {
-	return fs->alloc->dirty;
+	return fs->alloc->dirty + fs->alloc->freed;
 }

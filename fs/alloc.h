@@ -38,7 +38,7 @@ uint64_t tfs_pool_clusters(const struct tfs *fs);
 int tfs_alloc_prepare(struct tfs *fs, struct tfs_fault *fault);
 void tfs_alloc_serialise(struct tfs *fs);
 void tfs_alloc_release(struct tfs *fs, const struct tfs_extents *freed);
-/* Regions that a checkpoint would write. */
+/* Regions that a checkpoint would write, about. */
 size_t tfs_alloc_dirty(const struct tfs *fs);
 
 #endif

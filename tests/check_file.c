@@ -10,9 +10,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "alloc.h"
+#include "extent.h"
 #include "fs_bed.h"
 #include "fs_check.h"
-#include "inode.h"
 
 #define FILES		3u
 #define SIZE_MAX_	(6u << 20)
@@ -677,6 +678,72 @@ START_TEST(full_filesystem_can_be_cut)
 }
 END_TEST
 
+struct claim {
+	uint32_t	ino;
+	struct tfs_extent ext;
+};
+
+static int claim_fn(struct tfs_txn *tx, void *arg)
+{
+	struct claim *c = arg;
+	struct tfs_inode in;
+	int err = tfs_inode_get(tx, c->ino, &in);
+
+	if (err)
+		return err;
+	in.clusters += c->ext.len;
+	in.size = (c->ext.lc + c->ext.len) * 4096;
+	c->ext.seq = tfs_txn_seq(tx);
+	err = tfs_extent_map(tx, c->ino, &c->ext, false);
+	return err ? err : tfs_inode_put(tx, &in);
+}
+
+/* Give it a region's worth of clusters, without writing them. */
+static void claim(struct work *w, struct claim *c)
+{
+	struct tfs *fs = w->bed.fs;
+	struct tfs_fault fault;
+	int err;
+
+	c->ext.lc += c->ext.len;
+	for (;;) {
+		pthread_rwlock_wrlock(&fs->tree);
+		err = tfs_alloc_data(fs, TFS_REGION_BITS, &c->ext.addr,
+				     &c->ext.len, &fault);
+		pthread_rwlock_unlock(&fs->tree);
+		if (err != TFS_FAULT)
+			break;
+		OK(w, tfs_node_fetch(fs, &fault));
+	}
+	OK(w, err);
+	OK(w, tfs_txn_write(fs, claim_fn, c, 0));
+}
+
+/* 256 GiB, nearly all of it one file, which frees something in every region:
+ * more than the reserve could write about at once. */
+START_TEST(huge_file_can_be_removed_from_a_full_filesystem)
+{
+	struct work w;
+	struct claim c = { 0 };
+	struct tfs *fs;
+	uint64_t before;
+
+	work_make(&w, "512+8", 1ull << 26, 1);
+	fs = w.bed.fs;
+	before = space(&w);
+	c.ino = w.file[0].ino;
+	while (fs->free > fs->reserve + TFS_REGION_BITS)
+		claim(&w, &c);
+	OK(&w, tfs_sync(fs));
+	OK(&w, tfs_unlink(fs, TFS_ROOT_INO, "f0"));
+	OK(&w, tfs_sync(fs));
+	/* A region that is not wholly free has an item of its own. */
+	ck_assert_uint_gt(space(&w) + 10000, before);
+	ck_assert_uint_lt(tfs_pool_clusters(fs), 10000);
+	work_free(&w);
+}
+END_TEST
+
 /* What fallocate promised is there though others fill the rest. */
 START_TEST(reservations_are_honoured)
 {
@@ -978,6 +1045,7 @@ static Suite *file_suite(void)
 	tcase_add_loop_test(tc, full_filesystem_keeps_and_gives_back, 0, 4);
 	tcase_add_loop_test(tc, full_filesystem_can_be_cut, 0, 2);
 	tcase_add_loop_test(tc, reservations_are_honoured, 0, 4);
+	tcase_add_test(tc, huge_file_can_be_removed_from_a_full_filesystem);
 	tcase_add_test(tc, failed_writes_go_elsewhere);
 	tcase_add_loop_test(tc, failed_flush_is_final, 0, 2);
 	suite_add_tcase(s, tc);

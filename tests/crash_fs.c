@@ -445,6 +445,59 @@ END_TEST
 
 /* ---- reuse --------------------------------------------------------------- */
 
+struct watch {
+	struct bed	*b;
+	uint64_t	written[2048];	/* during which checkpoint, + 1 */
+	uint64_t	writes, step;
+};
+
+static void watch_write(void *arg, uint64_t off, uint64_t len)
+{
+	struct watch *w = arg;
+	uint64_t addr, end = off + len, now = w->b->fs->slot_number + 1;
+
+	for (; off < end; off += w->b->fs->csize) {
+		if (!bed_cluster_at(w->b, off, &addr))
+			return;
+		ck_assert_msg(addr <= TFS_AT_SLOT + 1 ||
+			      addr >= w->b->fs->super.clusters -
+			      TFS_END_SLOT || w->written[addr] < now,
+			      "%s, step %llu: cluster %llu is written twice "
+			      "in checkpoint %llu", w->b->where,
+			      (unsigned long long)w->step,
+			      (unsigned long long)addr,
+			      (unsigned long long)now);
+		w->written[addr] = now;
+		w->writes++;
+	}
+}
+
+/* A cluster is written at most once between two durable checkpoints, even
+ * where space is short. */
+START_TEST(cluster_is_written_once_a_checkpoint)
+{
+	static struct watch w;
+	struct bed b;
+	uint64_t rand = _i;
+
+	memset(&w, 0, sizeof(w));
+	bed_make(&b, "512+8", 1024, _i);
+	b.how.discard = _i % 2;
+	bed_remount(&b, 0);
+	w.b = &b;
+	sim_on_write(b.sim, watch_write, &w);
+	for (w.step = 0; w.step < 1500; w.step++) {
+		ck_assert_int_eq(fs_step(b.fs, &rand), 0);
+		if (sim_rand(&rand) % 12 == 0)
+			ck_assert_int_eq(tfs_sync(b.fs), 0);
+	}
+	sim_on_write(b.sim, NULL, NULL);
+	ck_assert_uint_gt(w.writes, 1500);
+	bed_remount(&b, 0);
+	bed_free(&b);
+}
+END_TEST
+
 static void *sync_thread(void *arg)
 {
 	struct bed *b = arg;
@@ -854,6 +907,7 @@ static Suite *crash_suite(void)
 	tcase_add_test(tc, saved_and_renamed_is_old_or_new);
 	tcase_add_test(tc, log_keeps_every_synced_line);
 	tcase_add_test(tc, checkpoint_is_of_one_moment);
+	tcase_add_loop_test(tc, cluster_is_written_once_a_checkpoint, 0, 4);
 	tcase_add_test(tc, freed_cluster_waits_for_its_readers);
 	tcase_add_loop_test(tc, full_filesystem_survives_cuts, 0, 2);
 	tcase_add_loop_test(tc, slot_may_rot, 0, 4);

@@ -179,6 +179,20 @@ uint64_t bed_data_at(struct bed *b, uint64_t addr)
 			     interval % s->lay.zone_intervals);
 }
 
+bool bed_cluster_at(struct bed *b, uint64_t off, uint64_t *addr)
+{
+	const struct soft_layout *l = &((const struct soft *)b->dev)->lay;
+	uint64_t zone = (off - SOFT_BLOCK) / l->zone_bytes;
+	uint64_t at = (off - SOFT_BLOCK) % l->zone_bytes;
+
+	if (off < SOFT_BLOCK || at < SOFT_PAGES ||
+	    off >= l->size - SOFT_BLOCK)
+		return false;
+	*addr = (zone * l->zone_intervals + (at - SOFT_PAGES) /
+		 l->profile->interval) / l->group;
+	return true;
+}
+
 /* ---- behind everybody's back --------------------------------------------- */
 
 struct place {

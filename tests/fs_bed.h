@@ -54,6 +54,8 @@ void bed_fill(void *buf, size_t len, uint64_t seed);
 
 /* Where the bytes of a cluster are on the disk; the device is open. */
 uint64_t bed_data_at(struct bed *b, uint64_t addr);
+/* The other way round.  False: a tuple page or a header. */
+bool bed_cluster_at(struct bed *b, uint64_t off, uint64_t *addr);
 
 /* One cluster as a disk has it. */
 struct bed_cluster {
