@@ -385,6 +385,27 @@ int tfs_alloc_data(struct tfs *fs, uint64_t want, uint64_t *addr,
 	return 0;
 }
 
+int tfs_alloc_claim(struct tfs *fs, uint64_t addr, uint64_t *len,
+		    struct tfs_fault *fault)
+{
+	unsigned int bit = addr % TFS_REGION_BITS;
+	struct region *r;
+	int err;
+
+	if (addr >= fs->super.clusters)
+		return -EUCLEAN;
+	if (*len > TFS_REGION_BITS - bit)
+		*len = TFS_REGION_BITS - bit;
+	err = load_region(fs, addr / TFS_REGION_BITS, &r, fault);
+	if (err)
+		return err;
+	if (next_bit(r->map, bit, true) < bit + *len || fs->free < *len)
+		return -EUCLEAN;
+	take(fs, r, bit, *len);
+	set_dirty(fs, r);
+	return 0;
+}
+
 int tfs_free_reserve(struct tfs *fs, size_t runs)
 {
 	return tfs_extents_reserve(&fs->frees, runs);

@@ -20,6 +20,10 @@ int tfs_alloc_data(struct tfs *fs, uint64_t want, uint64_t *addr,
  * and every read that could look at them is over.  There is room in the
  * list (tfs_free_reserve()). */
 void tfs_free_later(struct tfs *fs, uint64_t addr, uint64_t len);
+/* Take clusters at a place that is known to be in use; *len, at most to the
+ * end of the region, is how many it were.  -EUCLEAN: they are not free. */
+int tfs_alloc_claim(struct tfs *fs, uint64_t addr, uint64_t *len,
+		    struct tfs_fault *fault);
 int tfs_free_reserve(struct tfs *fs, size_t runs);
 
 /* Places and memory for nodes that changes will need.  TFS_SHORT if that

@@ -1,117 +1,35 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* ckpt.c - checkpoints: the tree of one commit made durable.
  *
- *  (1) A checkpoint holds the tree exactly as of one commit.  At its boundary
- *      no handle is open: whatever was tagged with the commit is mapped in
- *      it or freed in it.
+ *  (1) A checkpoint holds the tree exactly as of one commit, which is closed
+ *      and logged at its boundary as any other.
  *  (2) The boundary only freezes the dirty nodes; they are written with no
- *      lock held, while the next commit goes on with copies.
+ *      lock held, while the next commits go on with copies.
  *  (3) Order: nodes (and all data before them) written, flush, slot, flush.
  *      The slot that is overwritten is the older one.
- *  (4) What the commit freed is reusable when the second flush is done and
- *      every read that began before the boundary is over.
+ *  (4) What was freed up to that commit is reusable, and discarded, when the
+ *      slot is durable and every read that began before the boundary is over.
+ *      So is what the log holds up to there.
  *  (5) If a write or flush fails, the filesystem is read-only from then on:
  *      the medium still holds the last good checkpoint, and nothing of it
  *      was reused, because of (4).
  *  (6) One checkpoint at a time; callers that arrive while one runs share
- *      the next. */
+ *      the next.
+ *  (7) If the log can't take the commit of the boundary, the checkpoint takes
+ *      its place: no other commit is closed until it is durable. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "alloc.h"
 #include "btree.h"
+#include "log.h"
 
 #define DIRTY_NODES	4096u	/* due; overdue at four times that */
 #define DIRTY_REGIONS	512u
 #define PENDING_RUNS	65536u
 #define BORN_BYTES	(4ull << 30)
 #define IN_FLIGHT	64	/* node writes at once */
-
-/* ---- handles -------------------------------------------------------------- */
-
-static void enter(struct tfs_ckpt *ck)
-{
-	pthread_mutex_lock(&ck->lock);
-	while (ck->closing)
-		pthread_cond_wait(&ck->cond, &ck->lock);
-	ck->handles++;
-	pthread_mutex_unlock(&ck->lock);
-}
-
-static void leave(struct tfs_ckpt *ck)
-{
-	pthread_mutex_lock(&ck->lock);
-	if (!--ck->handles)
-		pthread_cond_broadcast(&ck->cond);
-	pthread_mutex_unlock(&ck->lock);
-}
-
-/* What frees space, or takes what it was promised, goes as low as a change
- * inside of a handle may: see txn.c (4). */
-static bool promise(struct tfs *fs, uint64_t data, uint64_t claimed,
-		    uint64_t meta, bool frees)
-{
-	uint64_t floor = frees || claimed >= data ? fs->reserve / 4 :
-		fs->reserve;
-	uint64_t reserved, need;
-	bool ok;
-
-	pthread_rwlock_wrlock(&fs->tree);
-	reserved = fs->reserved > claimed ? fs->reserved - claimed : 0;
-	need = data + meta + reserved + fs->promised + floor;
-	ok = fs->free >= need;
-	if (ok)
-		fs->promised += data + meta;
-	pthread_rwlock_unlock(&fs->tree);
-	return ok;
-}
-
-int tfs_handle_get(struct tfs *fs, uint64_t data, uint64_t claimed,
-		   uint64_t meta, bool frees)
-{
-	int err;
-
-	tfs_ckpt_throttle(fs);
-	for (int tries = 2; ; tries--) {
-		if (tfs_rdonly(fs))
-			return -EROFS;
-		enter(&fs->ckpt);
-		if (promise(fs, data, claimed, meta, frees))
-			return 0;
-		leave(&fs->ckpt);
-		if (!tries)
-			return -ENOSPC;
-		err = tfs_ckpt_run(fs);
-		if (err)
-			return err;
-	}
-}
-
-void tfs_handle_put(struct tfs *fs, uint64_t promised)
-{
-	pthread_rwlock_wrlock(&fs->tree);
-	fs->promised -= promised;
-	pthread_rwlock_unlock(&fs->tree);
-	leave(&fs->ckpt);
-}
-
-static void close_gate(struct tfs_ckpt *ck)
-{
-	pthread_mutex_lock(&ck->lock);
-	ck->closing = true;
-	while (ck->handles)
-		pthread_cond_wait(&ck->cond, &ck->lock);
-	pthread_mutex_unlock(&ck->lock);
-}
-
-static void open_gate(struct tfs_ckpt *ck)
-{
-	pthread_mutex_lock(&ck->lock);
-	ck->closing = false;
-	pthread_cond_broadcast(&ck->cond);
-	pthread_mutex_unlock(&ck->lock);
-}
 
 /* ---- readers -------------------------------------------------------------- */
 
@@ -240,6 +158,8 @@ struct boundary {
 	struct tfs_node	*nodes;
 	struct tfs_extents freed;
 	unsigned int	ticket;
+	uint64_t	log_used;	/* clusters of the log before it */
+	bool		logged;
 };
 
 /* Nodes of which a copy was bad are copied like changed ones. */
@@ -273,29 +193,28 @@ static void freeze(struct tfs *fs, bool clean, struct boundary *b)
 	b->slot = (struct tfs_slot){
 		.number = fs->slot_number + 1,
 		.seq = fs->seq,
+		.used = fs->seq,
 		.root = fs->root,
 		.root_level = fs->root_level,
 		.free = fs->free + tfs_pool_clusters(fs) + b->freed.clusters,
 		.reserved = fs->reserved,
 		.inodes = fs->inodes,
-		.log_pos = 0,
 		.next_ino = fs->next_ino,
 		.flags = clean ? TFS_SLOT_CLEAN : 0,
 	};
 	b->ticket = fs->epoch & 1;
 	fs->epoch++;
-	fs->seq++;
+	tfs_commit_close(fs);
 	fs->born = 0;
 	fs->dirty = false;
 }
 
-/* (1), (2): returns with the boundary passed. */
-static int pass_boundary(struct tfs *fs, bool clean, struct boundary *b)
+/* Bring in and copy what storing free space will change; b: then freeze. */
+static int prepare(struct tfs *fs, bool clean, struct boundary *b)
 {
 	struct tfs_fault fault;
 	int err;
 
-	close_gate(&fs->ckpt);
 	for (;;) {
 		pthread_rwlock_wrlock(&fs->tree);
 		err = heal(fs, &fault);
@@ -303,7 +222,7 @@ static int pass_boundary(struct tfs *fs, bool clean, struct boundary *b)
 			err = tfs_alloc_prepare(fs, &fault);
 		if (!err && fs->seq >= TFS_SEQ_MAX)
 			err = -EOVERFLOW;
-		if (!err)
+		if (!err && b)
 			freeze(fs, clean, b);
 		pthread_rwlock_unlock(&fs->tree);
 		if (err != TFS_FAULT)
@@ -312,8 +231,29 @@ static int pass_boundary(struct tfs *fs, bool clean, struct boundary *b)
 		if (err)
 			break;
 	}
-	open_gate(&fs->ckpt);
 	return err == TFS_SHORT ? -ENOSPC : err;
+}
+
+/* (1), (2), (7): returns as leader if the commit is not in the log. */
+static int pass_boundary(struct tfs *fs, bool clean, struct boundary *b)
+{
+	int err = prepare(fs, clean, NULL);	/* reads while others go on */
+
+	tfs_lead(fs);
+	if (!err) {
+		tfs_gate_close(fs);
+		err = prepare(fs, clean, b);
+		tfs_gate_open(fs);
+	}
+	if (!err)
+		err = tfs_commit_log(fs);
+	b->logged = !err;
+	b->slot.log_pos = fs->log.head;
+	b->slot.chain = fs->log.chain;
+	b->log_used = atomic_load(&fs->log.used);
+	if (err <= 0)
+		tfs_unlead(fs);
+	return err < 0 ? err : 0;
 }
 
 /* (3) */
@@ -325,11 +265,7 @@ static int write_out(struct tfs *fs, struct boundary *b)
 		err = write_nodes(fs, b->nodes);
 	if (!err)
 		err = eng_dev_flush(fs->dev);
-	if (!err)
-		err = tfs_slot_write(fs, &b->slot);
-	if (!err)
-		err = eng_dev_flush(fs->dev);
-	return err;
+	return err ? err : tfs_slot_write(fs, &b->slot);
 }
 
 static void discard_runs(struct tfs *fs, const struct tfs_extents *freed)
@@ -354,6 +290,7 @@ static int checkpoint(struct tfs *fs, bool clean)
 
 	if (err) {
 		tfs_fail(fs, err, "checkpoint");
+		tfs_extents_clear(&b.freed);
 		return err;
 	}
 	err = write_out(fs, &b);
@@ -367,8 +304,13 @@ static int checkpoint(struct tfs *fs, bool clean)
 		tfs_ncache_thaw(fs, b.nodes);
 		fs->slot_number = b.slot.number;
 		tfs_alloc_release(fs, &b.freed);	/* (4) */
+		atomic_fetch_sub(&fs->log.used, b.log_used);
 	}
 	pthread_rwlock_unlock(&fs->tree);
+	if (!err && !b.logged)
+		tfs_commit_superseded(fs, b.slot.seq);
+	if (!b.logged)
+		tfs_unlead(fs);
 	tfs_extents_clear(&b.freed);
 	atomic_fetch_add(&fs->count.checkpoints, 1);
 	return err;
@@ -431,11 +373,11 @@ int tfs_ckpt_force(struct tfs *fs, bool clean)
 /* ---- pressure ------------------------------------------------------------- */
 
 /* How many times over the bounds: 0 not due, 4 and more overdue. */
-static unsigned int pressure(struct tfs *fs)
+static unsigned int pressure(const struct tfs *fs)
 {
-	uint64_t n, worst;
+	uint64_t used = atomic_load(&fs->log.used), n, worst;
+	uint64_t size = fs->super.log_clusters;
 
-	pthread_rwlock_rdlock(&fs->tree);
 	worst = tfs_ncache_dirty_count(fs) / DIRTY_NODES;
 	n = tfs_alloc_dirty(fs) / DIRTY_REGIONS;
 	worst = n > worst ? n : worst;
@@ -443,23 +385,24 @@ static unsigned int pressure(struct tfs *fs)
 	worst = n > worst ? n : worst;
 	n = fs->born * fs->csize / BORN_BYTES;
 	worst = n > worst ? n : worst;
+	n = used > size / 8 * 7 ? 4 : used > size / 2;
+	return n > worst ? n : worst;
+}
+
+void tfs_throttle(struct tfs *fs)
+{
+	unsigned int ckpt, commit;
+
+	pthread_rwlock_rdlock(&fs->tree);
+	ckpt = pressure(fs);
+	commit = tfs_commit_pressure(fs);
 	pthread_rwlock_unlock(&fs->tree);
-	return worst;
-}
-
-bool tfs_ckpt_due(struct tfs *fs)
-{
-	return pressure(fs);
-}
-
-void tfs_ckpt_throttle(struct tfs *fs)
-{
-	unsigned int p = pressure(fs);
-
-	if (!p)
-		return;
-	if (p >= 4 || !fs->helper_runs)
+	if (ckpt >= 4 || (ckpt && !fs->helper_runs))
 		tfs_ckpt_run(fs);
-	else
-		tfs_helper_kick(fs);
+	else if (ckpt)
+		tfs_helper_ckpt(fs);
+	if (commit >= 2 || (commit && !fs->helper_runs))
+		tfs_commit(fs);
+	else if (commit)
+		tfs_helper_commit(fs);
 }

@@ -31,6 +31,23 @@ void tfs_tag_fill(const struct tfs *fs, const struct tfs_record *first,
 	}
 }
 
+/* Guard and application tag lead the tuple; the reference tag follows from
+ * the address, and a device may have rewritten it in passing. */
+uint64_t tfs_cluster_proof(const struct tfs *fs, uint64_t addr,
+			   const uint8_t *tuples)
+{
+	const struct eng_profile *p = fs->geo->profile;
+	size_t n = (p->guard == ENG_GUARD_CRC64 ? 8 : 2) + 2;
+	uint8_t text[8 + TFS_LANES * 10];
+	uint64_t at = htole64(addr);
+
+	memcpy(text, &at, 8);
+	for (uint32_t i = 0; i < fs->ipc; i++)
+		memcpy(text + 8 + i * n, tuples + i * p->meta_size +
+		       p->pi_offset, n);
+	return tfs_siphash(tfs_nonce(fs), text, 8 + fs->ipc * n);
+}
+
 void tfs_fault_count(struct tfs *fs, int err, const struct eng_fault *fault)
 {
 	struct tfs_counters *c = &fs->count;

@@ -49,7 +49,8 @@ enum {
  * the mount read-only, of incompat refuses it. */
 #define TFS_COMPAT_KNOWN	0u
 #define TFS_RO_COMPAT_KNOWN	0u
-#define TFS_INCOMPAT_KNOWN	0u
+#define TFS_INCOMPAT_LOG	1u	/* a mount must look at the log */
+#define TFS_INCOMPAT_KNOWN	TFS_INCOMPAT_LOG
 
 struct tfs_disk_super {
 /*00*/	__u8	magic[8];	/* this, version, uuid, label: for ever */
@@ -86,7 +87,7 @@ struct tfs_disk_ptr {
 _Static_assert(sizeof(struct tfs_disk_ptr) == 0x18, "node pointer");
 
 #define TFS_SLOT_MAGIC	0x544c5354u	/* "TSLT" */
-#define TFS_SLOT_CLEAN	1u		/* nothing was written since */
+#define TFS_SLOT_CLEAN	1u		/* nothing was written since: no log */
 
 /* One checkpoint.  Slot number & 1 holds it, both copies; the valid one with
  * the highest number is mounted. */
@@ -104,10 +105,54 @@ struct tfs_disk_slot {
 /*60*/	__le32	next_ino;
 /*64*/	__le32	flags;		/* TFS_SLOT_* */
 /*68*/	__u8	root_level;
-/*69*/	__u8	pad[23];
+/*69*/	__u8	pad[7];
+/*70*/	__le64	used;		/* no sequence above it and above seq was used
+				 * before this slot was written */
+/*78*/	__le64	chain;		/* hash that commit seq+1 names */
 };
 _Static_assert(sizeof(struct tfs_disk_slot) == 0x80, "slot");
 _Static_assert(offsetof(struct tfs_disk_slot, next_ino) == 0x60, "next_ino");
+
+/* ---- commit log -------------------------------------------------------- */
+
+#define TFS_LOG_MAGIC	0x474f4c54u	/* "TLOG" */
+
+/* One cluster of a commit.  All clusters of a commit differ in crc, block,
+ * bytes and the operations alone. */
+struct tfs_disk_log {
+/*00*/	__le32	magic;
+/*04*/	__le32	crc;		/* crc32c of the cluster, crc as 0 */
+/*08*/	__u8	nonce[TFS_NONCE];
+/*18*/	__le64	seq;		/* of the commit */
+/*20*/	__le64	prev;		/* hash of commit seq-1 */
+/*28*/	__le64	hash;		/* over all clusters, hash and crc as 0 */
+/*30*/	__le64	checkpoint;	/* number of a durable one */
+/*38*/	__le64	durable;	/* this commit and all before are durable */
+/*40*/	__le64	proof;		/* sum over the data clusters born in it */
+/*48*/	__le64	inodes;		/* as in the slot, after this commit */
+/*50*/	__le64	reserved;
+/*58*/	__le32	next_ino;
+/*5c*/	__le32	block;		/* 0 .. blocks-1 */
+/*60*/	__le32	blocks;		/* clusters of this commit */
+/*64*/	__le32	bytes;		/* of operations in this cluster */
+/*68*/	__u8	pad[24];
+};
+_Static_assert(sizeof(struct tfs_disk_log) == 0x80, "log header");
+_Static_assert(offsetof(struct tfs_disk_log, bytes) == 0x64, "log bytes");
+
+#define TFS_LOG_PUT	0u
+#define TFS_LOG_DEL	1u
+
+/* One change of one item; the value follows.  No key is named twice in a
+ * commit.  Operations run on from cluster to cluster. */
+struct tfs_disk_op {
+/*00*/	__le64	off;
+/*08*/	__le32	obj;
+/*0c*/	__u8	type;
+/*0d*/	__u8	op;		/* TFS_LOG_PUT, TFS_LOG_DEL */
+/*0e*/	__le16	len;		/* of the value */
+};
+_Static_assert(sizeof(struct tfs_disk_op) == 0x10, "operation");
 
 /* ---- B+tree nodes ------------------------------------------------------ */
 

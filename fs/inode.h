@@ -87,6 +87,5 @@ int tfs_xattr_put_new(struct tfs_txn *tx, uint32_t ino, unsigned int slot,
 /* hash.c: keyed 64-bit hash of a name, from the filesystem's nonce.  A weak
  * symbol: tests put another in its place to make names collide. */
 uint64_t tfs_name_hash(const struct tfs *fs, const char *name, size_t len);
-uint64_t tfs_siphash(const uint8_t key[16], const void *data, size_t len);
 
 #endif

@@ -33,6 +33,7 @@ static int plan(struct tfs *fs, struct tfs_mkfs *how)
 		s->log_clusters = log_max;
 	if (s->log_clusters < LOG_MIN)
 		s->log_clusters = LOG_MIN;
+	s->incompat = TFS_INCOMPAT_LOG;
 	s->seq = 1;
 	s->created = time(NULL);
 	memcpy(s->uuid, how->uuid, sizeof(s->uuid));
@@ -110,6 +111,9 @@ static int build(struct tfs *fs, struct tfs_mkfs *how)
 		err = tfs_txn_write(fs, put_root_folder, how, 0);
 	if (how->progress)
 		how->progress(50);
+	/* Both slots: what an older filesystem left there is gone. */
+	if (!err)
+		err = tfs_ckpt_force(fs, false);
 	if (!err)
 		err = tfs_ckpt_force(fs, true);
 	if (!err)

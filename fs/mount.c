@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* mount.c - bring a filesystem up and down.
  *
- *  (1) A read-write mount writes a checkpoint slot before anything else, with
- *      the sequence far beyond what an earlier life could have put on the
- *      medium: a (cluster, sequence) pair is never written twice.
- *  (2) A read-only mount writes nothing. */
+ *  (1) A read-write mount writes a checkpoint slot before anything else, which
+ *      says that sequences begin far beyond what an earlier life could have
+ *      put on the medium: a (cluster, sequence) pair is never written twice,
+ *      and no commit of a lost timeline is ever the next one.
+ *  (2) A read-only mount writes nothing.
+ *  (3) What was replayed from the log is written as a checkpoint before
+ *      anything is served or logged.  Until that is durable, the old
+ *      checkpoint and the log stay as they were. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -75,6 +79,7 @@ void tfs_free_fs(struct tfs *fs)
 {
 	if (!fs)
 		return;
+	tfs_commits_destroy(fs);
 	tfs_refs_destroy(fs->refs);
 	tfs_alloc_destroy(fs->alloc);
 	tfs_ncache_destroy(fs->nodes);
@@ -97,7 +102,9 @@ int tfs_setup(struct tfs *fs)
 	fs->reserve = n < RESERVE_MIN ? RESERVE_MIN :
 		n > RESERVE_MAX ? RESERVE_MAX : n;
 	tfs_record_key_init(&fs->key, fs->super.nonce);
-	err = tfs_ncache_create(&fs->nodes, cache, fs->csize);
+	err = tfs_commits_create(fs);
+	if (!err)
+		err = tfs_ncache_create(&fs->nodes, cache, fs->csize);
 	if (!err)
 		err = tfs_alloc_create(&fs->alloc, fs);
 	if (!err)
@@ -114,26 +121,26 @@ static void take_slot(struct tfs *fs, const struct tfs_slot *slot)
 	fs->inodes = slot->inodes;
 	fs->next_ino = slot->next_ino;
 	fs->slot_number = slot->number;
-	fs->seq = slot->seq + 1;
+	fs->seq = (slot->used > slot->seq ? slot->used : slot->seq) +
+		TFS_SEQ_JUMP + 1;
 }
 
-/* (1) The same tree under a new sequence.  Interrupted and done again, it
- * writes the same bytes. */
-static int jump(struct tfs *fs, struct tfs_slot *slot)
+/* (1) The same checkpoint once more, and that this life has begun.  Where
+ * nothing is to be replayed, it is the checkpoint of the new sequence. */
+static int begin_life(struct tfs *fs, struct tfs_slot *slot, bool replayed)
 {
 	int err;
 
 	slot->number++;
-	slot->seq += TFS_SEQ_JUMP;
+	slot->used = fs->seq - 1;
 	slot->flags = 0;
+	if (!replayed)
+		slot->seq = slot->used;
 	err = tfs_slot_write(fs, slot);
-	if (!err)
-		err = eng_dev_flush(fs->dev);
 	if (err)
 		eng_log(LOG_ERR, "the first checkpoint can't be written: %s",
 			strerror(-err));
 	fs->slot_number = slot->number;
-	fs->seq = slot->seq + 1;
 	return err;
 }
 
@@ -154,18 +161,26 @@ static int check_root(struct tfs *fs)
 /* A damaged or outdated copy: both are rewritten, the bad one first. */
 static int repair_super(struct tfs *fs)
 {
-	if (fs->super_outdated < 0)
+	bool old = !(fs->super.incompat & TFS_INCOMPAT_LOG);
+
+	if (fs->super_outdated < 0 && !old)
 		return 0;
+	fs->super.incompat |= TFS_INCOMPAT_LOG;
 	fs->super.seq++;
-	return tfs_super_write(fs, fs->super_outdated);
+	return tfs_super_write(fs, fs->super_outdated > 0);
 }
 
-static int open_rw(struct tfs *fs, struct tfs_slot *slot)
+/* (3): what was replayed is in a checkpoint before anything else is. */
+static int open_rw(struct tfs *fs, struct tfs_slot *slot, bool replayed)
 {
-	int err = jump(fs, slot);
+	int err = begin_life(fs, slot, replayed);
 
+	if (!err && replayed)
+		err = tfs_ckpt_force(fs, false);
 	if (!err)
 		err = repair_super(fs);
+	fs->log.on = !err;
+	fs->log.newest = fs->ckpt.durable = fs->seq - 1;
 	if (!err)
 		err = tfs_orphan_reclaim_all(fs);
 	return err;
@@ -175,6 +190,7 @@ int tfs_open(struct tfs **out, struct eng_dev *dev, struct tfs_mount *how)
 {
 	struct tfs *fs = tfs_alloc_fs(dev);
 	struct tfs_slot slot;
+	bool lost, replayed;
 	int err;
 
 	*out = NULL;
@@ -189,17 +205,20 @@ int tfs_open(struct tfs **out, struct eng_dev *dev, struct tfs_mount *how)
 		how->rdonly = true;
 	}
 	fs->opt = *how;
-	err = tfs_slot_read(fs, &slot);
+	err = tfs_slot_read(fs, &slot, &lost);
 	if (!err)
 		err = tfs_setup(fs);
 	if (err)
 		goto fail;
 	take_slot(fs, &slot);
-	err = check_root(fs);
+	err = tfs_recover(fs, &slot, lost, how, &replayed);
+	fs->opt.rdonly = how->rdonly;
+	if (!err)
+		err = check_root(fs);
 	if (!err)
 		err = tfs_helper_start(fs);
 	if (!err && !how->rdonly)
-		err = open_rw(fs, &slot);
+		err = open_rw(fs, &slot, replayed);
 	if (err)
 		goto fail;
 	*out = fs;
@@ -226,12 +245,13 @@ int tfs_close(struct tfs *fs)
 
 int tfs_sync(struct tfs *fs)
 {
-	return tfs_ckpt_run(fs);
+	return tfs_commit(fs);
 }
 
+/* A commit is of everything, so there is nothing smaller to make durable. */
 int tfs_fsync(struct tfs *fs, uint32_t ino, bool datasync)
 {
 	(void)ino;
 	(void)datasync;
-	return tfs_ckpt_run(fs);
+	return tfs_commit(fs);
 }

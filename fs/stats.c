@@ -83,6 +83,11 @@ static void put_counters(FILE *f, struct tfs_counters *c)
 		{ "write_retries", &c->write_retries },
 		{ "node_reads", &c->node_reads },
 		{ "transactions", &c->txns },
+		{ "commits", &c->commits },
+		{ "log_blocks", &c->log_clusters },
+		{ "log_bytes", &c->log_bytes },
+		{ "commits_replayed", &c->replayed },
+		{ "commits_dropped", &c->dropped },
 		{ "checkpoints", &c->checkpoints },
 	};
 

@@ -5,7 +5,10 @@
  *      written and flushed before the other is touched.
  *  (2) Slot number & 1 takes a checkpoint, in two copies far apart; the
  *      other slot, the previous checkpoint, is left alone.
- *  (3) What is read is hostile until decode checked every field. */
+ *  (3) What is read is hostile until decode checked every field.
+ *  (4) The second copy of a slot is written when the first is durable: a power
+ *      cut damages one of them at most, so two bad ones are damage.
+ *  (5) A slot's tags carry its highest sequence, which every mount raises. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -81,7 +84,8 @@ static const char *super_check(const struct tfs *fs,
 	if (s->clusters > n)
 		return "device is smaller than the filesystem";
 	if (s->log_start != TFS_AT_LOG || !s->log_clusters ||
-	    s->log_clusters > s->clusters / 2)
+	    s->log_clusters > s->clusters / 2 ||
+	    s->log_clusters >= TFS_SEQ_JUMP)
 		return "place of the log";
 	if (!s->seq || s->seq > TFS_SEQ_MAX)
 		return "sequence";
@@ -255,6 +259,8 @@ static void slot_encode(const struct tfs *fs, struct tfs_disk_slot *d,
 		.next_ino = htole32(s->next_ino),
 		.flags = htole32(s->flags),
 		.root_level = s->root_level,
+		.used = htole64(s->used),
+		.chain = htole64(s->chain),
 	};
 	memcpy(d->nonce, tfs_nonce(fs), TFS_NONCE);
 	d->crc = htole32(tfs_crc32c(d, sizeof(*d),
@@ -278,6 +284,8 @@ static void slot_load(struct tfs_slot *s, const struct tfs_disk_slot *d)
 		.next_ino = le32toh(d->next_ino),
 		.flags = le32toh(d->flags),
 		.root_level = d->root_level,
+		.used = le64toh(d->used),
+		.chain = le64toh(d->chain),
 	};
 }
 
@@ -298,7 +306,8 @@ static const char *slot_decode(const struct tfs *fs,
 	slot_load(s, d);
 	if (!s->number || (s->number & 1) != i)
 		return "number";
-	if (s->seq >= TFS_SEQ_MAX - TFS_SEQ_JUMP || s->root.seq > s->seq)
+	if (s->seq >= TFS_SEQ_MAX - TFS_SEQ_JUMP || s->root.seq > s->seq ||
+	    s->used >= TFS_SEQ_MAX - TFS_SEQ_JUMP)
 		return "sequence";
 	if (s->root.addr[0] >= n || s->root.addr[1] >= n ||
 	    s->root_level > TFS_LEVEL_MAX)
@@ -315,6 +324,11 @@ static uint64_t slot_addr(const struct tfs *fs, unsigned int i,
 			  unsigned int copy)
 {
 	return copy ? fs->super.clusters - TFS_END_SLOT + i : TFS_AT_SLOT + i;
+}
+
+static uint64_t slot_tag_seq(const struct tfs_slot *s)
+{
+	return s->used > s->seq ? s->used : s->seq;		/* (5) */
 }
 
 static int slot_read_at(struct tfs *fs, unsigned int i, unsigned int copy,
@@ -340,7 +354,7 @@ static int slot_read_at(struct tfs *fs, unsigned int i, unsigned int copy,
 	if (!err)
 		why = slot_decode(fs, (void *)buf, i, s);
 	if (!err && !why) {
-		rec.seq = s->seq;
+		rec.seq = slot_tag_seq(s);
 		tfs_record_encode(&fs->key, &rec, addr, lanes);
 		if (memcmp(lanes, io->tags, sizeof(lanes)))
 			why = "application tags";
@@ -355,12 +369,11 @@ static int slot_read_at(struct tfs *fs, unsigned int i, unsigned int copy,
 	return err ? err : why ? -EUCLEAN : 0;
 }
 
-int tfs_slot_read(struct tfs *fs, struct tfs_slot *out)
+int tfs_slot_read(struct tfs *fs, struct tfs_slot *out, bool *lost)
 {
 	uint8_t *buf = eng_buf_get(fs->dev, fs->csize);
-	unsigned int bad[2] = { 0, 0 };
+	unsigned int good[2] = { 0, 0 }, bad[2] = { 0, 0 };
 	struct tfs_slot s;
-	bool found = false;
 
 	if (!buf)
 		return -ENOMEM;
@@ -368,17 +381,16 @@ int tfs_slot_read(struct tfs *fs, struct tfs_slot *out)
 		int err = slot_read_at(fs, i / 2, i % 2, buf, &s);
 
 		bad[i / 2] += err && err != -ENOENT;
-		if (!err && (!found || s.number > out->number))
+		if (err)
+			continue;
+		if ((!good[0] && !good[1]) || s.number > out->number)
 			*out = s;
-		found |= !err;
+		good[i / 2]++;
 	}
 	eng_buf_put(fs->dev, buf, fs->csize);
-	/* Torn by a crash, or an acknowledged one rotten: nothing tells. */
-	if (found && (bad[0] == 2 || bad[1] == 2))
-		eng_log(LOG_WARNING, "a checkpoint slot is lost in both copies; "
-			"if it was the newest, what was done after commit %llu "
-			"is gone", (unsigned long long)out->seq);
-	if (found)
+	/* (4): a power cut damages one copy at most. */
+	*lost = (!good[0] && bad[0]) || (!good[1] && bad[1]);
+	if (good[0] || good[1])
 		return 0;
 	eng_log(LOG_ERR, "no usable checkpoint: both slots are damaged");
 	return -EUCLEAN;
@@ -388,7 +400,7 @@ int tfs_slot_write(struct tfs *fs, const struct tfs_slot *slot)
 {
 	struct tfs_record rec = { .kind = TFS_K_SLOT,
 				  .owner = slot->number & 1,
-				  .seq = slot->seq };
+				  .seq = slot_tag_seq(slot) };
 	uint8_t *buf = eng_buf_get(fs->dev, fs->csize);
 	int err = 0;
 
@@ -400,6 +412,8 @@ int tfs_slot_write(struct tfs *fs, const struct tfs_slot *slot)
 		rec.index = copy;
 		err = tfs_cluster_write(fs, slot_addr(fs, rec.owner, copy),
 					&rec, buf);
+		if (!err)
+			err = eng_dev_flush(fs->dev);		/* (4) */
 	}
 	eng_buf_put(fs->dev, buf, fs->csize);
 	return err;

@@ -2,7 +2,8 @@
 /* txn.c - run transactions on the tree.
  *
  *  (1) The function sees the tree as it was; its changes are applied in
- *      order when it returned 0, under the same hold of fs->tree.
+ *      order when it returned 0, under the same hold of fs->tree, and noted
+ *      in the running commit.
  *  (2) Applying cannot fail: paths, places and memory were made sure of
  *      before the first change.
  *  (3) No I/O under fs->tree: a missing node is read with no lock held and
@@ -16,6 +17,7 @@
 
 #include "alloc.h"
 #include "btree.h"
+#include "log.h"
 
 struct op {
 	struct tfs_key	key;
@@ -166,9 +168,9 @@ int tfs_txn_read(struct tfs *fs, tfs_txn_fn fn, void *arg)
 
 static uint64_t space_floor(const struct tfs *fs, unsigned int flags)
 {
-	if (flags & TFS_TXN_HANDLE)
-		return fs->reserve / 4;
-	if (flags & TFS_TXN_FREES)
+	if (fs->replaying)	/* it had room before the crash */
+		return 0;
+	if (flags & (TFS_TXN_HANDLE | TFS_TXN_FREES))
 		return fs->reserve / 4;
 	return fs->reserve * 5 / 8 + fs->reserved + fs->promised;
 }
@@ -202,6 +204,9 @@ static int prepare(struct tfs_txn *tx, unsigned int flags)
 			    space_floor(fs, flags), &tx->fault);
 	if (err)
 		return err;
+	err = tfs_commit_reserve(fs->running, tx->n, tx->used);
+	if (err)
+		return err;
 	/* Two runs for each node copied or merged away. */
 	return tfs_free_reserve(fs, tx->frees.n + 2 * (size_t)nodes +
 				2 * (fs->root_level + 2) * (tx->n + 1));
@@ -219,6 +224,9 @@ static void apply(struct tfs_txn *tx)
 		else
 			tfs_btree_put(fs, op->key, tx->values + op->at,
 				      op->len);
+		if (!fs->replaying)
+			tfs_commit_add(fs->running, op->key, op->del,
+				       tx->values + op->at, op->len);
 	}
 	for (size_t i = 0; i < tx->frees.n; i++)
 		tfs_free_later(fs, tx->frees.run[i].addr,
@@ -237,7 +245,7 @@ static int run_once(struct tfs_txn *tx, tfs_txn_fn fn, void *arg,
 
 	reset(tx);
 	pthread_rwlock_wrlock(&fs->tree);
-	err = tfs_rdonly(fs) ? -EROFS : fn(tx, arg);
+	err = tfs_rdonly(fs) && !fs->replaying ? -EROFS : fn(tx, arg);
 	if (!err && (tx->n || tx->frees.n || tx->inodes || tx->reserved))
 		err = prepare(tx, flags);
 	if (!err)
@@ -250,10 +258,11 @@ int tfs_txn_write(struct tfs *fs, tfs_txn_fn fn, void *arg,
 		  unsigned int flags)
 {
 	struct tfs_txn tx = { .fs = fs };
-	int err, tries = flags & TFS_TXN_HANDLE ? 0 : 2;
+	bool alone = flags & TFS_TXN_HANDLE || fs->replaying;
+	int err, tries = alone ? 0 : 2;
 
-	if (!(flags & TFS_TXN_HANDLE))
-		tfs_ckpt_throttle(fs);
+	if (!alone)
+		tfs_throttle(fs);
 	for (;;) {
 		err = run_once(&tx, fn, arg, flags);
 		if (err == TFS_FAULT)

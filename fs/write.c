@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "alloc.h"
+#include "log.h"
 #include "write.h"
 
 #define META_PROMISE	64u	/* clusters for the tree's part of a write */
@@ -35,6 +36,7 @@ struct work {
 	uint64_t	first, last;	/* logical clusters */
 	uint8_t		*head, *tail;	/* merged edges, or NULL */
 	uint8_t		*whole;		/* bounce buffer, or NULL */
+	uint64_t	*proof;		/* of each cluster from first on */
 	struct run	*run;
 	size_t		n, room;
 	uint64_t	promised;
@@ -290,6 +292,20 @@ static int start_runs(struct work *w, uint64_t lc, uint64_t end)
 	return 0;
 }
 
+/* What the commit must remember of these clusters. */
+static void note_proof(struct work *w, const struct run *run)
+{
+	const struct tfs *fs = w->c->fs;
+	size_t size = fs->ipc * fs->geo->profile->meta_size;
+
+	if (!run->io || run->err)
+		return;
+	for (uint64_t i = 0; i < run->ext.len; i++)
+		w->proof[run->ext.lc - w->first + i] =
+			tfs_cluster_proof(fs, run->ext.addr + i,
+					  run->io->tuples + i * size);
+}
+
 static void wait_runs(struct work *w)
 {
 	pthread_mutex_lock(&w->lock);
@@ -297,6 +313,7 @@ static void wait_runs(struct work *w)
 		pthread_cond_wait(&w->cond, &w->lock);
 	pthread_mutex_unlock(&w->lock);
 	for (size_t i = 0; i < w->n; i++) {
+		note_proof(w, &w->run[i]);
 		eng_io_put(w->run[i].io);
 		w->run[i].io = NULL;
 	}
@@ -409,6 +426,24 @@ static int map_fn(struct tfs_txn *tx, void *arg)
 	return err ? err : update_inode(tx, w, &inode);
 }
 
+static int tell_commit(struct work *w)
+{
+	struct tfs *fs = w->c->fs;
+	int err = 0;
+
+	pthread_rwlock_wrlock(&fs->tree);
+	for (size_t i = 0; i < w->n && !err; i++) {
+		const struct tfs_extent *ext = &w->run[i].ext;
+
+		if (ext->len)
+			err = tfs_commit_born(fs->running, ext->addr,
+					      ext->len, w->proof +
+					      (ext->lc - w->first));
+	}
+	pthread_rwlock_unlock(&fs->tree);
+	return err;
+}
+
 static void drop_runs(struct work *w)
 {
 	for (size_t i = 0; i < w->n; i++)
@@ -426,6 +461,8 @@ static int write_and_map(struct work *w, uint64_t claimed)
 		return err;
 	err = write_runs(w);
 	if (!err)
+		err = tell_commit(w);
+	if (!err)
 		err = tfs_txn_write(fs, map_fn, w, TFS_TXN_HANDLE);
 	if (err)
 		drop_runs(w);
@@ -442,6 +479,7 @@ static void free_work(struct work *w)
 	eng_buf_put(dev, w->whole, (w->last - w->first + 1) *
 		    w->c->fs->csize);
 	free(w->run);
+	free(w->proof);
 	pthread_cond_destroy(&w->cond);
 	pthread_mutex_destroy(&w->lock);
 }
@@ -461,7 +499,8 @@ int tfs_change_clusters(struct tfs_change *c)
 	/* A run has a cluster at least, and may be written anew. */
 	w.room = ATTEMPTS * (w.last - w.first + 1);
 	w.run = calloc(w.room, sizeof(w.run[0]));
-	if (!err && !w.run)
+	w.proof = calloc(w.last - w.first + 1, sizeof(w.proof[0]));
+	if (!err && (!w.run || !w.proof))
 		err = -ENOMEM;
 	if (!err)
 		err = make_edges(&w);

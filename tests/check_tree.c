@@ -339,7 +339,7 @@ START_TEST(tree_works_from_a_small_cache)
 		random_txn(m, m->step < 400 ? 7 : 2);
 		look(m);
 		if (m->step % 50 == 49)
-			ck_assert_int_eq(tfs_sync(m->bed.fs), 0);
+			ck_assert_int_eq(tfs_ckpt_run(m->bed.fs), 0);
 		if (m->step == 399)
 			ck_assert_uint_gt(m->n, 1500);
 	}

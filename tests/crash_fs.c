@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* crash_fs.c - whatever a power cut leaves, what was synced is there.
  *
- * Durable is what a checkpoint holds, and checkpoints come with sync alone
- * here: after a cut, the state is exactly that of the last sync which was
- * acknowledged, or of the one that was under way. */
+ * After a cut, the state is exactly that of the last sync which was
+ * acknowledged, or of a later one that was under way.  Where space is short
+ * there are checkpoints of the filesystem's own; then every state counts. */
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,14 +37,20 @@ struct story {
 	char		where[256];
 };
 
-static int story_sync(struct bed *b, struct story *st)
+/* A state that may be found after this. */
+static void story_state(struct bed *b, struct story *st)
 {
-	int err;
-
 	ck_assert_uint_lt(st->begun + 1, STATES);
 	st->begun++;
 	if (st->first)
 		st->state[st->begun] = fs_state(b->fs);
+}
+
+static int story_sync(struct bed *b, struct story *st)
+{
+	int err;
+
+	story_state(b, st);
 	err = tfs_sync(b->fs);
 	if (!err)
 		st->done = st->begun;
@@ -447,7 +453,7 @@ END_TEST
 
 struct watch {
 	struct bed	*b;
-	uint64_t	written[2048];	/* during which checkpoint, + 1 */
+	uint64_t	written[2048];	/* with which sequence and slot */
 	uint64_t	writes, step;
 };
 
@@ -492,7 +498,7 @@ START_TEST(cluster_is_written_once_a_checkpoint)
 			ck_assert_int_eq(tfs_sync(b.fs), 0);
 	}
 	sim_on_write(b.sim, NULL, NULL);
-	ck_assert_uint_gt(w.writes, 1500);
+	ck_assert_uint_gt(w.writes, 500);
 	bed_remount(&b, 0);
 	bed_free(&b);
 }
@@ -615,19 +621,29 @@ static void full_prepare(struct bed *b, struct story *st)
 
 static int full_act(struct bed *b, struct story *st)
 {
+	struct tfs_new new = { .mode = S_IFREG | 0600 };
+	uint8_t buf[DOC_SIZE];
+	struct tfs_inode in;
 	char name[16];
 	int err = 0;
 
 	for (unsigned int i = 0; !err && i < 12; i++) {
 		sprintf(name, "fill%u", i);
 		err = tfs_unlink(b->fs, TFS_ROOT_INO, name);
+		story_state(b, st);
 		if (!err && i % 4 == 3)
 			err = story_sync(b, st);
 	}
 	/* New content where the old was. */
 	for (unsigned int i = 0; !err && i < 3; i++) {
 		sprintf(name, "new%u", i);
-		err = save(b, name, i);
+		err = tfs_create(b->fs, TFS_ROOT_INO, name, &new, &in);
+		story_state(b, st);
+		if (err)
+			break;
+		bed_fill(buf, sizeof(buf), i);
+		err = tfs_write(b->fs, in.ino, 0, buf, sizeof(buf), 0);
+		tfs_unref(b->fs, in.ino, 1);
 		if (!err)
 			err = story_sync(b, st);
 	}
@@ -673,25 +689,26 @@ static void finds(struct bed *b, const char *state, const char *what)
 	if (strcmp(now, state))
 		show_difference(state, now);
 	ck_assert_msg(!strcmp(now, state), "%s: another state", what);
-	bed_check(b, 0);
+	if (!tfs_rdonly(b->fs))		/* else the medium has an older tree */
+		bed_check(b, 0);
 	free(now);
 }
 
-/* One copy of the slot is enough; without both, the checkpoint before it. */
+/* One copy of the slot is enough.  Without both, the log leads from the
+ * checkpoint before it to the same state, read-only. */
 START_TEST(slot_may_rot)
 {
 	uint64_t rand = 5;
-	char *old, *new;
+	char *new;
 	struct bed b;
 	unsigned int slot;
 
 	bed_make(&b, "512+8", 1024, 1);
 	for (int i = 0; i < 30; i++)
 		ck_assert_int_eq(fs_step(b.fs, &rand), 0);
-	ck_assert_int_eq(tfs_sync(b.fs), 0);
-	old = fs_state(b.fs);
+	ck_assert_int_eq(tfs_ckpt_run(b.fs), 0);
 	ck_assert_int_eq(save(&b, "newest", 1), 0);
-	ck_assert_int_eq(tfs_sync(b.fs), 0);
+	ck_assert_int_eq(tfs_ckpt_run(b.fs), 0);
 	new = fs_state(b.fs);
 	slot = b.fs->slot_number & 1;
 	for (unsigned int copy = 0; copy < 2; copy++)
@@ -701,9 +718,12 @@ START_TEST(slot_may_rot)
 	sim_power_off_at(b.sim, 0);
 	bed_drop(&b);
 	sim_crash(b.sim, 0);
-	finds(&b, _i == 3 ? old : new, "slot");
+	ck_assert_int_eq(bed_open(&b), 0);
+	ck_assert_int_eq(tfs_rdonly(b.fs), _i == 3);
+	bed_drop(&b);
+	b.how.rdonly = _i == 3;
+	finds(&b, new, "slot");
 	bed_free(&b);
-	free(old);
 	free(new);
 }
 END_TEST
@@ -780,7 +800,7 @@ START_TEST(node_copy_may_rot)
 
 	bed_make(&b, "512+8", 2048, 1);
 	many_files(&b);
-	ck_assert_int_eq(tfs_sync(b.fs), 0);
+	ck_assert_int_eq(tfs_ckpt_run(b.fs), 0);
 	state = fs_state(b.fs);
 	n = fs_nodes(b.fs, &node);
 	ck_assert_uint_gt(n, 10);
@@ -814,7 +834,7 @@ START_TEST(lost_node_is_an_error)
 
 	bed_make(&b, "512+8", 2048, 1);
 	many_files(&b);
-	ck_assert_int_eq(tfs_sync(b.fs), 0);
+	ck_assert_int_eq(tfs_ckpt_run(b.fs), 0);
 	state = fs_state(b.fs);
 	base = sim_clone(b.sim);
 	n = fs_nodes(b.fs, &node);
@@ -836,7 +856,7 @@ START_TEST(lost_node_is_an_error)
 				      !fs_state_sound(now), "node %zu: names "
 				      "are gone and nobody says so", i);
 			free(now);
-			err = tfs_sync(c.fs);
+			err = tfs_ckpt_run(c.fs);
 			ck_assert(!err || tfs_rdonly(c.fs));
 			err = 0;
 		}

@@ -485,7 +485,7 @@ static void walk_all(struct check *c)
 	struct tfs_fault root = {
 		.low = tfs_key(0, 0, 0), .high = TFS_KEY_MAX,
 	};
-	int err = tfs_rdonly(fs) ? 0 : tfs_sync(fs);
+	int err = tfs_rdonly(fs) ? 0 : tfs_ckpt_run(fs);
 
 	if (err)
 		bad(c, "sync: %s", strerror(-err));
