@@ -132,6 +132,7 @@ int soft_heads_heal(struct soft *s)
 		if (err)
 			return err;
 		s->heal_head[i] = false;
+		soft_count_raw(s, 1, SOFT_BLOCK);
 		soft_count(&s->stats.repairs, 1);
 	}
 	return 0;
@@ -429,7 +430,8 @@ static int soft_stats(struct eng_dev *dev, char *buf, size_t size)
 		"\"page_hits\":%llu,\"page_misses\":%llu,"
 		"\"page_writes\":%llu,\"page_evictions\":%llu,"
 		"\"pages\":%zu,\"pages_busy\":%zu,\"pages_max\":%zu,"
-		"\"repairs\":%llu,\"flushes\":%llu,\"raw_flushes\":%llu,"
+		"\"repairs\":%llu,\"flushes\":%llu,\"raw_writes\":%llu,"
+		"\"raw_write_bytes\":%llu,\"raw_flushes\":%llu,"
 		"\"discards\":%llu,\"throttled\":%llu}",
 		stat_get(&st->data_reads), stat_get(&st->data_read_bytes),
 		stat_get(&st->data_writes), stat_get(&st->data_write_bytes),
@@ -437,6 +439,7 @@ static int soft_stats(struct eng_dev *dev, char *buf, size_t size)
 		stat_get(&st->page_writes), stat_get(&st->page_evictions),
 		pages, busy, s->max,
 		stat_get(&st->repairs), stat_get(&st->flushes),
+		stat_get(&st->raw_writes), stat_get(&st->raw_write_bytes),
 		stat_get(&st->raw_flushes), stat_get(&st->discards),
 		stat_get(&st->throttled));
 }

@@ -334,9 +334,14 @@ static void soft_io_start(struct soft_io *sio)
 	soft_req_put(&sio->req, 0);
 }
 
+static uint64_t soft_io_bytes(const struct soft *s, const struct eng_io *io)
+{
+	return (uint64_t)io->count * s->lay.profile->interval;
+}
+
 static void soft_io_count(struct soft *s, const struct eng_io *io)
 {
-	uint64_t bytes = (uint64_t)io->count * s->lay.profile->interval;
+	uint64_t bytes = soft_io_bytes(s, io);
 	struct soft_stats *st = &s->stats;
 
 	soft_count(io->op == ENG_WRITE ? &st->data_writes : &st->data_reads,
@@ -375,6 +380,9 @@ void soft_submit(struct eng_dev *dev, struct eng_io *io)
 		if (sio->req.medium)
 			soft_io_forget(sio);
 		soft_map(sio, io);
+		if (io->op == ENG_WRITE)
+			soft_count_raw(s, sio->nxfers,
+				       soft_io_bytes(s, io));
 	}
 	soft_io_start(sio);
 }

@@ -308,6 +308,7 @@ static void snap_submit(struct soft *s, struct soft_snap *snap,
 	snap->raw.end = snap_end;
 	snap->raw.arg = snap;
 	soft_count(&s->stats.page_writes, 1);
+	soft_count_raw(s, 1, SOFT_BLOCK);
 	s->raw->ops->submit(s->raw, &snap->raw);
 }
 

@@ -182,13 +182,22 @@ struct soft {
 		uint64_t data_reads, data_writes, data_read_bytes,
 			data_write_bytes, page_hits, page_misses,
 			page_writes, page_evictions, repairs, flushes,
-			raw_flushes, discards, throttled;
+			raw_writes, raw_write_bytes, raw_flushes, discards,
+			throttled;
 	} stats;
 };
 
 static inline void soft_count(uint64_t *counter, uint64_t n)
 {
 	__atomic_fetch_add(counter, n, __ATOMIC_RELAXED);
+}
+
+/* What is handed to the raw storage: data, tuple pages and headers. */
+static inline void soft_count_raw(struct soft *s, uint64_t writes,
+				  uint64_t bytes)
+{
+	soft_count(&s->stats.raw_writes, writes);
+	soft_count(&s->stats.raw_write_bytes, bytes);
 }
 
 /* soft_pages.c */

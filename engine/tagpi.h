@@ -133,7 +133,9 @@ int eng_dev_discard(struct eng_dev *dev, uint64_t start, uint64_t count);
 void eng_dev_drop_caches(struct eng_dev *dev);
 
 /* A JSON object of counters of this device (cache hits, repairs, ...),
- * written to buf like snprintf does. */
+ * written to buf like snprintf does.  Of the container, raw_writes,
+ * raw_write_bytes and raw_flushes are what reached the storage below it: the
+ * data and the container's own; a flush that callers share is one. */
 int eng_dev_stats(struct eng_dev *dev, char *buf, size_t size);
 
 /* ---- the software container ------------------------------------------- */

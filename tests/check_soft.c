@@ -1583,6 +1583,33 @@ START_TEST(flushes_are_shared)
 }
 END_TEST
 
+/* The counters of writes and flushes are what the storage sees of them. */
+START_TEST(raw_counters_are_complete)	/* _i: profile */
+{
+	struct sim_counts before, after;
+	struct bed b;
+
+	bed_generations(&b, _i);
+	sim_flip(b.sim, 8, 1);		/* a header to be healed */
+	bed_reopen(&b);
+	sim_counts(b.sim, &before);
+	for (uint32_t i = 1; i < 20; i++) {
+		must_write(&b, i * (b.lay.zone_intervals - 2) / 19, 4, i);
+		if (i % 4 == 0)
+			must_flush(&b);
+	}
+	must_flush(&b);
+	sim_counts(b.sim, &after);
+	ck_assert_uint_eq(stat_of(&b, "raw_writes"),
+			  after.writes - before.writes);
+	ck_assert_uint_eq(stat_of(&b, "raw_write_bytes"),
+			  after.written_bytes - before.written_bytes);
+	ck_assert_uint_eq(stat_of(&b, "raw_flushes"),
+			  after.flushes - before.flushes);
+	bed_free(&b);
+}
+END_TEST
+
 /* ---- files ------------------------------------------------------------ */
 
 static char file_name[64];
@@ -1834,6 +1861,7 @@ static TCase *thread_case(void)
 	tcase_add_loop_test(tc, threads_and_power_cut, 0, 10);
 	tcase_add_test(tc, late_flush_is_another);
 	tcase_add_test(tc, flushes_are_shared);
+	tcase_add_loop_test(tc, raw_counters_are_complete, 0, NPROFILES);
 	return tc;
 }
 
