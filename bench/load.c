@@ -5,7 +5,8 @@
  *  (2) The monotonic clock covers the measured calls alone.  Buffers, the
  *      order of reads and threads are made ready before it starts.
  *  (3) What a changing phase reports is permanent: the fsync() of the file
- *      or the directory is inside the clock.
+ *      or the directory is inside the clock.  "churn" is the exception: it
+ *      leaves unfinished work behind, which is its purpose.
  *  (4) Every page of the data file carries its number.  A read that returns
  *      other bytes fails the phase; it is no result. */
 #include "config.h"
@@ -26,18 +27,23 @@
 #define BLOCK		(1u << 20)
 #define DATA_NAME	"data"
 #define DIR_NAME	"files"
-#define MAX_DEPTH	16u
+#define MAX_THREADS	16u
+#define CHURN_PAGES	256u		/* from fdatasync() to fdatasync() */
 
 struct load {
 	int		dir;		/* the directory under test */
 	uint64_t	size;		/* of the data file, whole blocks */
 	uint64_t	reads;		/* random ones; no page twice */
 	unsigned int	files;
+	uint64_t	syncs;		/* operations of a phase with fsync */
+	const char	*phase;
+	unsigned int	threads;
 };
 
 struct result {
 	double		seconds;
 	uint64_t	ops;
+	uint64_t	syncs;		/* fsync() and fdatasync() in it */
 };
 
 static double now(void)
@@ -142,6 +148,7 @@ static int sequential(const struct load *l, int flags,
 		err = -errno;
 	res->seconds = now() - start;
 	res->ops = l->size / BLOCK;
+	res->syncs = (flags & O_ACCMODE) == O_WRONLY;
 out_free:
 	free(block);
 	return err;
@@ -157,36 +164,67 @@ static int seqread(const struct load *l, struct result *res)
 	return sequential(l, O_RDONLY, read_blocks, res);
 }
 
-/* ---- random reads ----------------------------------------------------- */
+/* ---- threads ---------------------------------------------------------- */
 
-struct reader {
+struct worker {
 	pthread_t	thread;
 	pthread_barrier_t *ready;
-	int		fd;
-	const uint64_t	*pages;		/* to read, in this order */
+	int		(*work)(struct worker *w);
+	unsigned int	number;
+	int		fd;		/* a file, or a directory to work in */
+	const uint64_t	*pages;		/* to visit, in this order */
 	uint64_t	count;
-	int		err;		/* the thread's until joined */
+	uint64_t	syncs;		/* this and err: until joined */
+	int		err;
 };
 
-static void *reader_run(void *arg)
+static void *worker_run(void *arg)
 {
-	_Alignas(4096) uint8_t page[PAGE];
-	struct reader *r = arg;
+	struct worker *w = arg;
 
-	pthread_barrier_wait(r->ready);
-	pthread_barrier_wait(r->ready);
-	for (uint64_t i = 0; i < r->count && !r->err; i++) {
-		uint64_t off = r->pages[i] * PAGE;
-		ssize_t n = pread(r->fd, page, PAGE, (off_t)off);
-
-		if (n < 0)
-			r->err = -errno;
-		else if (n != PAGE)
-			r->err = -EIO;
-		else if (!stamped(page, PAGE, off))
-			r->err = -EBADMSG;	/* (4) */
-	}
+	pthread_barrier_wait(w->ready);
+	pthread_barrier_wait(w->ready);
+	w->err = w->work(w);
 	return NULL;
+}
+
+/* A missing thread would leave the others waiting: give up as a whole. */
+static void worker_start(struct worker *w, pthread_barrier_t *ready)
+{
+	int err;
+
+	w->ready = ready;
+	err = pthread_create(&w->thread, NULL, worker_run, w);
+	if (err) {
+		fprintf(stderr, "load: thread: %s\n", strerror(err));
+		exit(1);
+	}
+}
+
+/* Workers meet at the barrier twice: all are there, and the clock runs. */
+static int run_workers(struct worker *workers, unsigned int threads,
+		       struct result *res)
+{
+	pthread_barrier_t ready;
+	double start;
+	int err = 0;
+
+	pthread_barrier_init(&ready, NULL, threads + 1);
+	for (unsigned int i = 0; i < threads; i++)
+		worker_start(&workers[i], &ready);
+	pthread_barrier_wait(&ready);
+	start = now();
+	pthread_barrier_wait(&ready);
+	for (unsigned int i = 0; i < threads; i++) {
+		pthread_join(workers[i].thread, NULL);
+		res->ops += workers[i].count;
+		res->syncs += workers[i].syncs;
+		if (!err)
+			err = workers[i].err;
+	}
+	res->seconds = now() - start;
+	pthread_barrier_destroy(&ready);
+	return err;
 }
 
 /* The pages of the file, shuffled. */
@@ -203,50 +241,18 @@ static uint64_t *page_order(uint64_t count)
 	return pages;
 }
 
-/* Readers meet at the barrier twice: all are there, and the clock runs.  A
- * missing thread would leave the others waiting: give up as a whole. */
-static int run_readers(struct reader *readers, unsigned int depth,
-		       struct result *res)
-{
-	pthread_barrier_t ready;
-	double start;
-	int err;
-
-	pthread_barrier_init(&ready, NULL, depth + 1);
-	for (unsigned int i = 0; i < depth; i++) {
-		readers[i].ready = &ready;
-		err = pthread_create(&readers[i].thread, NULL, reader_run,
-				     &readers[i]);
-		if (err) {
-			fprintf(stderr, "load: thread: %s\n", strerror(err));
-			exit(1);
-		}
-	}
-	pthread_barrier_wait(&ready);
-	start = now();
-	pthread_barrier_wait(&ready);
-	err = 0;
-	for (unsigned int i = 0; i < depth; i++) {
-		pthread_join(readers[i].thread, NULL);
-		if (!err)
-			err = readers[i].err;
-	}
-	res->seconds = now() - start;
-	pthread_barrier_destroy(&ready);
-	return err;
-}
-
-static int random_reads(const struct load *l, unsigned int depth,
-			struct result *res)
+/* Each thread does its share of a number of pages of the data file. */
+static int visit_pages(const struct load *l, int flags, uint64_t count,
+		       int (*work)(struct worker *w), struct result *res)
 {
 	uint64_t total = l->size / PAGE, *pages = page_order(total);
-	uint64_t share = (l->reads < total ? l->reads : total) / depth;
-	struct reader readers[MAX_DEPTH] = { 0 };
+	uint64_t share = (count < total ? count : total) / l->threads;
+	struct worker workers[MAX_THREADS] = { 0 };
 	int fd, err;
 
 	if (!pages)
 		return -ENOMEM;
-	fd = openat(l->dir, DATA_NAME, O_RDONLY);
+	fd = openat(l->dir, DATA_NAME, flags);
 	if (fd < 0) {
 		err = -errno;
 		goto out_free;
@@ -254,27 +260,197 @@ static int random_reads(const struct load *l, unsigned int depth,
 	/* Without this the kernel reads ahead around pages it already has,
 	 * and the phase measures its guesses. */
 	posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM);
-	for (unsigned int i = 0; i < depth; i++) {
-		readers[i].fd = fd;
-		readers[i].pages = pages + i * share;
-		readers[i].count = share;
-	}
-	err = run_readers(readers, depth, res);
-	res->ops = share * depth;
+	for (unsigned int i = 0; i < l->threads; i++)
+		workers[i] = (struct worker){
+			.work = work, .number = i, .fd = fd,
+			.pages = pages + i * share, .count = share,
+		};
+	err = run_workers(workers, l->threads, res);
 	close(fd);
 out_free:
 	free(pages);
 	return err;
 }
 
-static int randread1(const struct load *l, struct result *res)
+/* ---- random reads ----------------------------------------------------- */
+
+static int read_pages(struct worker *w)
 {
-	return random_reads(l, 1, res);
+	_Alignas(4096) uint8_t page[PAGE];
+
+	for (uint64_t i = 0; i < w->count; i++) {
+		uint64_t off = w->pages[i] * PAGE;
+		ssize_t n = pread(w->fd, page, PAGE, (off_t)off);
+
+		if (n != PAGE)
+			return n < 0 ? -errno : -EIO;
+		if (!stamped(page, PAGE, off))
+			return -EBADMSG;	/* (4) */
+	}
+	return 0;
 }
 
-static int randread16(const struct load *l, struct result *res)
+static int random_reads(const struct load *l, struct result *res)
 {
-	return random_reads(l, MAX_DEPTH, res);
+	return visit_pages(l, O_RDONLY, l->reads, read_pages, res);
+}
+
+/* ---- small writes, each made permanent -------------------------------- */
+
+static void fill_page(uint8_t *page, uint64_t seed)
+{
+	for (size_t i = 0; i < PAGE; i += sizeof(uint64_t)) {
+		uint64_t word = next_random(&seed);
+
+		memcpy(page + i, &word, sizeof(word));
+	}
+}
+
+static int write_page(int fd, uint8_t *page, uint64_t number)
+{
+	ssize_t n;
+
+	memcpy(page, &number, sizeof(number));	/* (4) */
+	n = pwrite(fd, page, PAGE, (off_t)(number * PAGE));
+	if (n == PAGE)
+		return 0;
+	return n < 0 ? -errno : -EIO;
+}
+
+static int sync_file(struct worker *w, int fd)
+{
+	w->syncs++;
+	return fsync(fd) ? -errno : 0;
+}
+
+static int sync_data(struct worker *w, int fd)
+{
+	w->syncs++;
+	return fdatasync(fd) ? -errno : 0;
+}
+
+static int overwrite_pages(struct worker *w)
+{
+	_Alignas(4096) uint8_t page[PAGE];
+	int err = 0;
+
+	for (uint64_t i = 0; i < w->count && !err; i++) {
+		fill_page(page, w->pages[i]);
+		err = write_page(w->fd, page, w->pages[i]);
+		if (!err)
+			err = sync_data(w, w->fd);
+	}
+	return err;
+}
+
+static int overwrites(const struct load *l, struct result *res)
+{
+	return visit_pages(l, O_WRONLY, l->syncs, overwrite_pages, res);
+}
+
+/* What comes after the last fdatasync() is left unfinished: (3). */
+static int churn_pages(struct worker *w)
+{
+	_Alignas(4096) uint8_t page[PAGE];
+	int err = 0;
+
+	for (uint64_t i = 0; i < w->count && !err; i++) {
+		if (i && i % CHURN_PAGES == 0)
+			err = sync_data(w, w->fd);
+		fill_page(page, w->pages[i]);
+		if (!err)
+			err = write_page(w->fd, page, w->pages[i]);
+	}
+	return err;
+}
+
+static int churn(const struct load *l, struct result *res)
+{
+	return visit_pages(l, O_WRONLY, l->size / PAGE, churn_pages, res);
+}
+
+static int append_pages(struct worker *w)
+{
+	_Alignas(4096) uint8_t page[PAGE];
+	char name[16];
+	int fd, err = 0;
+
+	snprintf(name, sizeof(name), "f%u", w->number);
+	fd = openat(w->fd, name, O_WRONLY | O_CREAT | O_EXCL | O_APPEND, 0644);
+	if (fd < 0)
+		return -errno;
+	for (uint64_t i = 0; i < w->count && !err; i++) {
+		fill_page(page, i);
+		err = write_page(fd, page, i);
+		if (!err)
+			err = sync_file(w, fd);
+	}
+	close(fd);
+	return err;
+}
+
+static int write_new(struct worker *w, const char *name, uint8_t *page)
+{
+	int fd = openat(w->fd, name, O_WRONLY | O_CREAT | O_EXCL, 0644), err;
+
+	if (fd < 0)
+		return -errno;
+	err = write_page(fd, page, 0);
+	if (!err)
+		err = sync_file(w, fd);
+	if (close(fd) && !err)
+		err = -errno;
+	return err;
+}
+
+/* A new content under an old name, as editors do it. */
+static int replace_files(struct worker *w)
+{
+	_Alignas(4096) uint8_t page[PAGE];
+	char name[16], temp[16];
+	int err = 0;
+
+	snprintf(name, sizeof(name), "f%u", w->number);
+	snprintf(temp, sizeof(temp), "new%u", w->number);
+	for (uint64_t i = 0; i < w->count && !err; i++) {
+		fill_page(page, i);
+		err = write_new(w, temp, page);
+		if (!err && renameat(w->fd, temp, w->fd, name))
+			err = -errno;
+	}
+	return err ? err : sync_file(w, w->fd);		/* (3) */
+}
+
+/* Each thread has a file of its own, in a directory of the phase. */
+static int in_directory(const struct load *l, int (*work)(struct worker *w),
+			struct result *res)
+{
+	struct worker workers[MAX_THREADS] = { 0 };
+	int dir, err;
+
+	if (mkdirat(l->dir, l->phase, 0755))
+		return -errno;
+	dir = openat(l->dir, l->phase, O_RDONLY | O_DIRECTORY);
+	if (dir < 0)
+		return -errno;
+	for (unsigned int i = 0; i < l->threads; i++)
+		workers[i] = (struct worker){
+			.work = work, .number = i, .fd = dir,
+			.count = l->syncs / l->threads,
+		};
+	err = run_workers(workers, l->threads, res);
+	close(dir);
+	return err;
+}
+
+static int appends(const struct load *l, struct result *res)
+{
+	return in_directory(l, append_pages, res);
+}
+
+static int replaces(const struct load *l, struct result *res)
+{
+	return in_directory(l, replace_files, res);
 }
 
 /* ---- many small files ------------------------------------------------- */
@@ -317,6 +493,7 @@ static int each_file(const struct load *l,
 		err = -errno;
 	res->seconds = now() - start;
 	res->ops = l->files;
+	res->syncs = sync;
 	close(dir);
 	return err;
 }
@@ -348,21 +525,30 @@ static int unlinks(const struct load *l, struct result *res)
 static const struct phase {
 	const char	*name;
 	int		(*run)(const struct load *l, struct result *res);
+	unsigned int	threads;
 } phases[] = {
-	{ "seqwrite", seqwrite },
-	{ "seqread", seqread },
-	{ "randread1", randread1 },
-	{ "randread16", randread16 },
-	{ "create", create },
-	{ "stat", stats },
-	{ "unlink", unlinks },
-	{ NULL, NULL },
+	{ "seqwrite", seqwrite, 1 },
+	{ "seqread", seqread, 1 },
+	{ "randread1", random_reads, 1 },
+	{ "randread16", random_reads, 16 },
+	{ "create", create, 1 },
+	{ "stat", stats, 1 },
+	{ "unlink", unlinks, 1 },
+	{ "append1", appends, 1 },
+	{ "append8", appends, 8 },
+	{ "overwrite1", overwrites, 1 },
+	{ "overwrite8", overwrites, 8 },
+	{ "replace1", replaces, 1 },
+	{ "replace8", replaces, 8 },
+	{ "churn", churn, 1 },
+	{ NULL, NULL, 0 },
 };
 
 static _Noreturn void usage(void)
 {
 	fprintf(stderr,
-		"usage: load [-s MiB] [-r READS] [-n FILES] PHASE DIR\n"
+		"usage: load [-s MiB] [-r READS] [-n FILES] [-f SYNCS] "
+		"PHASE DIR\n"
 		"phases:");
 	for (const struct phase *p = phases; p->name; p++)
 		fprintf(stderr, " %s", p->name);
@@ -389,8 +575,9 @@ static int run(const struct phase *p, const struct load *l)
 		fprintf(stderr, "load: %s: %s\n", p->name, strerror(-err));
 		return 1;
 	}
-	printf("{\"phase\": \"%s\", \"seconds\": %.9f, \"ops\": %" PRIu64 "}\n",
-	       p->name, res.seconds, res.ops);
+	printf("{\"phase\": \"%s\", \"seconds\": %.9f, \"ops\": %" PRIu64
+	       ", \"syncs\": %" PRIu64 "}\n", p->name, res.seconds, res.ops,
+	       res.syncs);
 	return 0;
 }
 
@@ -398,17 +585,20 @@ int main(int argc, char **argv)
 {
 	struct load l = {
 		.size = 1u << 30, .reads = 32768, .files = 10000,
+		.syncs = 2000,
 	};
 	const struct phase *p = phases;
 	int opt;
 
-	while ((opt = getopt(argc, argv, "s:r:n:")) != -1) {
+	while ((opt = getopt(argc, argv, "s:r:n:f:")) != -1) {
 		if (opt == 's')
 			l.size = (uint64_t)number(optarg) * BLOCK;
 		else if (opt == 'r')
 			l.reads = number(optarg);
 		else if (opt == 'n')
 			l.files = (unsigned int)number(optarg);
+		else if (opt == 'f')
+			l.syncs = number(optarg);
 		else
 			usage();
 	}
@@ -418,6 +608,8 @@ int main(int argc, char **argv)
 		p++;
 	if (!p->name)
 		usage();
+	l.phase = p->name;
+	l.threads = p->threads;
 	l.dir = open(argv[optind + 1], O_RDONLY | O_DIRECTORY);
 	if (l.dir < 0) {
 		fprintf(stderr, "load: %s: %s\n", argv[optind + 1],
