@@ -13,6 +13,7 @@
 """
 
 import argparse
+import collections
 import contextlib
 import ctypes
 import json
@@ -35,16 +36,28 @@ PATIENCE = 120          # seconds for a daemon to end after umount
 LIMIT = 1800            # seconds for any one command
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
-# name, remount before it, unit, units per operation, what it is
-PHASES = (
-    ("seqwrite", False, "MiB/s", 1, "sequential write, 1 MiB, with fsync"),
-    ("seqread", True, "MiB/s", 1, "sequential read, 1 MiB"),
-    ("randread1", True, "k/s", 1e-3, "random read, 4 KiB, depth 1"),
-    ("randread16", True, "k/s", 1e-3, "random read, 4 KiB, depth 16"),
-    ("create", False, "k/s", 1e-3, "create empty files, with fsync"),
-    ("stat", True, "k/s", 1e-3, "stat each file"),
-    ("unlink", False, "k/s", 1e-3, "unlink each file, with fsync"),
+Phase = collections.namedtuple(
+    "Phase", "name reads unit units what")  # reads: remount before it
+
+BASE = (
+    Phase("seqwrite", False, "MiB/s", 1,
+          "sequential write, 1 MiB, with fsync"),
+    Phase("seqread", True, "MiB/s", 1, "sequential read, 1 MiB"),
+    Phase("randread1", True, "k/s", 1e-3, "random read, 4 KiB, depth 1"),
+    Phase("randread16", True, "k/s", 1e-3, "random read, 4 KiB, depth 16"),
+    Phase("create", False, "k/s", 1e-3, "create empty files, with fsync"),
+    Phase("stat", True, "k/s", 1e-3, "stat each file"),
+    Phase("unlink", False, "k/s", 1e-3, "unlink each file, with fsync"),
 )
+SYNC = tuple(
+    Phase(name + str(threads), False, "/s", 1,
+          what + (", 8 threads" if threads > 1 else ""))
+    for name, what in (
+        ("append", "append 4 KiB, fsync"),
+        ("overwrite", "random overwrite, 4 KiB, fdatasync"),
+        ("replace", "create, write 4 KiB, fsync, rename over"))
+    for threads in (1, 8))
+ROWS = {"all": BASE + SYNC, "base": BASE, "sync": SYNC}
 
 
 class Failure(Exception):
@@ -286,6 +299,23 @@ def drop_host_caches():
         f.write("3\n")
 
 
+def load(args, phase, where):
+    """Run one phase of load.c; what it measured."""
+    return json.loads(run(
+        [args.load, "-s", str(args.size), "-r", str(args.reads),
+         "-n", str(args.files), "-f", str(args.syncs), phase, where]))
+
+
+def measure_phase(peer, phase, args):
+    if phase.reads:
+        peer.unmount()
+        if args.cold:
+            drop_host_caches()
+        peer.mount()
+    out = load(args, phase.name, peer.mnt)
+    return out["ops"] * phase.units / out["seconds"]
+
+
 def measure(peer, work, args):
     """One round of one peer: {phase: rate}."""
     rates = {}
@@ -293,16 +323,10 @@ def measure(peer, work, args):
         peer.create(work, args.image)
         peer.mount()
         os.sync()       # what was before is not this peer's to write
-        for name, reads, _, units, _ in PHASES:
-            if reads:
-                peer.unmount()
-                if args.cold:
-                    drop_host_caches()
-                peer.mount()
-            out = json.loads(run(
-                [args.load, "-s", str(args.size), "-r", str(args.reads),
-                 "-n", str(args.files), name, peer.mnt]))
-            rates[name] = out["ops"] * units / out["seconds"]
+        if args.rows == "sync":
+            load(args, "seqwrite", peer.mnt)    # what is overwritten then
+        for phase in ROWS[args.rows]:
+            rates[phase.name] = measure_phase(peer, phase, args)
         peer.unmount()
     finally:
         peer.destroy()
@@ -379,6 +403,7 @@ def collect(peers, args):
         "processors": os.cpu_count(),
         "store": store_type(args.dir),
         "size_mib": args.size, "files": args.files, "reads": args.reads,
+        "syncs": args.syncs, "rows": args.rows,
         "rounds": args.rounds, "cold": args.cold,
         "reference": ref.name,
         "skipped": {p.name: p.failure for p in peers if p.failure},
@@ -391,12 +416,12 @@ def collect(peers, args):
                 "unit": unit,
                 "rounds": [r[name] for r in p.rounds],
                 "median": statistics.median(r[name] for r in p.rounds),
-            } for name, _, unit, _, _ in PHASES}}
+            } for name, _, unit, _, _ in ROWS[args.rows]}}
         if p is not ref:
             results["ratios"][p.name] = {
                 name: spread([a[name] / b[name]
                               for a, b in zip(ref.rounds, p.rounds)])
-                for name, *_ in PHASES}
+                for name, *_ in ROWS[args.rows]}
     return results
 
 
@@ -408,7 +433,7 @@ def spread(values):
 def grid(results, names, cell, width):
     """A table: a line per phase, a column per name."""
     lines = [f"{'':<18}" + "".join(f"{n:>{width}}" for n in names)]
-    for name, _, unit, _, _ in PHASES:
+    for name, _, unit, _, _ in ROWS[results["rows"]]:
         cells = [cell(results, n, name) for n in names]
         lines.append(f"{name:<11}{unit if cell is absolute else '':<7}" +
                      "".join(f"{c:>{width}}" for c in cells))
@@ -427,19 +452,32 @@ def ratio(results, peer, phase):
     return f"{r['median']:.2f} ({r['low']:.2f}-{r['high']:.2f})"
 
 
+def amounts(results):
+    """What the phases of this run did, for a person."""
+    r, parts = results, [f"{results['size_mib']} MiB file"]
+    if r["rows"] != "sync":
+        parts.append(f"{r['files']} files")
+    if r["rows"] != "base":
+        parts.append(f"{r['syncs']} operations with fsync")
+    return ", ".join(parts)
+
+
 def conditions(results):
     """What a number of this run means, in lines."""
     r = results
+    lines = [
+        f"{amounts(r)}, median of {r['rounds']} interleaved rounds;",
+        f"Linux {r['kernel']}, {r['processors']} processors, store on "
+        f"{r['store']}.",
+    ]
+    if r["rows"] == "sync":
+        return lines
     caches = ("and the host's caches were dropped" if r["cold"] else
               "but the host's page cache was not dropped:\nthe same for "
               "everyone, and a peer that keeps its image there reads from "
               "memory")
-    return [
-        f"{r['size_mib']} MiB file, {r['files']} files, median of "
-        f"{r['rounds']} interleaved rounds; Linux {r['kernel']}, "
-        f"{r['processors']} processors, store on {r['store']}.",
-        f"Before each read phase the peer was remounted, {caches}.",
-    ]
+    return lines + [
+        f"Before each read phase the peer was remounted, {caches}."]
 
 
 def table(results):
@@ -450,7 +488,8 @@ def table(results):
         lines += ["", f"{ref} relative to each peer; above 1 {ref} is faster" +
                   (" (range of the rounds):" if several else ":")]
         lines += grid(r, list(r["ratios"]), ratio, 20 if several else 12)
-    lines += ["", "Absolute values (k/s: thousand operations per second):"]
+    lines += ["", "Absolute values "
+              "(/s: operations per second, k/s: thousands of them):"]
     lines += grid(r, list(r["peers"]), absolute, 12)
     lines += ["", "Mounted by:"]
     lines += [f"  {p['mount']}" for p in r["peers"].values()]
@@ -525,7 +564,7 @@ def chart(results):
                    for r in phases.values() for end in ("low", "high")])
     top = 118
     y, body = top, []
-    for name, _, _, _, what in PHASES:
+    for name, _, _, _, what in ROWS[results["rows"]]:
         body.append(f'<rect x="0" y="{y}" width="100%" height="20" '
                     'fill="white"/>')
         body.append(text_at(10, y + 15, what, extra=' font-weight="bold"'))
@@ -552,19 +591,19 @@ def chart(results):
 
 def caption(results):
     caches = "dropped" if results["cold"] else "kept"
-    return [f"{results['size_mib']} MiB file, {results['files']} files, "
-            f"median of {results['rounds']} rounds; remounted before reads, "
-            f"host caches {caches};",
+    reads = "" if results["rows"] == "sync" else (
+        f" remounted before reads, host caches {caches};")
+    return [f"{amounts(results)}, median of {results['rounds']} rounds;"
+            f"{reads}",
             f"Linux {results['kernel']}, {results['processors']} processors, "
             f"store on {results['store']}"]
 
 
 # ---- command line --------------------------------------------------------
 
-def parse():
+def common_options(p):
+    """What every measurement of a mounted tagfs needs to know."""
     here = os.path.dirname(os.path.abspath(__file__))
-    p = argparse.ArgumentParser(
-        description="Measure mounted tagfs against its peers.")
     p.add_argument("--build", default=os.path.dirname(here), metavar="DIR",
                    help="build directory: tagfs, mkfs.tagfs and bench/load "
                    "are taken from there (default: above this script)")
@@ -573,37 +612,58 @@ def parse():
     p.add_argument("--load", metavar="FILE", help="another bench/load")
     p.add_argument("--dir", default=os.environ.get("TMPDIR") or "/var/tmp",
                    help="the store: all images are files here (%(default)s)")
-    p.add_argument("--out", default="results", metavar="DIR",
-                   help="for results.json, .svg and .txt (%(default)s)")
     p.add_argument("--size", type=int, metavar="MIB",
                    help="size of the data file (1024)")
-    p.add_argument("--files", type=int, default=10000,
-                   help="files to create, stat, unlink (%(default)s)")
-    p.add_argument("--reads", type=int, default=32768,
-                   help="random reads per depth (%(default)s)")
-    p.add_argument("--rounds", type=int, help="(3)")
+    p.add_argument("--syncs", type=int, metavar="N",
+                   help="operations of each phase with fsync (2000)")
     p.add_argument("--quick", action="store_true",
-                   help="256 MiB and one round, unless given otherwise")
-    p.add_argument("--cold", action="store_true",
-                   help="drop the host's caches before each read phase")
-    p.add_argument("--peers", metavar="A,B,...", help="only these")
-    p.add_argument("--reference", default="tagfs", metavar="PEER",
-                   help="relate to another than %(default)s")
+                   help="for a look: less of everything that is not given")
     p.add_argument("--opt", action="append", default=[], metavar="PEER=OPTS",
                    help="mount PEER with -o OPTS as well")
-    p.add_argument("--engine", metavar="FILE",
-                   help="JSON of bench/engine, to include in results.json")
-    args = p.parse_args()
+
+
+def settle(p, args):
+    """Fill in what was not given to common_options()."""
     args.size = args.size or (256 if args.quick else 1024)
-    args.rounds = args.rounds or (1 if args.quick else 3)
-    if min(args.size, args.files, args.rounds) < 1 or args.reads < 16:
-        p.error("sizes and counts are positive; --reads is at least 16")
+    args.syncs = args.syncs or (400 if args.quick else 2000)
+    if args.size < 1 or args.syncs < 8:
+        p.error("--size is positive; --syncs is at least 8")
     args.tagfs = args.tagfs or os.path.join(args.build, "tagfs")
     args.mkfs = args.mkfs or os.path.join(args.build, "mkfs.tagfs")
     args.load = args.load or os.path.join(args.build, "bench", "load")
     args.dir = os.path.realpath(args.dir)
     # Metadata, a journal, protection information: nobody runs out.
-    args.image = max(4 * args.size, args.size + 1024)
+    appended = args.syncs // 128
+    args.image = max(4 * args.size, args.size + 1024) + appended
+    args.need = 2 * args.size + 512 + 2 * appended
+
+
+def parse():
+    p = argparse.ArgumentParser(
+        description="Measure mounted tagfs against its peers.")
+    common_options(p)
+    p.add_argument("--rows", choices=ROWS, default="all",
+                   help="all, those without an fsync per operation (base), "
+                   "or only those with (sync)")
+    p.add_argument("--out", default="results", metavar="DIR",
+                   help="for results.json, .svg and .txt (%(default)s)")
+    p.add_argument("--files", type=int, default=10000,
+                   help="files to create, stat, unlink (%(default)s)")
+    p.add_argument("--reads", type=int, default=32768,
+                   help="random reads per depth (%(default)s)")
+    p.add_argument("--rounds", type=int, help="(3, quick: 1)")
+    p.add_argument("--cold", action="store_true",
+                   help="drop the host's caches before each read phase")
+    p.add_argument("--peers", metavar="A,B,...", help="only these")
+    p.add_argument("--reference", default="tagfs", metavar="PEER",
+                   help="relate to another than %(default)s")
+    p.add_argument("--engine", metavar="FILE",
+                   help="JSON of bench/engine, to include in results.json")
+    args = p.parse_args()
+    settle(p, args)
+    args.rounds = args.rounds or (1 if args.quick else 3)
+    if min(args.files, args.rounds) < 1 or args.reads < 16:
+        p.error("counts are positive; --reads is at least 16")
     return p, args
 
 
@@ -625,17 +685,18 @@ def choose_peers(p, args, peers):
 def prepare(args):
     """What must hold before anything is mounted."""
     if os.geteuid():
-        raise Failure("root is needed: peers are mounted from loop devices")
+        raise Failure("root is needed to mount")
     if not os.access(args.load, os.X_OK):
         raise Failure(f"{args.load}: not built; make bench does it")
     free = os.statvfs(args.dir)
-    if free.f_bavail * free.f_frsize < (2 * args.size + 512) * MIB:
-        raise Failure(f"{args.dir}: less than {2 * args.size + 512} MiB free")
-    # passthrough_ll holds a descriptor for each file it was asked about.
-    need = args.files + 1024
+    if free.f_bavail * free.f_frsize < args.need * MIB:
+        raise Failure(f"{args.dir}: less than {args.need} MiB free")
+    adopt_daemons()
+
+
+def allow_descriptors(need):
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(need, hard),) * 2)
-    adopt_daemons()
 
 
 def save(results, args):
@@ -652,6 +713,8 @@ def save(results, args):
 
 
 def bench(p, args, work):
+    # passthrough_ll holds a descriptor for each file it was asked about.
+    allow_descriptors(args.files + 1024)
     passthrough = os.path.join(work, "passthrough_ll")
     peers = choose_peers(p, args, all_peers(args, passthrough))
     for peer in peers:
@@ -673,17 +736,17 @@ def bench(p, args, work):
     save(results, args)
 
 
-def main():
-    p, args = parse()
+def in_store(args, body):
+    """Call body with a directory of its own; the exit status: (3)."""
     for sig in SIGNALS:
         signal.signal(sig, lambda number, _: sys.exit(128 + number))
     work = None
     try:
         prepare(args)
         work = tempfile.mkdtemp(prefix="tagfs-bench-", dir=args.dir)
-        bench(p, args, work)
+        body(work)
     except (Failure, OSError) as e:
-        note(f"{os.path.basename(__file__)}: {e}")
+        note(f"{os.path.basename(sys.argv[0])}: {e}")
         return 1
     finally:
         if work and mounted(work):
@@ -691,6 +754,11 @@ def main():
         elif work:
             shutil.rmtree(work, ignore_errors=True)
     return 0
+
+
+def main():
+    p, args = parse()
+    return in_store(args, lambda work: bench(p, args, work))
 
 
 if __name__ == "__main__":
