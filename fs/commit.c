@@ -13,7 +13,10 @@
  *      it.  Durable only grows, and nobody is answered before.
  *  (4) A commit that does not fit into the log is left out, and so is what
  *      comes after it, until a checkpoint contains it: the log has no gaps.
- *  (5) After a failed write or flush there are no more commits. */
+ *  (5) After a failed write or flush there are no more commits.
+ *  (6) A commit that is acknowledged is soon called so in the log: by the next
+ *      one or, if none comes, by one that is made for it.  From then on
+ *      damage in it can't be taken for a commit that never arrived. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -251,6 +254,10 @@ static bool close_running(struct tfs *fs)
 /* As leader; 1: a checkpoint is needed. */
 static int lead_commit(struct tfs *fs)
 {
+	int err = atomic_load(&fs->error);
+
+	if (err)
+		return err;					/* (5) */
 	if (close_running(fs))
 		return tfs_commit_log(fs);
 	if (fs->log.broken)
@@ -289,14 +296,14 @@ int tfs_commit(struct tfs *fs)
 	if (fs->opt.rdonly)
 		return 0;
 	if (atomic_load(&fs->error))
-		return atomic_load(&fs->error);			/* (5) */
+		return atomic_load(&fs->error);
 	pthread_rwlock_rdlock(&fs->tree);
 	want = fs->running->n ? fs->seq : fs->seq - 1;
 	pthread_rwlock_unlock(&fs->tree);
 	return wait_durable(fs, want);
 }
 
-/* A commit that says so; the next flush takes it along. */
+/* The commit that says so may have no changes of its own. */
 void tfs_commit_mark(struct tfs *fs)
 {
 	tfs_lead(fs);
@@ -307,7 +314,7 @@ void tfs_commit_mark(struct tfs *fs)
 		tfs_commit_close(fs);
 		pthread_rwlock_unlock(&fs->tree);
 		tfs_gate_open(fs);
-		write_closed(fs);
+		tfs_commit_log(fs);
 	}
 	tfs_unlead(fs);
 }

@@ -6,8 +6,9 @@
  *  (2) Slot number & 1 takes a checkpoint, in two copies far apart; the
  *      other slot, the previous checkpoint, is left alone.
  *  (3) What is read is hostile until decode checked every field.
- *  (4) The second copy of a slot is written when the first is durable: a power
- *      cut damages one of them at most, so two bad ones are damage.
+ *  (4) The second copy of a slot is written when the first is durable, and if
+ *      one was found bad, that is the first: a power cut leaves one of them
+ *      good, so two bad ones are damage.
  *  (5) A slot's tags carry its highest sequence, which every mount raises. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -381,6 +382,8 @@ int tfs_slot_read(struct tfs *fs, struct tfs_slot *out, bool *lost)
 		int err = slot_read_at(fs, i / 2, i % 2, buf, &s);
 
 		bad[i / 2] += err && err != -ENOENT;
+		if (err && i % 2)
+			fs->slot_first[i / 2] = 1;
 		if (err)
 			continue;
 		if ((!good[0] && !good[1]) || s.number > out->number)
@@ -408,10 +411,10 @@ int tfs_slot_write(struct tfs *fs, const struct tfs_slot *slot)
 		return -ENOMEM;
 	memset(buf, 0, fs->csize);
 	slot_encode(fs, (void *)buf, slot);
-	for (unsigned int copy = 0; !err && copy < 2; copy++) {
-		rec.index = copy;
-		err = tfs_cluster_write(fs, slot_addr(fs, rec.owner, copy),
-					&rec, buf);
+	for (unsigned int i = 0; !err && i < 2; i++) {
+		rec.index = i ^ fs->slot_first[rec.owner];
+		err = tfs_cluster_write(fs, slot_addr(fs, rec.owner,
+						      rec.index), &rec, buf);
 		if (!err)
 			err = eng_dev_flush(fs->dev);		/* (4) */
 	}

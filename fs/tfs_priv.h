@@ -120,6 +120,7 @@ struct tfs {
 	const struct eng_geometry *geo;
 	struct tfs_super super;		/* fixed after open */
 	int		super_outdated;	/* copy to be rewritten, or -1 */
+	unsigned int	slot_first[2];	/* copy to be written first, by slot */
 	struct tfs_record_key key;
 	struct tfs_mount opt;
 	uint32_t	csize;		/* bytes per cluster */
@@ -243,8 +244,8 @@ int tfs_handle_get(struct tfs *fs, uint64_t data, uint64_t claimed,
 void tfs_handle_put(struct tfs *fs, uint64_t promised);
 /* Make all that was done before durable, with one flush. */
 int tfs_commit(struct tfs *fs);
-/* Write down, without a flush, up to which commit all is durable, if nothing
- * in the log says so yet. */
+/* Write down up to which commit all is durable, if the log does not say so
+ * yet. */
 void tfs_commit_mark(struct tfs *fs);
 /* Under fs->tree: is there anything for the running commit to say? */
 bool tfs_commit_waiting(const struct tfs *fs);

@@ -15,229 +15,7 @@
 #include "fs_check.h"
 #include "fs_state.h"
 #include "node.h"
-
-#define STATES	64u
-
-/* One story: told once without a cut, then cut at every write. */
-struct story {
-	const char	*profile;
-	uint64_t	clusters;
-	bool		discard;
-	uint64_t	seed;
-	/* Before the story; synced afterwards. */
-	void		(*prepare)(struct bed *b, struct story *st);
-	/* Until the first error; story_sync() marks the states. */
-	int		(*act)(struct bed *b, struct story *st);
-	/* More about what is there after a cut; may be NULL. */
-	void		(*look)(struct bed *b, struct story *st);
-	unsigned int	begun, done;	/* syncs, of this telling */
-	bool		first;		/* record the states */
-	char		*state[STATES];
-	uint64_t	n;		/* where it is cut */
-	char		where[256];
-};
-
-/* A state that may be found after this. */
-static void story_state(struct bed *b, struct story *st)
-{
-	ck_assert_uint_lt(st->begun + 1, STATES);
-	st->begun++;
-	if (st->first)
-		st->state[st->begun] = fs_state(b->fs);
-}
-
-static int story_sync(struct bed *b, struct story *st)
-{
-	int err;
-
-	story_state(b, st);
-	err = tfs_sync(b->fs);
-	if (!err)
-		st->done = st->begun;
-	return err;
-}
-
-/* The first line that differs. */
-static void show_difference(const char *want, const char *got)
-{
-	while (*want && *want == *got)
-		want++, got++;
-	fprintf(stderr, "expected: %.100s\nfound: %.100s\n", want, got);
-}
-
-static void same_state(struct bed *b, struct story *st)
-{
-	char *now = fs_state(b->fs);
-	unsigned int i;
-
-	for (i = st->done; i <= st->begun; i++)
-		if (!strcmp(now, st->state[i]))
-			break;
-	if (i > st->begun)
-		show_difference(st->state[st->done], now);
-	ck_assert_msg(i <= st->begun, "%s: neither the state of sync %u nor "
-		      "that of %u", st->where, st->done, st->begun);
-	free(now);
-}
-
-static void check_whole(struct bed *b, struct story *st)
-{
-	const char *wrong = fs_check(b->fs, 0);
-
-	ck_assert_msg(!wrong, "%s: %s", st->where, wrong);
-	same_state(b, st);
-	if (st->look)
-		st->look(b, st);
-}
-
-static void mount_again(struct bed *b, struct story *st)
-{
-	int err = bed_open(b);
-
-	ck_assert_msg(!err, "%s: mount: %s", st->where, strerror(-err));
-}
-
-/* The power goes again while the mount recovers. */
-static void crash_mounts(struct sim *crashed, struct story *st, uint64_t seed)
-{
-	char where[200];
-
-	snprintf(where, sizeof(where), "%.199s", st->where);
-	for (uint64_t m = 0; ; m++) {
-		struct bed b;
-		bool off;
-
-		bed_take(&b, sim_clone(crashed), seed);
-		b.how.discard = st->discard;
-		snprintf(st->where, sizeof(st->where), "%s, then at %llu",
-			 where, (unsigned long long)m);
-		sim_power_off_at(b.sim, m);
-		if (!bed_open(&b))
-			bed_drop(&b);
-		off = sim_is_off(b.sim);
-		sim_crash(b.sim, seed + m);
-		if (off) {
-			mount_again(&b, st);
-			check_whole(&b, st);
-		}
-		bed_free(&b);
-		if (!off)
-			break;
-	}
-	strcpy(st->where, where);
-}
-
-/* Life goes on after the recovery, and what it did lasts. */
-static void live_on(struct bed *b, struct story *st, uint64_t seed)
-{
-	char *state, *again;
-
-	for (int i = 0; i < 8; i++)
-		ck_assert_msg(!fs_step(b->fs, &seed), "%s: step", st->where);
-	state = fs_state(b->fs);
-	ck_assert_msg(fs_state_sound(state), "%s: %s", st->where, state);
-	bed_umount(b);
-	bed_mount(b);
-	again = fs_state(b->fs);
-	ck_assert_msg(!strcmp(state, again), "%s: later life", st->where);
-	ck_assert_msg(!fs_check(b->fs, 0), "%s: later life", st->where);
-	free(state);
-	free(again);
-}
-
-/* Cut the power during write n, or let flush n fail and all that follows;
- * false: the story ended before. */
-static bool cut_once(struct sim *base, struct story *st, bool at_flush,
-		     uint64_t n, uint64_t seed)
-{
-	struct sim *crashed;
-	struct bed b;
-	bool cut;
-
-	bed_take(&b, sim_clone(base), st->seed);
-	b.how.discard = st->discard;
-	snprintf(st->where, sizeof(st->where), "%s, seed %llu, cut at %s %llu",
-		 b.where, (unsigned long long)seed, at_flush ? "flush" :
-		 "write", (unsigned long long)n);
-	st->begun = st->done = 0;
-	st->n = n;
-	mount_again(&b, st);
-	if (at_flush)
-		sim_fault(b.sim, SIM_FLUSH_FAIL, 0, 0, -EIO, n, 0);
-	else
-		sim_power_off_at(b.sim, n);
-	if (!st->act(&b, st))
-		st->begun++;		/* tfs_close() is a sync, too */
-	cut = at_flush ? sim_faults_hit(b.sim) : sim_is_off(b.sim);
-	bed_drop(&b);
-	cut |= at_flush ? sim_faults_hit(b.sim) : sim_is_off(b.sim);
-	sim_clear_faults(b.sim);
-	sim_crash(b.sim, seed);
-	if (cut) {
-		crashed = n % 16 == seed % 16 ? sim_clone(b.sim) : NULL;
-		mount_again(&b, st);
-		check_whole(&b, st);
-		if (n % 8 == 0)
-			live_on(&b, st, n);
-		if (crashed)
-			crash_mounts(crashed, st, seed);
-		sim_destroy(crashed);
-	}
-	bed_free(&b);
-	return cut;
-}
-
-/* The base disk, and the states of the story as it goes without cuts. */
-static struct sim *tell(struct story *st)
-{
-	struct sim *base;
-	struct bed b;
-
-	bed_make(&b, st->profile, st->clusters, st->seed);
-	b.how.discard = st->discard;
-	if (st->prepare)
-		st->prepare(&b, st);
-	st->state[0] = fs_state(b.fs);
-	bed_umount(&b);
-	base = sim_clone(b.sim);
-	bed_mount(&b);
-	st->begun = st->done = 0;
-	st->first = true;
-	ck_assert_int_eq(st->act(&b, st), 0);
-	st->first = false;
-	ck_assert_int_eq(story_sync(&b, st), 0);
-	bed_check(&b, 0);
-	bed_free(&b);
-	return base;
-}
-
-static void cut_everywhere(struct story *st, unsigned int seeds)
-{
-	struct sim *base = tell(st);
-	uint64_t n;
-
-	for (unsigned int seed = 0; seed < BED_LESS(seeds); seed++) {
-		for (n = 0; cut_once(base, st, false, n, seed); n++)
-			;
-		ck_assert_uint_gt(n, 10);
-		for (n = 0; cut_once(base, st, true, n, seed); n++)
-			;
-		ck_assert_uint_ge(n, 2);
-	}
-	sim_destroy(base);
-	for (unsigned int i = 0; i < STATES; i++)
-		free(st->state[i]);
-}
-
-static uint32_t ino_of(struct bed *b, const char *name)
-{
-	struct tfs_inode in;
-
-	if (tfs_lookup(b->fs, TFS_ROOT_INO, name, &in))
-		return 0;
-	tfs_unref(b->fs, in.ino, 1);
-	return in.ino;
-}
+#include "story.h"
 
 /* ---- anything ------------------------------------------------------------ */
 
@@ -273,33 +51,16 @@ START_TEST(synced_state_survives_any_cut)
 		.prepare = random_prepare, .act = random_act,
 	};
 
-	cut_everywhere(&st, 5);
+	story_cut_everywhere(&st, 5);
 }
 END_TEST
 
 /* ---- well-known ways to save a file -------------------------------------- */
 
-#define DOC_SIZE	20000u
-
-static int save(struct bed *b, const char *name, uint64_t seed)
-{
-	static uint8_t buf[DOC_SIZE];
-	struct tfs_new new = { .mode = S_IFREG | 0600 };
-	struct tfs_inode in;
-	int err = tfs_create(b->fs, TFS_ROOT_INO, name, &new, &in);
-
-	if (err)
-		return err;
-	bed_fill(buf, sizeof(buf), seed);
-	err = tfs_write(b->fs, in.ino, 0, buf, sizeof(buf), 0);
-	tfs_unref(b->fs, in.ino, 1);
-	return err;
-}
-
 static void doc_prepare(struct bed *b, struct story *st)
 {
 	(void)st;
-	ck_assert_int_eq(save(b, "doc", 0), 0);
+	ck_assert_int_eq(story_save(b, "doc", 0), 0);
 }
 
 static int doc_act(struct bed *b, struct story *st)
@@ -307,7 +68,7 @@ static int doc_act(struct bed *b, struct story *st)
 	int err = 0;
 
 	for (unsigned int i = 1; !err && i < 4; i++) {
-		err = save(b, "doc.tmp", i);
+		err = story_save(b, "doc.tmp", i);
 		if (!err)
 			err = story_sync(b, st);
 		if (!err)
@@ -324,7 +85,7 @@ static void doc_look(struct bed *b, struct story *st)
 {
 	uint8_t got[DOC_SIZE + 1], want[DOC_SIZE];
 	unsigned int from = st->done / 2, i;
-	uint32_t ino = ino_of(b, "doc");
+	uint32_t ino = story_ino(b, "doc");
 
 	ck_assert_msg(ino, "%s: no document", st->where);
 	ck_assert_int_eq(tfs_read_sync(b->fs, ino, 0, got, sizeof(got)),
@@ -345,7 +106,7 @@ START_TEST(saved_and_renamed_is_old_or_new)
 		.prepare = doc_prepare, .act = doc_act, .look = doc_look,
 	};
 
-	cut_everywhere(&st, 4);
+	story_cut_everywhere(&st, 4);
 }
 END_TEST
 
@@ -359,7 +120,7 @@ static void log_prepare(struct bed *b, struct story *st)
 
 static int log_act(struct bed *b, struct story *st)
 {
-	uint32_t ino = ino_of(b, "log");
+	uint32_t ino = story_ino(b, "log");
 	uint8_t line[LINE];
 	int err = 0;
 
@@ -375,7 +136,7 @@ static int log_act(struct bed *b, struct story *st)
 static void log_look(struct bed *b, struct story *st)
 {
 	uint8_t got[16 * LINE + 1], want[LINE];
-	ssize_t n = tfs_read_sync(b->fs, ino_of(b, "log"), 0, got,
+	ssize_t n = tfs_read_sync(b->fs, story_ino(b, "log"), 0, got,
 				  sizeof(got));
 
 	ck_assert_msg(n >= (ssize_t)(st->done * LINE) && n % LINE == 0,
@@ -394,7 +155,7 @@ START_TEST(log_keeps_every_synced_line)
 		.prepare = log_prepare, .act = log_act, .look = log_look,
 	};
 
-	cut_everywhere(&st, 2);
+	story_cut_everywhere(&st, 2);
 }
 END_TEST
 
@@ -418,7 +179,7 @@ static void write_meanwhile(void *arg, uint64_t off, uint64_t len)
 
 static int meanwhile_act(struct bed *b, struct story *st)
 {
-	struct meanwhile m = { b, ino_of(b, "doc"), 0, 0 };
+	struct meanwhile m = { b, story_ino(b, "doc"), 0, 0 };
 	uint8_t buf[DOC_SIZE];
 	int err = 0;
 
@@ -445,7 +206,7 @@ START_TEST(checkpoint_is_of_one_moment)
 		.prepare = doc_prepare, .act = meanwhile_act,
 	};
 
-	cut_everywhere(&st, 3);
+	story_cut_everywhere(&st, 3);
 }
 END_TEST
 
@@ -602,7 +363,7 @@ static unsigned int fill_disk(struct bed *b)
 		uint32_t ino;
 
 		sprintf(name, "fill%u", n);
-		ino = ino_of(b, name);
+		ino = story_ino(b, name);
 		if (!ino)
 			ino = bed_file(b, name);
 		bed_fill(buf, len, n);
@@ -657,41 +418,16 @@ START_TEST(full_filesystem_survives_cuts)
 		.discard = _i, .prepare = full_prepare, .act = full_act,
 	};
 
-	cut_everywhere(&st, 2);
+	story_cut_everywhere(&st, 2);
 }
 END_TEST
 
 /* ---- rot ----------------------------------------------------------------- */
 
-static void rot(struct bed *b, uint64_t addr)
-{
-	uint64_t off = bed_data_at(b, addr);
-
-	for (unsigned int i = 0; i < 40; i++)
-		sim_flip(b->sim, off + i * 13, 0x55);
-	eng_dev_drop_caches(b->dev);
-}
-
 static uint64_t slot_at(struct bed *b, unsigned int slot, unsigned int copy)
 {
 	return copy ? b->fs->super.clusters - TFS_END_SLOT + slot :
 		TFS_AT_SLOT + slot;
-}
-
-/* Mount, find the text, find it whole. */
-static void finds(struct bed *b, const char *state, const char *what)
-{
-	char *now;
-	int err = bed_open(b);
-
-	ck_assert_msg(!err, "%s: mount: %s", what, strerror(-err));
-	now = fs_state(b->fs);
-	if (strcmp(now, state))
-		show_difference(state, now);
-	ck_assert_msg(!strcmp(now, state), "%s: another state", what);
-	if (!tfs_rdonly(b->fs))		/* else the medium has an older tree */
-		bed_check(b, 0);
-	free(now);
 }
 
 /* One copy of the slot is enough.  Without both, the log leads from the
@@ -707,13 +443,13 @@ START_TEST(slot_may_rot)
 	for (int i = 0; i < 30; i++)
 		ck_assert_int_eq(fs_step(b.fs, &rand), 0);
 	ck_assert_int_eq(tfs_ckpt_run(b.fs), 0);
-	ck_assert_int_eq(save(&b, "newest", 1), 0);
+	ck_assert_int_eq(story_save(&b, "newest", 1), 0);
 	ck_assert_int_eq(tfs_ckpt_run(b.fs), 0);
 	new = fs_state(b.fs);
 	slot = b.fs->slot_number & 1;
 	for (unsigned int copy = 0; copy < 2; copy++)
 		if (_i >> copy & 1)
-			rot(&b, slot_at(&b, slot, copy));
+			story_rot(&b, slot_at(&b, slot, copy));
 	/* No clean end: that would be two checkpoints more. */
 	sim_power_off_at(b.sim, 0);
 	bed_drop(&b);
@@ -722,7 +458,7 @@ START_TEST(slot_may_rot)
 	ck_assert_int_eq(tfs_rdonly(b.fs), _i == 3);
 	bed_drop(&b);
 	b.how.rdonly = _i == 3;
-	finds(&b, new, "slot");
+	story_finds(&b, new, "slot");
 	bed_free(&b);
 	free(new);
 }
@@ -742,7 +478,7 @@ START_TEST(superblock_may_rot)
 	for (int i = 0; i < 30; i++)
 		ck_assert_int_eq(fs_step(b.fs, &rand), 0);
 	state = fs_state(b.fs);
-	rot(&b, _i % 2 ? b.fs->super.clusters - TFS_END_SUPER : TFS_AT_SUPER);
+	story_rot(&b, _i % 2 ? b.fs->super.clusters - TFS_END_SUPER : TFS_AT_SUPER);
 	bed_umount(&b);
 	base = sim_clone(b.sim);
 	bed_free(&b);
@@ -753,12 +489,12 @@ START_TEST(superblock_may_rot)
 			bed_drop(&b);
 		off = sim_is_off(b.sim);
 		sim_crash(b.sim, _i / 2);
-		finds(&b, state, b.where);
+		story_finds(&b, state, b.where);
 		/* Both are good now: either one can go. */
-		rot(&b, n % 2 ? b.fs->super.clusters - TFS_END_SUPER :
+		story_rot(&b, n % 2 ? b.fs->super.clusters - TFS_END_SUPER :
 		    TFS_AT_SUPER);
 		bed_umount(&b);
-		finds(&b, state, b.where);
+		story_finds(&b, state, b.where);
 		bed_free(&b);
 	}
 	sim_destroy(base);
@@ -771,8 +507,8 @@ START_TEST(without_superblock_there_is_an_error)
 	struct bed b;
 
 	bed_make(&b, "512+8", 1024, 1);
-	rot(&b, TFS_AT_SUPER);
-	rot(&b, b.fs->super.clusters - TFS_END_SUPER);
+	story_rot(&b, TFS_AT_SUPER);
+	story_rot(&b, b.fs->super.clusters - TFS_END_SUPER);
 	bed_umount(&b);
 	ck_assert_int_lt(bed_open(&b), 0);
 	bed_free(&b);
@@ -805,7 +541,7 @@ START_TEST(node_copy_may_rot)
 	n = fs_nodes(b.fs, &node);
 	ck_assert_uint_gt(n, 10);
 	for (size_t i = 0; i < n; i++)
-		rot(&b, node[i].ptr.addr[0]);
+		story_rot(&b, node[i].ptr.addr[0]);
 	sim_power_off_at(b.sim, 0);
 	bed_drop(&b);
 	sim_crash(b.sim, 0);
