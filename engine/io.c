@@ -221,6 +221,8 @@ int eng_dev_init(struct eng_dev *dev)
 {
 	dev->inflight = 0;
 	dev->flush_err = 0;
+	dev->geo.format = eng_profile_format(dev->geo.profile);
+	dev->geo.tag_size = eng_profile_tag_size(dev->geo.profile);
 	return eng_bufs_create(&dev->bufs, &dev->geo);
 }
 

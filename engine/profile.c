@@ -5,6 +5,7 @@
  *  (2) A name picks the first row that agrees with everything it says, so
  *      the order of rows is the meaning of what a name leaves out.
  *  (3) Every row's own name picks that row. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -124,11 +125,53 @@ const struct eng_profile *eng_profile_at(unsigned int i)
 	return i < sizeof(profiles) / sizeof(*profiles) ? &profiles[i] : NULL;
 }
 
+const char *eng_profile_differs(const struct eng_profile *a,
+				const struct eng_profile *b)
+{
+	return a->interval != b->interval ? "interval" :
+	       a->meta_size != b->meta_size ? "metadata size" :
+	       a->pi_size != b->pi_size ? "tuple size" :
+	       a->pi_offset != b->pi_offset ? "place of the tuple" :
+	       a->type != b->type ? "type" :
+	       a->guard != b->guard ? "guard" : NULL;
+}
+
 bool eng_profile_equal(const struct eng_profile *a, const struct eng_profile *b)
 {
-	return a->interval == b->interval && a->meta_size == b->meta_size &&
-	       a->pi_offset == b->pi_offset && a->pi_size == b->pi_size &&
-	       a->type == b->type && a->guard == b->guard;
+	return !eng_profile_differs(a, b);
+}
+
+const char *eng_profile_format(const struct eng_profile *p)
+{
+	static const char *const formats[][3] = {
+		[ENG_GUARD_CRC16] = { "T10-DIF-TYPE1-CRC", "T10-DIF-TYPE2-CRC",
+				      "T10-DIF-TYPE3-CRC" },
+		[ENG_GUARD_IP] = { "T10-DIF-TYPE1-IP", "T10-DIF-TYPE2-IP",
+				   "T10-DIF-TYPE3-IP" },
+		[ENG_GUARD_CRC64] = { "EXT-DIF-TYPE1-CRC64",
+				      "EXT-DIF-TYPE2-CRC64",
+				      "EXT-DIF-TYPE3-CRC64" },
+	};
+
+	return formats[p->guard][p->type - 1];
+}
+
+uint16_t eng_profile_tag_size(const struct eng_profile *p)
+{
+	unsigned int ref = p->type != 3 ? 0 : p->pi_size == 16 ? 6 : 4;
+
+	return (uint16_t)(2 + ref + p->meta_size - p->pi_size);
+}
+
+int eng_profile_intervals(const struct eng_profile *p, uint64_t sectors,
+			  uint64_t *intervals)
+{
+	uint32_t per = p->interval / 512;
+
+	if (sectors % per)
+		return -EINVAL;
+	*intervals = sectors / per;
+	return 0;
 }
 
 uint32_t eng_profile_run(const struct eng_profile *p, unsigned int tag_bytes)

@@ -49,6 +49,20 @@ const struct eng_profile *eng_profile_find(const char *name);
 /* Profile number i of the table, or NULL past its end; for listings. */
 const struct eng_profile *eng_profile_at(unsigned int i);
 bool eng_profile_equal(const struct eng_profile *a, const struct eng_profile *b);
+/* What the two differ in, in a word ("interval", "guard", ...); NULL if they
+ * are equal, names apart. */
+const char *eng_profile_differs(const struct eng_profile *a,
+				const struct eng_profile *b);
+/* What Linux calls the format in sysfs: "T10-DIF-TYPE1-CRC". */
+const char *eng_profile_format(const struct eng_profile *p);
+/* Bytes of an interval that are the caller's, as eng_io_set_tag() fills
+ * them: the application tag, type 3's reference tag, and all metadata beside
+ * the tuple. */
+uint16_t eng_profile_tag_size(const struct eng_profile *p);
+/* Sectors of 512 bytes, as Linux counts, in intervals.  The only place where
+ * the one becomes the other.  -EINVAL: not whole intervals. */
+int eng_profile_intervals(const struct eng_profile *p, uint64_t sectors,
+			  uint64_t *intervals);
 /* Bytes of the smallest power-of-two run of intervals, at least 4096, whose
  * application tags hold tag_bytes. */
 uint32_t eng_profile_run(const struct eng_profile *p, unsigned int tag_bytes);
@@ -95,6 +109,8 @@ struct eng_dev;		/* fields: dev_priv.h */
 
 struct eng_geometry {
 	const struct eng_profile *profile;
+	const char	*format;	/* eng_profile_format() */
+	uint16_t	tag_size;	/* eng_profile_tag_size() */
 	uint64_t	intervals;	/* size of the device */
 	uint32_t	max_io;		/* most intervals in one eng_io */
 	uint32_t	align;		/* of data segments in memory; 1: any */

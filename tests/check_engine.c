@@ -16,7 +16,7 @@
 
 #include "buf.h"
 #include "crc64.h"
-#include "dev_priv.h"
+#include "mem_dev.h"
 
 #define REF	0x123456789abcdull	/* more than 48 bits, to see them cut */
 
@@ -53,16 +53,6 @@ static uint16_t slow_ip(const uint8_t *p, size_t len)
 		sum = (sum & 0xffff) + (sum >> 16);
 	}
 	return (uint16_t)~sum;
-}
-
-static void fill(void *buf, size_t len, unsigned int seed)
-{
-	uint8_t *p = buf;
-
-	while (len--) {
-		seed = seed * 1664525 + 1013904223;
-		*p++ = (uint8_t)(seed >> 24);
-	}
 }
 
 /* ---- checksums -------------------------------------------------------- */
@@ -207,6 +197,80 @@ START_TEST(run_holds_the_tag_bytes)
 	p = eng_profile_find("4096+8");
 	ck_assert_uint_eq(eng_profile_run(p, 2), 4096);
 	ck_assert_uint_eq(eng_profile_run(p, 16), 32768);
+}
+END_TEST
+
+/* Profiles are compared field by field, and the answer says which. */
+START_TEST(differences_are_named)
+{
+	static const struct {
+		const char *a, *b, *what;
+	} pairs[] = {
+		{ "512+8", "512+8:type1", NULL },
+		{ "512+8", "4096+8", "interval" },
+		{ "4096+64", "4096+8", "metadata size" },
+		{ "4096+64", "4096+64:crc64", "tuple size" },
+		{ "4096+64", "4096+64:first", "place of the tuple" },
+		{ "512+8", "512+8:type2", "type" },
+		{ "512+8", "512+8:ip", "guard" },
+	};
+
+	for (size_t i = 0; i < sizeof(pairs) / sizeof(*pairs); i++) {
+		const struct eng_profile *a = eng_profile_find(pairs[i].a);
+		const struct eng_profile *b = eng_profile_find(pairs[i].b);
+		const char *what = eng_profile_differs(a, b);
+
+		ck_assert_msg(what == pairs[i].what ||
+			      !strcmp(what, pairs[i].what), "%s, %s: %s",
+			      a->name, b->name, what);
+		ck_assert(eng_profile_equal(a, b) == !what);
+	}
+}
+END_TEST
+
+/* Two bytes of tag space with types 1 and 2, and type 3's reference tag and
+ * all that is beside the tuple where there is such. */
+START_TEST(tag_sizes)
+{
+	static const struct {
+		const char *name, *format;
+		unsigned int size;
+	} rows[] = {
+		{ "512+8", "T10-DIF-TYPE1-CRC", 2 },
+		{ "512+8:type2", "T10-DIF-TYPE2-CRC", 2 },
+		{ "4096+8:type3", "T10-DIF-TYPE3-CRC", 6 },
+		{ "512+8:type3:ip", "T10-DIF-TYPE3-IP", 6 },
+		{ "4096+16", "EXT-DIF-TYPE1-CRC64", 2 },
+		{ "4096+16:type3", "EXT-DIF-TYPE3-CRC64", 8 },
+		{ "4096+16:crc16", "T10-DIF-TYPE1-CRC", 10 },
+		{ "4096+64", "T10-DIF-TYPE1-CRC", 58 },
+		{ "4096+64:type3:first", "T10-DIF-TYPE3-CRC", 62 },
+		{ "4096+64:type3:crc64", "EXT-DIF-TYPE3-CRC64", 56 },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		const struct eng_profile *p = eng_profile_find(rows[i].name);
+
+		ck_assert_uint_eq(eng_profile_tag_size(p), rows[i].size);
+		ck_assert_str_eq(eng_profile_format(p), rows[i].format);
+	}
+}
+END_TEST
+
+/* 512-byte sectors become intervals, whole ones or none. */
+START_TEST(sectors_are_intervals)
+{
+	uint64_t n = 7;
+
+	ck_assert_int_eq(eng_profile_intervals(eng_profile_find("512+8"), 9,
+					       &n), 0);
+	ck_assert_uint_eq(n, 9);
+	ck_assert_int_eq(eng_profile_intervals(eng_profile_find("4096+8"), 24,
+					       &n), 0);
+	ck_assert_uint_eq(n, 3);
+	ck_assert_int_eq(eng_profile_intervals(eng_profile_find("4096+8"), 25,
+					       &n), -EINVAL);
+	ck_assert_uint_eq(n, 3);
 }
 END_TEST
 
@@ -534,134 +598,7 @@ START_TEST(escape_depends_on_type)
 }
 END_TEST
 
-/* ---- a device in memory ----------------------------------------------- */
-
-enum { INTERVALS = 4096, MAX_IO = 2048 };
-
-struct mem_dev {
-	struct eng_dev	dev;
-	uint8_t		*data, *meta;
-	bool		threaded;	/* complete on the ring thread */
-	int		err;		/* what transfers return */
-	int		flush_err;
-	unsigned int	submits, flushes;
-	pthread_t	ring;
-	pthread_mutex_t	lock;
-	pthread_cond_t	more;
-	struct eng_io	*head, **tail;	/* lock */
-	bool		stop;		/* lock */
-};
-
-static void mem_move(struct mem_dev *m, struct eng_io *io)
-{
-	const struct eng_profile *p = m->dev.geo.profile;
-	uint8_t *data = m->data + io->start * p->interval;
-	uint8_t *meta = m->meta + io->start * p->meta_size;
-	bool write = io->op == ENG_WRITE;
-
-	for (unsigned int i = 0; i < io->niov; i++) {
-		void *base = io->iov[i].iov_base;
-		size_t len = io->iov[i].iov_len;
-
-		memcpy(write ? data : base, write ? base : data, len);
-		data += len;
-	}
-	memcpy(write ? meta : io->tuples, write ? io->tuples : meta,
-	       (size_t)io->count * p->meta_size);
-}
-
-static void *mem_ring(void *arg)
-{
-	struct mem_dev *m = arg;
-	struct eng_io *io;
-
-	pthread_mutex_lock(&m->lock);
-	while (m->head || !m->stop) {
-		if (!m->head) {
-			pthread_cond_wait(&m->more, &m->lock);
-			continue;
-		}
-		io = m->head;
-		m->head = io->next;
-		if (!m->head)
-			m->tail = &m->head;
-		pthread_mutex_unlock(&m->lock);
-		mem_move(m, io);
-		eng_io_done(io, m->err);
-		pthread_mutex_lock(&m->lock);
-	}
-	pthread_mutex_unlock(&m->lock);
-	return NULL;
-}
-
-static void mem_submit(struct eng_dev *dev, struct eng_io *io)
-{
-	struct mem_dev *m = (struct mem_dev *)dev;
-
-	__atomic_add_fetch(&m->submits, 1, __ATOMIC_RELAXED);
-	if (!m->threaded) {
-		mem_move(m, io);
-		eng_io_done(io, m->err);
-		return;
-	}
-	io->next = NULL;
-	pthread_mutex_lock(&m->lock);
-	*m->tail = io;
-	m->tail = &io->next;
-	pthread_cond_signal(&m->more);
-	pthread_mutex_unlock(&m->lock);
-}
-
-static int mem_flush(struct eng_dev *dev)
-{
-	struct mem_dev *m = (struct mem_dev *)dev;
-
-	m->flushes++;
-	return m->flush_err;
-}
-
-static void mem_close(struct eng_dev *dev)
-{
-	struct mem_dev *m = (struct mem_dev *)dev;
-
-	if (m->threaded) {
-		pthread_mutex_lock(&m->lock);
-		m->stop = true;
-		pthread_cond_signal(&m->more);
-		pthread_mutex_unlock(&m->lock);
-		pthread_join(m->ring, NULL);
-	}
-	free(m->data);
-	free(m->meta);
-	free(m);
-}
-
-static const struct eng_dev_ops mem_ops = {
-	.submit = mem_submit, .flush = mem_flush, .close = mem_close,
-};
-
-static struct mem_dev *mem_open(const char *profile, struct eng_pool *pool,
-				bool threaded)
-{
-	struct mem_dev *m = calloc(1, sizeof(*m));
-	const struct eng_profile *p = eng_profile_find(profile);
-
-	m->dev.ops = &mem_ops;
-	m->dev.geo = (struct eng_geometry){ .profile = p, .align = 1,
-		.intervals = INTERVALS, .max_io = MAX_IO, .backend = "mem" };
-	m->dev.pool = pool;
-	m->data = calloc(INTERVALS, p->interval);
-	m->meta = malloc((size_t)INTERVALS * p->meta_size);
-	memset(m->meta, 0xff, (size_t)INTERVALS * p->meta_size);
-	m->tail = &m->head;
-	pthread_mutex_init(&m->lock, NULL);
-	pthread_cond_init(&m->more, NULL);
-	m->threaded = threaded;
-	if (threaded)
-		pthread_create(&m->ring, NULL, mem_ring, m);
-	ck_assert_int_eq(eng_dev_init(&m->dev), 0);
-	return m;
-}
+/* ---- requests on a device in memory ------------------------------------ */
 
 /* Tests run with the pool of threads and with the serial one, on a device
  * that completes in submit and on one that does so elsewhere. */
@@ -841,8 +778,8 @@ START_TEST(bad_requests_do_not_reach_the_device)
 	struct eng_io *io;
 
 	setup(_i, "512+8");
-	ck_assert_int_eq(rw(ENG_WRITE, INTERVALS - 7, 8, buf), -EINVAL);
-	ck_assert_int_eq(rw(ENG_READ, INTERVALS, 1, buf), -EINVAL);
+	ck_assert_int_eq(rw(ENG_WRITE, MEM_INTERVALS - 7, 8, buf), -EINVAL);
+	ck_assert_int_eq(rw(ENG_READ, MEM_INTERVALS, 1, buf), -EINVAL);
 	ck_assert_int_eq(rw(ENG_READ, UINT64_MAX, 2, buf), -EINVAL);
 	io = io_for(ENG_READ, 0, 8, buf);
 	io->flags = 1u << 31;
@@ -855,7 +792,7 @@ START_TEST(bad_requests_do_not_reach_the_device)
 	ck_assert_int_eq(eng_io_run(io), -EINVAL);
 	eng_io_put(io);
 	ck_assert_uint_eq(mem->submits, 0);
-	ck_assert_int_eq(rw(ENG_WRITE, INTERVALS - 8, 8, buf), 0);
+	ck_assert_int_eq(rw(ENG_WRITE, MEM_INTERVALS - 8, 8, buf), 0);
 	teardown();
 }
 END_TEST
@@ -881,7 +818,7 @@ START_TEST(full_payload_says_so)
 	eng_io_put(io);
 	ck_assert_ptr_null(eng_io_get(&mem->dev, 0, 1));
 	ck_assert_ptr_null(eng_io_get(&mem->dev, 1, 0));
-	ck_assert_ptr_null(eng_io_get(&mem->dev, MAX_IO + 1, 1));
+	ck_assert_ptr_null(eng_io_get(&mem->dev, MEM_MAX_IO + 1, 1));
 	ck_assert_ptr_null(eng_io_get(&mem->dev, 1, ENG_MAX_SEGS + 1));
 	teardown();
 }
@@ -908,7 +845,7 @@ START_TEST(optional_operations)
 
 	setup(_i, "512+8");
 	ck_assert_int_eq(eng_dev_discard(&mem->dev, 0, 8), -EOPNOTSUPP);
-	ck_assert_int_eq(eng_dev_discard(&mem->dev, INTERVALS, 1), -EINVAL);
+	ck_assert_int_eq(eng_dev_discard(&mem->dev, MEM_INTERVALS, 1), -EINVAL);
 	ck_assert_int_eq(eng_dev_discard(&mem->dev, 2, UINT64_MAX), -EINVAL);
 	eng_dev_drop_caches(&mem->dev);
 	ck_assert_int_eq(eng_dev_stats(&mem->dev, buf, sizeof(buf)), 2);
@@ -1193,10 +1130,10 @@ START_TEST(classes_recycle)
 	ck_assert_ptr_eq(eng_buf_get(&mem->dev, 8192), buf);
 	eng_buf_put(&mem->dev, buf, 8192);
 
-	buf = eng_buf_get(&mem->dev, MAX_IO * 512 + 1);
+	buf = eng_buf_get(&mem->dev, MEM_MAX_IO * 512 + 1);
 	ck_assert_uint_eq((uintptr_t)buf % 4096, 0);
-	memset(buf, 1, MAX_IO * 512 + 1);
-	eng_buf_put(&mem->dev, buf, MAX_IO * 512 + 1);
+	memset(buf, 1, MEM_MAX_IO * 512 + 1);
+	eng_buf_put(&mem->dev, buf, MEM_MAX_IO * 512 + 1);
 	eng_buf_put(&mem->dev, NULL, 1);
 	teardown();
 }
@@ -1236,11 +1173,11 @@ static void *get_largest(void *arg)
 	void *mem_[2];
 
 	(void)arg;
-	mem_[0] = eng_io_get(&mem->dev, MAX_IO, 1);
-	mem_[1] = eng_buf_get(&mem->dev, MAX_IO * 512);
+	mem_[0] = eng_io_get(&mem->dev, MEM_MAX_IO, 1);
+	mem_[1] = eng_buf_get(&mem->dev, MEM_MAX_IO * 512);
 	sem_post(&got);
 	eng_io_put(mem_[0]);
-	eng_buf_put(&mem->dev, mem_[1], MAX_IO * 512);
+	eng_buf_put(&mem->dev, mem_[1], MEM_MAX_IO * 512);
 	return NULL;
 }
 
@@ -1257,9 +1194,9 @@ START_TEST(largest_class_has_a_reserve)
 	eng_bufs_alloc = no_memory;
 	ck_assert_ptr_null(eng_io_get(&mem->dev, 8, 1));
 	ck_assert_ptr_null(eng_buf_get(&mem->dev, 4096));
-	ck_assert_ptr_null(eng_buf_get(&mem->dev, MAX_IO * 512 + 1));
-	io = eng_io_get(&mem->dev, MAX_IO, 1);
-	buf = eng_buf_get(&mem->dev, MAX_IO * 512);
+	ck_assert_ptr_null(eng_buf_get(&mem->dev, MEM_MAX_IO * 512 + 1));
+	io = eng_io_get(&mem->dev, MEM_MAX_IO, 1);
+	buf = eng_buf_get(&mem->dev, MEM_MAX_IO * 512);
 	ck_assert(io && buf);
 	pthread_create(&other, NULL, get_largest, NULL);
 	usleep(20000);
@@ -1267,7 +1204,7 @@ START_TEST(largest_class_has_a_reserve)
 	eng_io_put(io);
 	usleep(10000);
 	ck_assert_int_eq(sem_trywait(&got), -1);
-	eng_buf_put(&mem->dev, buf, MAX_IO * 512);
+	eng_buf_put(&mem->dev, buf, MEM_MAX_IO * 512);
 	pthread_join(other, NULL);
 	ck_assert_int_eq(sem_trywait(&got), 0);
 	eng_bufs_alloc = posix_memalign;
@@ -1279,7 +1216,7 @@ END_TEST
 START_TEST(init_may_fail)
 {
 	struct eng_dev dev = { .geo = { .profile = eng_profile_find("512+8"),
-					.max_io = MAX_IO } };
+					.max_io = MEM_MAX_IO } };
 
 	eng_bufs_alloc = no_memory;
 	ck_assert_int_eq(eng_dev_init(&dev), -ENOMEM);
@@ -1368,6 +1305,9 @@ static TCase *other_case(void)
 	tcase_add_test(tc, names_are_canonical);
 	tcase_add_test(tc, names_have_aliases);
 	tcase_add_test(tc, run_holds_the_tag_bytes);
+	tcase_add_test(tc, differences_are_named);
+	tcase_add_test(tc, tag_sizes);
+	tcase_add_test(tc, sectors_are_intervals);
 	tcase_add_test(tc, classes_recycle);
 	tcase_add_test(tc, payload_starts_empty);
 	tcase_add_test(tc, largest_class_has_a_reserve);
