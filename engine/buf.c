@@ -6,7 +6,8 @@
  *      reserve, which is always either free or with somebody who will put it
  *      back.  So a caller for whom there is no memory waits, and is served.
  *      This holds for callers who take a payload before a data buffer, and
- *      not two of a kind before they submit.
+ *      not two of a kind before they submit.  Payloads and their clones are
+ *      two kinds.
  *  (3) An item is put into the class that it came from. */
 #include <errno.h>
 #include <pthread.h>
@@ -30,6 +31,8 @@ enum {
 	CACHE_MAX	= 256,		/* and at most so many */
 	SEG_CLASSES	= 6,
 	SEG_INTERVALS	= 8,		/* a class's room per segment */
+	CLONE_CLASSES	= 2,
+	CLONES		= SEG_CLASSES,	/* where their numbers begin */
 	DATA_CLASSES	= 20,		/* 4 KiB << class */
 };
 
@@ -52,7 +55,7 @@ struct class {
 };
 
 struct eng_bufs {
-	struct class	payload[SEG_CLASSES];
+	struct class	payload[SEG_CLASSES + CLONE_CLASSES];
 	struct class	data[DATA_CLASSES];
 	/* fixed after create: */
 	unsigned int	ndata;
@@ -212,7 +215,7 @@ static int init_payloads(struct eng_bufs *b)
 }
 
 struct eng_io *eng_bufs_get_io(struct eng_bufs *b, uint32_t count,
-			       unsigned int segs)
+			       unsigned int segs, bool wait)
 {
 	struct eng_io *io;
 	unsigned int i = 0;
@@ -223,6 +226,10 @@ struct eng_io *eng_bufs_get_io(struct eng_bufs *b, uint32_t count,
 	while (b->segs[i] < segs || b->intervals[i] < count)
 		i++;
 	mem = class_get(&b->payload[i]);
+	if (!mem && wait) {
+		i = SEG_CLASSES - 1;
+		mem = class_get(&b->payload[i]);
+	}
 	if (!mem)
 		return NULL;
 	if (b->meta_size > b->pi_size)	/* not another owner's metadata */
@@ -230,15 +237,49 @@ struct eng_io *eng_bufs_get_io(struct eng_bufs *b, uint32_t count,
 	io = (struct eng_io *)(mem + payload_layout(b, i, NULL, NULL));
 	memset(io, 0, sizeof(*io));
 	payload_layout(b, i, io, mem);
-	io->class = i;
+	io->mem = mem;
+	io->pool_class = i;
+	io->users = 1;
 	io->max_count = count;
+	io->max_iov = segs;
+	return io;
+}
+
+static const unsigned int clone_segs[CLONE_CLASSES] = { 16, ENG_MAX_SEGS };
+
+static int init_clones(struct eng_bufs *b)
+{
+	int err = 0;
+
+	for (unsigned int i = 0; i < CLONE_CLASSES && !err; i++)
+		err = class_init(&b->payload[CLONES + i],
+				 sizeof(struct eng_io) +
+				 clone_segs[i] * sizeof(struct iovec), 64,
+				 i == CLONE_CLASSES - 1);
+	return err;
+}
+
+struct eng_io *eng_bufs_get_clone(struct eng_bufs *b, unsigned int segs)
+{
+	unsigned int i = CLONES + (segs > clone_segs[0]);
+	struct eng_io *io = class_get(&b->payload[i]);
+
+	if (!io) {
+		i = CLONES + CLONE_CLASSES - 1;
+		io = class_get(&b->payload[i]);
+	}
+	memset(io, 0, sizeof(*io));
+	io->iov = (struct iovec *)(io + 1);
+	io->mem = io;
+	io->pool_class = i;
+	io->users = 1;
 	io->max_iov = segs;
 	return io;
 }
 
 void eng_bufs_put_io(struct eng_bufs *b, struct eng_io *io)
 {
-	class_put(&b->payload[io->class], io->tuples);	/* (3) */
+	class_put(&b->payload[io->pool_class], io->mem);	/* (3) */
 }
 
 /* ---- data ------------------------------------------------------------- */
@@ -303,6 +344,8 @@ int eng_bufs_create(struct eng_bufs **out, const struct eng_geometry *geo)
 	b->pi_size = geo->profile->pi_size;
 	err = init_payloads(b);
 	if (!err)
+		err = init_clones(b);
+	if (!err)
 		err = init_data(b, (size_t)geo->max_io *
 				   geo->profile->interval);
 	if (err) {
@@ -317,7 +360,7 @@ void eng_bufs_destroy(struct eng_bufs *b)
 {
 	if (!b)
 		return;
-	for (unsigned int i = 0; i < SEG_CLASSES; i++)
+	for (unsigned int i = 0; i < SEG_CLASSES + CLONE_CLASSES; i++)
 		class_destroy(&b->payload[i]);
 	for (unsigned int i = 0; i < b->ndata; i++)
 		class_destroy(&b->data[i]);

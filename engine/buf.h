@@ -14,9 +14,11 @@ int eng_bufs_create(struct eng_bufs **out, const struct eng_geometry *geo);
 void eng_bufs_destroy(struct eng_bufs *bufs);
 
 /* Empty.  Metadata outside the tuples is zero.  NULL: too large, or no
- * memory (the largest class waits instead). */
+ * memory (the largest class, and every class with wait, waits instead). */
 struct eng_io *eng_bufs_get_io(struct eng_bufs *bufs, uint32_t count,
-			       unsigned int segs);
+			       unsigned int segs, bool wait);
+/* With room for segs segments, but no tags or tuples; waits for memory. */
+struct eng_io *eng_bufs_get_clone(struct eng_bufs *bufs, unsigned int segs);
 void eng_bufs_put_io(struct eng_bufs *bufs, struct eng_io *io);
 
 void *eng_bufs_get(struct eng_bufs *bufs, size_t bytes);

@@ -29,6 +29,7 @@ struct eng_dev {
 	/* io.c's, atomic: */
 	unsigned int	inflight;	/* submits and end()s to return */
 	int		flush_err;	/* of the first flush that failed */
+	bool		enabled[2];	/* by enum eng_op */
 };
 
 /* io.c: a backend's maker calls it once geo and pool are set, and
@@ -40,6 +41,6 @@ void eng_io_done(struct eng_io *io, int err);
 /* pool.c: run io's verification, then end(), on some worker.  Takes over. */
 void eng_pool_submit(struct eng_pool *pool, struct eng_io *io);
 /* io.c: what the worker runs. */
-void eng_io_verify(struct eng_io *io);
+void eng_io_settle(struct eng_io *io);
 
 #endif

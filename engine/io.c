@@ -3,14 +3,18 @@
  *  (1) end() is called exactly once for every submit, whatever happens.
  *  (2) Nothing reaches the backend that its geometry does not allow, and no
  *      write with a tag that is an escape.
- *  (3) A read ends with err 0 only if every interval of it was verified.
- *      A failed transfer is not verified: its error is passed on.
+ *  (3) A read ends with err 0 only if every interval of it was verified,
+ *      but for what its caller or the device's switch excepts.  A failed
+ *      transfer is not verified: its error is passed on.
  *  (4) Verification never runs on a thread that reaps completions, but where
  *      somebody waits anyway: in the submitter, if the transfer was over
  *      before ops->submit() returned; in eng_io_run(); else in the pool.
  *  (5) The last thing done with a device is to count inflight down, after
  *      end() or ops->submit() returned; eng_dev_close() waits for that.
- *  (6) A failed flush is for ever: nobody knows what it left undone. */
+ *  (6) A failed flush is for ever: nobody knows what it left undone.
+ *  (7) A payload goes back to its pool when it and all of its clones were
+ *      put, whichever was last.
+ *  (8) What could not be attached is not left out: such a request fails. */
 #include <assert.h>
 #include <errno.h>
 #include <semaphore.h>
@@ -19,18 +23,40 @@
 
 #include "buf.h"
 #include "dev_priv.h"
+#include "tuple.h"
 
 #define ESCAPE	0xffff
 
+
 /* The io whose ops->submit() this thread is inside of, until it is done. */
 static __thread struct eng_io *submitting;
+
+static int check_range(const struct eng_io *io)
+{
+	uint64_t size = io->dev->geo.intervals;
+
+	if (io->add_err)
+		return io->add_err;	/* (8) */
+	return !io->count || io->count > size ||
+	       io->start > size - io->count ? -EINVAL : 0;
+}
 
 /* ---- payloads --------------------------------------------------------- */
 
 struct eng_io *eng_io_get(struct eng_dev *dev, uint32_t count,
 			  unsigned int segs)
 {
-	struct eng_io *io = eng_bufs_get_io(dev->bufs, count, segs);
+	struct eng_io *io = eng_bufs_get_io(dev->bufs, count, segs, false);
+
+	if (io)
+		io->dev = dev;
+	return io;
+}
+
+struct eng_io *eng_io_get_wait(struct eng_dev *dev, uint32_t count,
+			       unsigned int segs)
+{
+	struct eng_io *io = eng_bufs_get_io(dev->bufs, count, segs, true);
 
 	if (io)
 		io->dev = dev;
@@ -39,16 +65,23 @@ struct eng_io *eng_io_get(struct eng_dev *dev, uint32_t count,
 
 void eng_io_put(struct eng_io *io)
 {
-	if (io)
+	struct eng_io *owner;
+
+	for (; io; io = owner) {
+		if (__atomic_load_n(&io->users, __ATOMIC_ACQUIRE) != 1 &&
+		    __atomic_sub_fetch(&io->users, 1, __ATOMIC_ACQ_REL))
+			return;		/* (7) */
+		owner = io->owner;
 		eng_bufs_put_io(io->dev->bufs, io);
+	}
 }
 
-int eng_io_add(struct eng_io *io, void *data, size_t bytes)
+static int try_add(struct eng_io *io, void *data, size_t bytes)
 {
 	const struct eng_geometry *geo = &io->dev->geo;
 	uint32_t interval = geo->profile->interval;
 
-	if (!bytes || bytes % interval)
+	if (!bytes || bytes % interval || io->flags & ENG_IO_PROTECTED)
 		return -EINVAL;
 	if (geo->align > 1 && (uintptr_t)data % geo->align)
 		return -EINVAL;
@@ -59,6 +92,53 @@ int eng_io_add(struct eng_io *io, void *data, size_t bytes)
 	io->iov[io->niov++].iov_len = bytes;
 	io->count += (uint32_t)(bytes / interval);
 	return 0;
+}
+
+int eng_io_add(struct eng_io *io, void *data, size_t bytes)
+{
+	int err = try_add(io, data, bytes);
+
+	if (!io->add_err)
+		io->add_err = err;
+	return err;
+}
+
+static int add_all(struct eng_io *io, const struct iovec *iov,
+		   unsigned int niov)
+{
+	int err = 0;
+
+	for (unsigned int i = 0; i < niov && !err; i++)
+		err = eng_io_add(io, iov[i].iov_base, iov[i].iov_len);
+	return err;
+}
+
+int eng_io_prep(struct eng_io **out, struct eng_dev *dev, enum eng_op op,
+		uint64_t start, const struct iovec *iov, unsigned int niov)
+{
+	struct eng_io *io;
+	size_t bytes = 0;
+	int err;
+
+	*out = NULL;
+	for (unsigned int i = 0; i < niov; i++)
+		bytes += iov[i].iov_len;
+	bytes /= dev->geo.profile->interval;
+	if (bytes > dev->geo.max_io)
+		return -EINVAL;
+	io = eng_io_get_wait(dev, (uint32_t)bytes, niov);
+	if (!io)
+		return -EINVAL;
+	io->op = op;
+	io->start = start;
+	err = add_all(io, iov, niov);
+	if (!err)
+		err = check_range(io);
+	if (err)
+		eng_io_put(io);
+	else
+		*out = io;
+	return err;
 }
 
 void *eng_buf_get(struct eng_dev *dev, size_t bytes)
@@ -80,36 +160,97 @@ static void generate(struct eng_io *io)
 
 	for (unsigned int i = 0; i < io->niov; i++) {
 		uint32_t n = (uint32_t)(io->iov[i].iov_len / p->interval);
+		uint8_t *tuples = io->tuples + (size_t)done * p->meta_size;
 
-		eng_generate(p, io->iov[i].iov_base,
-			     io->tuples + (size_t)done * p->meta_size, n,
-			     io->start + done, io->tags + done);
+		if (io->refs)
+			eng_generate_app(p, io->iov[i].iov_base, tuples, n,
+					 io->tags + done);
+		else
+			eng_generate(p, io->iov[i].iov_base, tuples, n,
+				     io->start + done, io->tags + done);
 		done += n;
+	}
+	io->filled = true;
+}
+
+/* Of one segment, whose first interval is number at of the request. */
+static int verify_segment(struct eng_io *io, const struct iovec *iov,
+			  uint32_t at)
+{
+	const struct eng_profile *p = io->dev->geo.profile;
+	const uint16_t *tags = io->flags & ENG_IO_TAGS_OUT ? NULL : io->tags;
+	uint32_t end = at + (uint32_t)(iov->iov_len / p->interval);
+	const uint8_t *data = iov->iov_base;
+	int err;
+
+	for (;;) {
+		uint64_t next;
+
+		err = eng_verify(p, data, io->tuples + (size_t)at *
+				 p->meta_size, end - at, io->start + at,
+				 tags ? tags + at : NULL, &io->fault);
+		if (!err || io->fault.kind != ENG_FAULT_ESCAPE ||
+		    !(io->flags & ENG_IO_ESCAPES))
+			return err;
+		next = io->fault.interval + 1 - io->start;
+		data += (next - at) * p->interval;
+		at = (uint32_t)next;
 	}
 }
 
-static int verify(struct eng_io *io)
+static int verify_all(struct eng_io *io)
+{
+	uint32_t at = 0;
+	int err = 0;
+
+	for (unsigned int i = 0; i < io->niov && !err; i++) {
+		err = verify_segment(io, &io->iov[i], at);
+		at += (uint32_t)(io->iov[i].iov_len /
+				 io->dev->geo.profile->interval);
+	}
+	if (!err)	/* escapes that were passed over */
+		io->fault = (struct eng_fault){ .kind = ENG_FAULT_NONE };
+	return err;
+}
+
+static void report_tags(struct eng_io *io)
 {
 	const struct eng_profile *p = io->dev->geo.profile;
-	bool out = io->flags & ENG_IO_TAGS_OUT;
-	uint32_t done = 0;
-	int err;
 
-	for (unsigned int i = 0; i < io->niov; i++) {
-		uint32_t n = (uint32_t)(io->iov[i].iov_len / p->interval);
-
-		err = eng_verify(p, io->iov[i].iov_base,
-				 io->tuples + (size_t)done * p->meta_size, n,
-				 io->start + done, out ? NULL : io->tags + done,
-				 &io->fault);
-		if (err)
-			return err;
-		done += n;
-	}
-	for (uint32_t i = 0; out && i < done; i++)
+	for (uint32_t i = 0; i < io->count; i++)
 		io->tags[i] = eng_tuple_tag(p, io->tuples +
 					    (size_t)i * p->meta_size);
-	return 0;
+}
+
+/* Of a read that was transferred. */
+static int verify(struct eng_io *io)
+{
+	int err = 0;
+
+	io->filled = true;
+	if (eng_io_enabled(io))
+		err = verify_all(io);
+	if (!err && io->flags & ENG_IO_TAGS_OUT)
+		report_tags(io);
+	return err;
+}
+
+static bool has_tuples(const struct eng_io *io)
+{
+	return io->filled || (io->op == ENG_WRITE &&
+			      io->flags & ENG_IO_PROTECTED);
+}
+
+int eng_io_verify(struct eng_io *io)
+{
+	int err;
+
+	if (!has_tuples(io) || check_range(io))
+		return -EINVAL;
+	err = verify_all(io);
+	if (!err && io->flags & ENG_IO_TAGS_OUT)
+		report_tags(io);
+	return err;
 }
 
 /* ---- the way of a request --------------------------------------------- */
@@ -129,7 +270,7 @@ static void finish(struct eng_io *io, int err)
 	let_go(dev);
 }
 
-void eng_io_verify(struct eng_io *io)
+void eng_io_settle(struct eng_io *io)
 {
 	finish(io, verify(io));
 }
@@ -147,32 +288,70 @@ void eng_io_done(struct eng_io *io, int err)
 		submitting = NULL;
 	if (err || io->op == ENG_WRITE || io->end == run_end)
 		finish(io, err);	/* (3), (4) */
-	else if (here)
-		eng_io_verify(io);
+	else if (here || !eng_io_enabled(io))
+		eng_io_settle(io);
 	else
 		eng_pool_submit(io->dev->pool, io);
 }
 
+/* Of what a write would store. */
 static bool has_escape(const struct eng_io *io)
 {
+	const struct eng_profile *p = io->dev->geo.profile;
+
+	if (!(io->flags & ENG_IO_PROTECTED)) {
+		for (uint32_t i = 0; i < io->count; i++)
+			if (io->tags[i] == ESCAPE)
+				return true;
+		return false;
+	}
 	for (uint32_t i = 0; i < io->count; i++)
-		if (io->tags[i] == ESCAPE)
+		if (eng_tuple_escapes(p, io->tuples +
+				      (size_t)i * p->meta_size))
 			return true;
 	return false;
 }
 
 static int check(const struct eng_io *io)
 {
-	const struct eng_geometry *geo = &io->dev->geo;
-	unsigned int known = ENG_IO_TAGS_OUT | ENG_IO_MEDIUM;
+	int err = check_range(io);
+	unsigned int known;
 
-	if (!io->count || io->count > geo->intervals ||
-	    io->start > geo->intervals - io->count)
+	if (err)
+		return err;
+	if (io->op == ENG_READ)
+		known = ENG_IO_TAGS_OUT | ENG_IO_MEDIUM | ENG_IO_PROTECTED |
+			ENG_IO_ESCAPES;
+	else if (io->op == ENG_WRITE)
+		known = ENG_IO_PROTECTED;
+	else
+		return -EINVAL;
+	if (io->flags & ~known)
 		return -EINVAL;
 	if (io->op == ENG_READ)
-		return io->flags & ~known ? -EINVAL : 0;
-	if (io->op != ENG_WRITE || io->flags || has_escape(io))
+		return 0;
+	if (!(io->flags & ENG_IO_PROTECTED) && !eng_io_enabled(io))
+		return -EINVAL;		/* nobody would make its tuples */
+	return has_escape(io) ? -EINVAL : 0;
+}
+
+bool eng_io_enabled(const struct eng_io *io)
+{
+	return !(io->flags & ENG_IO_PROTECTED) &&
+	       eng_dev_enabled(io->dev, io->op);
+}
+
+int eng_io_generate(struct eng_io *io)
+{
+	int err = check_range(io);
+
+	if (err)
+		return err;
+	if (io->op != ENG_WRITE || io->flags & ENG_IO_PROTECTED ||
+	    has_escape(io))
 		return -EINVAL;
+	generate(io);
+	io->flags |= ENG_IO_PROTECTED;
 	return 0;
 }
 
@@ -187,10 +366,11 @@ void eng_io_submit(struct eng_io *io)
 	__atomic_add_fetch(&dev->inflight, 2, __ATOMIC_RELAXED);
 	io->err = 0;
 	io->fault = (struct eng_fault){ .kind = ENG_FAULT_NONE };
+	io->filled = false;
 	if (err) {
 		finish(io, err);
 	} else {
-		if (io->op == ENG_WRITE)
+		if (io->op == ENG_WRITE && !(io->flags & ENG_IO_PROTECTED))
 			generate(io);
 		submitting = io;
 		dev->ops->submit(dev, io);
@@ -221,6 +401,7 @@ int eng_dev_init(struct eng_dev *dev)
 {
 	dev->inflight = 0;
 	dev->flush_err = 0;
+	dev->enabled[ENG_READ] = dev->enabled[ENG_WRITE] = true;
 	dev->geo.format = eng_profile_format(dev->geo.profile);
 	dev->geo.tag_size = eng_profile_tag_size(dev->geo.profile);
 	return eng_bufs_create(&dev->bufs, &dev->geo);
@@ -249,6 +430,16 @@ void eng_dev_close(struct eng_dev *dev)
 const struct eng_geometry *eng_dev_geometry(const struct eng_dev *dev)
 {
 	return &dev->geo;
+}
+
+bool eng_dev_enabled(const struct eng_dev *dev, enum eng_op op)
+{
+	return __atomic_load_n(&dev->enabled[op], __ATOMIC_RELAXED);
+}
+
+void eng_dev_enable(struct eng_dev *dev, enum eng_op op, bool on)
+{
+	__atomic_store_n(&dev->enabled[op], on, __ATOMIC_RELAXED);
 }
 
 int eng_dev_flush(struct eng_dev *dev)

@@ -56,14 +56,14 @@ static void *worker(void *arg)
 	struct eng_io *io;
 
 	while ((io = next_io(arg)))
-		eng_io_verify(io);
+		eng_io_settle(io);
 	return NULL;
 }
 
 void eng_pool_submit(struct eng_pool *pool, struct eng_io *io)
 {
 	if (!pool->workers) {
-		eng_io_verify(io);
+		eng_io_settle(io);
 		return;
 	}
 	io->next = NULL;

@@ -107,6 +107,8 @@ void eng_pool_destroy(struct eng_pool *pool);
 
 struct eng_dev;		/* fields: dev_priv.h */
 
+enum eng_op { ENG_READ, ENG_WRITE };
+
 struct eng_geometry {
 	const struct eng_profile *profile;
 	const char	*format;	/* eng_profile_format() */
@@ -145,6 +147,11 @@ int eng_dev_flush(struct eng_dev *dev);
 /* Tell the device that the content is no longer needed; it reads back as
  * an escape or as before.  -EOPNOTSUPP where it can't. */
 int eng_dev_discard(struct eng_dev *dev, uint64_t start, uint64_t count);
+/* Does this device generate on writes, or verify on reads?  Both until they
+ * are switched off.  Without, a read passes as it comes, and a write needs
+ * ENG_IO_PROTECTED.  A switch is for requests that are submitted later. */
+bool eng_dev_enabled(const struct eng_dev *dev, enum eng_op op);
+void eng_dev_enable(struct eng_dev *dev, enum eng_op op, bool on);
 /* Drop clean caches, so that the next reads come from the medium. */
 void eng_dev_drop_caches(struct eng_dev *dev);
 
@@ -171,11 +178,17 @@ int eng_soft_format(const char *path, const struct eng_profile *p);
 
 /* ---- I/O -------------------------------------------------------------- */
 
-enum eng_op { ENG_READ, ENG_WRITE };
-
 enum {
 	ENG_IO_TAGS_OUT	= 1,	/* read: report the tags, don't compare them */
 	ENG_IO_MEDIUM	= 2,	/* read: from the medium, past clean caches */
+	/* The caller answers for the tuples.  Write: they are there, from
+	 * eng_io_generate() or from him.  Read: they are left to him and to
+	 * eng_io_verify(). */
+	ENG_IO_PROTECTED = 4,
+	/* Read: an interval that is an escape was never written, which is no
+	 * fault, but nothing is known of its data.  The others are verified
+	 * all the same.  TAGS_OUT reports such a tag as 0xffff. */
+	ENG_IO_ESCAPES	= 8,
 };
 
 /* One request.  Owned by the caller, except from eng_io_submit() until its
@@ -201,7 +214,13 @@ struct eng_io {
 	unsigned int	niov, max_iov;
 	uint32_t	count, max_count;	/* intervals in iov; room */
 	uint8_t		*tuples;	/* count * meta_size, as on the medium */
-	unsigned int	class;
+	void		*mem;		/* what the pools get back */
+	unsigned int	pool_class;
+	unsigned int	users;		/* itself and its clones; atomic */
+	struct eng_io	*owner;		/* of a clone: has tags and tuples */
+	int		add_err;	/* of the first add that failed */
+	bool		filled;		/* the tuples are those of the data */
+	bool		refs;		/* type 3: reference tags were set */
 	struct eng_io	*next;
 	void		*priv;
 };
@@ -212,15 +231,72 @@ struct eng_io {
  * Metadata bytes outside the tuples are zero and yours. */
 struct eng_io *eng_io_get(struct eng_dev *dev, uint32_t count,
 			  unsigned int segs);
+/* The same for whoever must not fail: every size waits for the reserve where
+ * there is no memory.  NULL: too large.  The caller holds no other payload
+ * that is not submitted yet, and nobody's end() waits for this caller. */
+struct eng_io *eng_io_get_wait(struct eng_dev *dev, uint32_t count,
+			       unsigned int segs);
+/* Memory that clones use goes back with the last of them.  NULL is fine. */
 void eng_io_put(struct eng_io *io);
 /* Append a data segment, a whole number of intervals, which must stay valid
  * until end().  -ENOSPC: the payload is full; -EINVAL: not whole intervals
- * or misaligned. */
+ * or misaligned.  A request to which an add failed can't be submitted: it
+ * ends with the same error. */
 int eng_io_add(struct eng_io *io, void *data, size_t bytes);
+/* A payload for these segments with all of them attached, for op at start;
+ * or an error, and then *out is NULL.  Waits for memory as
+ * eng_io_get_wait() does.  Tags and end() are the caller's to set. */
+int eng_io_prep(struct eng_io **out, struct eng_dev *dev, enum eng_op op,
+		uint64_t start, const struct iovec *iov, unsigned int niov);
+/* Will the engine generate or verify for it?  Not if the device's switch is
+ * off, and not if it is protected already. */
+bool eng_io_enabled(const struct eng_io *io);
+/* Fill the tuples of a write now and not when it is submitted, and make it
+ * ENG_IO_PROTECTED.  Data and tags must stay as they are from here on.
+ * -EINVAL: a read, protected already, or a tag is the escape. */
+int eng_io_generate(struct eng_io *io);
+/* Check data and tuples of a request that has them: a read that ended, a
+ * write that was generated.  Changes only io->fault and, with TAGS_OUT, the
+ * tags.  -EINVAL: there are none. */
+int eng_io_verify(struct eng_io *io);
+
+/* The caller's bytes of a request as one string: for each interval its
+ * application tag, big-endian as on the medium; in type 3 the reference tag;
+ * then the metadata before and behind the tuple.  tag_size bytes each. */
+size_t eng_io_tag_size(const struct eng_io *io);
+/* Scatter the string over a write before it is submitted or generated, after
+ * its segments were added; what is left of the space becomes 0.  Sets
+ * io->tags, too.  -ENOSPC: too long; -EINVAL: a read, protected already, or
+ * an application tag of 0xffff. */
+int eng_io_set_tag(struct eng_io *io, const void *tag, size_t len);
+/* Gather the first len bytes from a read that ended, or a write that was
+ * generated.  -ENOSPC: it has not so many; -EINVAL: it has no tuples; the
+ * error of the read if it failed. */
+int eng_io_get_tag(const struct eng_io *io, void *tag, size_t len);
+
 /* Start it.  Every failure is reported through end(). */
 void eng_io_submit(struct eng_io *io);
 /* Submit and wait; end and arg are the engine's meanwhile.  io->err. */
 int eng_io_run(struct eng_io *io);
+
+/* ---- windows ----------------------------------------------------------
+ *
+ * Data, tags, tuples and start of a request move together, so that interval
+ * n of it stays the same one on the device.  None of this is for a request
+ * that is under way.  -EINVAL: not within the request. */
+
+/* The first n intervals are done: go on behind them. */
+int eng_io_advance(struct eng_io *io, uint32_t n);
+/* Only count intervals from the first on (of the request) are left. */
+int eng_io_trim(struct eng_io *io, uint32_t first, uint32_t count);
+/* A second request for a part of the first: with segments of its own, but
+ * tags and tuples are those of the first, which may be put before it.  op
+ * and flags are the same, end() is not set.  Waits for memory; the caller
+ * holds no other clone that is not submitted yet. */
+int eng_io_clone(struct eng_io **out, struct eng_io *io, uint32_t first,
+		 uint32_t count);
+/* In two: *out is a clone of the first n intervals, io has the others. */
+int eng_io_split(struct eng_io **out, struct eng_io *io, uint32_t n);
 
 /* Aligned, pooled memory for data (alignment 4096).  NULL: no memory (up to
  * max_io, the largest size has a reserve and waits for it instead). */

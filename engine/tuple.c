@@ -10,7 +10,8 @@
  *  (4) The guard covers the data and, when PI is last, the metadata bytes
  *      before it.  Those belong to the caller: generating leaves them alone.
  *  (5) Reference tags of types 1 and 2 are the low 32 (or 48) bits of the
- *      interval number.  Type 3 has none: written 0, never compared.
+ *      interval number.  Type 3 has none: written 0, or what the owner of
+ *      the tags put there; never compared.
  * The budget beside the checksum is a tenth of it, some ten instructions per
  * tuple.  Loops per profile with constants in them were measured: no gain. */
 #include <assert.h>
@@ -19,6 +20,7 @@
 #include <string.h>
 
 #include "guard.h"
+#include "tuple.h"
 
 #define ESCAPE		0xffffu
 #define REF48		((1ull << 48) - 1)
@@ -143,6 +145,36 @@ void eng_generate(const struct eng_profile *p, const void *data,
 			store64(tuple, guard << 48 | app << 32 | low);
 		}
 	}
+}
+
+void eng_generate_app(const struct eng_profile *p, const void *data,
+		      uint8_t *tuples, uint32_t count, const uint16_t *tags)
+{
+	const uint8_t *bytes = data;
+	struct pi pi;
+
+	for (; count--; bytes += p->interval, tuples += p->meta_size) {
+		uint8_t *tuple = tuples + p->pi_offset;
+		uint64_t guard = guard_of(p, bytes, tuples);
+		uint64_t app = *tags++;
+
+		assert(app != ESCAPE);	/* (3) */
+		decode(p, tuple, &pi);
+		if (p->pi_size == 16) {
+			store64(tuple, guard);
+			store64(tuple + 8, app << 48 | pi.ref);
+		} else {
+			store64(tuple, guard << 48 | app << 32 | pi.ref);
+		}
+	}
+}
+
+bool eng_tuple_escapes(const struct eng_profile *p, const uint8_t *meta)
+{
+	struct pi pi;
+
+	decode(p, meta + p->pi_offset, &pi);
+	return is_escape(p, &pi);
 }
 
 /* The first interval from i on that may not be as expected, or count. */

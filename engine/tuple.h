@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* tuple.h - tuples, for the rest of the engine; see tuple.c. */
+#ifndef ENG_TUPLE_H
+#define ENG_TUPLE_H
+
+#include "tagpi.h"
+
+/* Where the parts of a tuple lie in it. */
+static inline unsigned int eng_app_at(const struct eng_profile *p)
+{
+	return p->pi_size == 16 ? 8 : 2;
+}
+
+static inline unsigned int eng_ref_at(const struct eng_profile *p)
+{
+	return eng_app_at(p) + 2;
+}
+
+/* As eng_generate(), but the reference tags are there already and stay. */
+void eng_generate_app(const struct eng_profile *p, const void *data,
+		      uint8_t *tuples, uint32_t count, const uint16_t *tags);
+/* meta: all metadata of one interval. */
+bool eng_tuple_escapes(const struct eng_profile *p, const uint8_t *meta);
+
+#endif
