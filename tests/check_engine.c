@@ -424,6 +424,117 @@ START_TEST(opaque_metadata_is_left_alone)
 }
 END_TEST
 
+/* Whole tuples of every format, computed elsewhere from the definitions: data
+ * byte n is 7n + n * n / 64, metadata byte n is c0 + n % 64, tag 1234, interval
+ * 123456789abcd. */
+static const struct {
+	const char *name, *tuple;
+} vectors[] = {
+	{ "512+8:type1", "b87512346789abcd" },
+	{ "512+8:type2", "b87512346789abcd" },
+	{ "512+8:type3", "b875123400000000" },
+	{ "4096+8:type1", "943912346789abcd" },
+	{ "4096+8:type2", "943912346789abcd" },
+	{ "4096+8:type3", "9439123400000000" },
+	{ "512+8:type1:ip", "61a312346789abcd" },
+	{ "512+8:type2:ip", "61a312346789abcd" },
+	{ "512+8:type3:ip", "61a3123400000000" },
+	{ "4096+8:type1:ip", "000d12346789abcd" },
+	{ "4096+8:type2:ip", "000d12346789abcd" },
+	{ "4096+8:type3:ip", "000d123400000000" },
+	{ "4096+16:type1:crc64", "e774cb90898f6d63123423456789abcd" },
+	{ "4096+16:type2:crc64", "e774cb90898f6d63123423456789abcd" },
+	{ "4096+16:type3:crc64", "e774cb90898f6d631234000000000000" },
+	{ "4096+16:type1:crc16", "a83912346789abcd" },
+	{ "4096+16:type2:crc16", "a83912346789abcd" },
+	{ "4096+16:type3:crc16", "a839123400000000" },
+	{ "4096+16:type1:first:crc16", "943912346789abcd" },
+	{ "4096+16:type2:first:crc16", "943912346789abcd" },
+	{ "4096+16:type3:first:crc16", "9439123400000000" },
+	{ "512+16:type1", "521a12346789abcd" },
+	{ "512+16:type2", "521a12346789abcd" },
+	{ "512+16:type3", "521a123400000000" },
+	{ "512+16:type1:first", "b87512346789abcd" },
+	{ "512+16:type2:first", "b87512346789abcd" },
+	{ "512+16:type3:first", "b875123400000000" },
+	{ "4096+64:type1", "279012346789abcd" },
+	{ "4096+64:type2", "279012346789abcd" },
+	{ "4096+64:type3", "2790123400000000" },
+	{ "4096+64:type1:first", "943912346789abcd" },
+	{ "4096+64:type2:first", "943912346789abcd" },
+	{ "4096+64:type3:first", "9439123400000000" },
+	{ "4096+64:type1:crc64", "2716191e706a66bd123423456789abcd" },
+	{ "4096+64:type2:crc64", "2716191e706a66bd123423456789abcd" },
+	{ "4096+64:type3:crc64", "2716191e706a66bd1234000000000000" },
+	{ "4096+64:type1:first:crc64", "e774cb90898f6d63123423456789abcd" },
+	{ "4096+64:type2:first:crc64", "e774cb90898f6d63123423456789abcd" },
+	{ "4096+64:type3:first:crc64", "e774cb90898f6d631234000000000000" },
+	{ "512+64:type1", "a99b12346789abcd" },
+	{ "512+64:type2", "a99b12346789abcd" },
+	{ "512+64:type3", "a99b123400000000" },
+	{ "512+64:type1:first", "b87512346789abcd" },
+	{ "512+64:type2:first", "b87512346789abcd" },
+	{ "512+64:type3:first", "b875123400000000" },
+};
+
+static void to_hex(char *hex, const uint8_t *p, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		sprintf(hex + 2 * i, "%02x", p[i]);
+}
+
+START_TEST(tuples_are_the_known_ones)
+{
+	static const uint16_t tag = 0x1234;
+	const struct eng_profile *p = eng_profile_at(_i);
+	uint8_t data[4096], meta[64];
+	struct eng_fault fault;
+	char hex[33];
+
+	ck_assert_str_eq(p->name, vectors[_i].name);
+	for (unsigned int n = 0; n < p->interval; n++)
+		data[n] = (uint8_t)(7 * n + n * n / 64);
+	for (unsigned int n = 0; n < p->meta_size; n++)
+		meta[n] = (uint8_t)(0xc0 + n % 64);
+	eng_generate(p, data, meta, 1, REF, &tag);
+	to_hex(hex, meta + p->pi_offset, p->pi_size);
+	ck_assert_msg(!strcmp(hex, vectors[_i].tuple), "%s: %s", p->name, hex);
+	ck_assert_int_eq(eng_verify(p, data, meta, 1, REF, &tag, &fault), 0);
+}
+END_TEST
+
+/* No format is without its vector. */
+START_TEST(all_formats_are_known)
+{
+	ck_assert_ptr_null(eng_profile_at(sizeof(vectors) / sizeof(*vectors)));
+}
+END_TEST
+
+/* The examples of the NVM command set specification, as tuples. */
+START_TEST(nvme_examples_as_tuples)
+{
+	static const struct {
+		uint8_t first, step;
+		const char *guard;
+	} rows[] = {
+		{ 0, 0, "6482d367eb22b64e" }, { 0xff, 0, "c0ddba7302eca3ac" },
+		{ 0, 1, "3e729f5f6750449c" }, { 0xff, 0xff, "9a2df64b8e9e517e" },
+	};
+	const struct eng_profile *p = eng_profile_find("4096+16");
+	uint8_t data[4096], meta[16];
+	uint16_t tag = 0;
+	char hex[17];
+
+	for (int i = 0; i < 4; i++) {
+		for (unsigned int n = 0; n < 4096; n++)
+			data[n] = (uint8_t)(rows[i].first + n * rows[i].step);
+		eng_generate(p, data, meta, 1, 0, &tag);
+		to_hex(hex, meta, 8);
+		ck_assert_str_eq(hex, rows[i].guard);
+	}
+}
+END_TEST
+
 START_TEST(flipped_data_is_a_guard_fault)
 {
 	struct sample s;
@@ -1260,6 +1371,10 @@ static TCase *tuples_case(void)
 	tcase_add_test(tc, generated_tuples_verify);
 	tcase_add_test(tc, layout_is_big_endian);
 	tcase_add_test(tc, opaque_metadata_is_left_alone);
+	tcase_add_loop_test(tc, tuples_are_the_known_ones, 0,
+			    sizeof(vectors) / sizeof(*vectors));
+	tcase_add_test(tc, all_formats_are_known);
+	tcase_add_test(tc, nvme_examples_as_tuples);
 	tcase_add_test(tc, flipped_data_is_a_guard_fault);
 	tcase_add_test(tc, flipped_metadata_is_the_right_fault);
 	tcase_add_test(tc, first_fault_is_reported);
