@@ -26,6 +26,10 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* ---- profiles: what a protected device looks like --------------------- */
 
 enum eng_guard {
@@ -319,5 +323,9 @@ int eng_verify(const struct eng_profile *p, const void *data,
 	       const uint8_t *tuples, uint32_t count, uint64_t ref,
 	       const uint16_t *tags, struct eng_fault *fault);
 uint16_t eng_tuple_tag(const struct eng_profile *p, const uint8_t *tuple);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif
