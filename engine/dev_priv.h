@@ -30,6 +30,7 @@ struct eng_dev {
 	unsigned int	inflight;	/* submits and end()s to return */
 	int		flush_err;	/* of the first flush that failed */
 	bool		enabled[2];	/* by enum eng_op */
+	struct eng_injector *inject;	/* inject.c's; NULL: no rules */
 };
 
 /* io.c: a backend's maker calls it once geo and pool are set, and

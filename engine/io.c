@@ -23,6 +23,7 @@
 
 #include "buf.h"
 #include "dev_priv.h"
+#include "inject.h"
 #include "tuple.h"
 
 #define ESCAPE	0xffff
@@ -286,6 +287,8 @@ void eng_io_done(struct eng_io *io, int err)
 
 	if (here)
 		submitting = NULL;
+	if (io->undo)
+		eng_inject_end(io, err);
 	if (err || io->op == ENG_WRITE || io->end == run_end)
 		finish(io, err);	/* (3), (4) */
 	else if (here || !eng_io_enabled(io))
@@ -373,7 +376,9 @@ void eng_io_submit(struct eng_io *io)
 		if (io->op == ENG_WRITE && !(io->flags & ENG_IO_PROTECTED))
 			generate(io);
 		submitting = io;
-		dev->ops->submit(dev, io);
+		if (!__atomic_load_n(&dev->inject, __ATOMIC_RELAXED) ||
+		    !eng_inject_begin(io))
+			dev->ops->submit(dev, io);
 		submitting = outer;
 	}
 	let_go(dev);
@@ -401,6 +406,7 @@ int eng_dev_init(struct eng_dev *dev)
 {
 	dev->inflight = 0;
 	dev->flush_err = 0;
+	dev->inject = NULL;
 	dev->enabled[ENG_READ] = dev->enabled[ENG_WRITE] = true;
 	dev->geo.format = eng_profile_format(dev->geo.profile);
 	dev->geo.tag_size = eng_profile_tag_size(dev->geo.profile);
@@ -422,6 +428,7 @@ void eng_dev_close(struct eng_dev *dev)
 	if (!dev)
 		return;
 	wait_idle(dev);
+	eng_inject_free(dev);
 	eng_bufs_destroy(dev->bufs);
 	dev->bufs = NULL;
 	dev->ops->close(dev);
@@ -447,9 +454,11 @@ int eng_dev_flush(struct eng_dev *dev)
 	int err = __atomic_load_n(&dev->flush_err, __ATOMIC_ACQUIRE);
 	int first = 0;
 
-	if (err || !dev->ops->flush)
+	if (err)
 		return err;
-	err = dev->ops->flush(dev);
+	err = eng_inject_flush(dev);
+	if (!err && dev->ops->flush)
+		err = dev->ops->flush(dev);
 	if (err)
 		__atomic_compare_exchange_n(&dev->flush_err, &first, err, false,
 					    __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);

@@ -225,6 +225,7 @@ struct eng_io {
 	int		add_err;	/* of the first add that failed */
 	bool		filled;		/* the tuples are those of the data */
 	bool		refs;		/* type 3: reference tags were set */
+	struct eng_undo	*undo;		/* inject.c: an injected fault */
 	struct eng_io	*next;
 	void		*priv;
 };
@@ -306,6 +307,48 @@ int eng_io_split(struct eng_io **out, struct eng_io *io, uint32_t n);
  * max_io, the largest size has a reserve and waits for it instead). */
 void *eng_buf_get(struct eng_dev *dev, size_t bytes);
 void eng_buf_put(struct eng_dev *dev, void *buf, size_t bytes);
+
+/* ---- faults on purpose ------------------------------------------------
+ *
+ * For programs that test how they take it.  Rules belong to an open device
+ * and concern its requests from then on; a read is spoilt after the transfer
+ * and before it is verified, a write on its way to the medium.  The caller's
+ * own data and tags stay as they are. */
+
+enum eng_inject_kind {
+	ENG_INJECT_GUARD,	/* flip a bit of one interval's guard */
+	ENG_INJECT_REF,		/* of its reference tag */
+	ENG_INJECT_APP,		/* of its application tag */
+	ENG_INJECT_DATA,	/* of its data */
+	ENG_INJECT_ESCAPE,	/* make its tuple an escape */
+	ENG_INJECT_FAIL,	/* nothing moves; the request ends with err */
+	ENG_INJECT_LOSE,	/* write: nothing moves; it ends with 0 */
+	ENG_INJECT_MISDIRECT,	/* it goes to interval `to` instead */
+	ENG_INJECT_FLUSH,	/* a flush fails with err */
+};
+
+struct eng_inject_rule {
+	enum eng_inject_kind kind;
+	enum eng_op	op;		/* requests of this kind */
+	uint64_t	start, count;	/* that have an interval of these;
+					 * count 0: any */
+	uint32_t	chance;		/* one in so many, by the seed; 0: all */
+	unsigned int	times;		/* so often, then no more; 0: always */
+	uint32_t	bit;		/* which, modulo the size of the field */
+	int		err;		/* negative */
+	uint64_t	to;
+};
+
+/* One more rule; of those that apply to a request the first does, alone.  Of
+ * several intervals in range one is spoilt, by the seed.  -EINVAL: no such
+ * fault. */
+int eng_inject_add(struct eng_dev *dev, const struct eng_inject_rule *rule);
+/* No more rules.  Requests under way may still be hit. */
+void eng_inject_clear(struct eng_dev *dev);
+/* The same seed and the same requests in the same order: the same faults. */
+int eng_inject_seed(struct eng_dev *dev, uint64_t seed);
+/* How many faults there were so far. */
+uint64_t eng_inject_hits(struct eng_dev *dev);
 
 /* ---- the checks themselves, for use without a device ------------------ */
 
