@@ -83,11 +83,12 @@ static _Noreturn void die(const char *what)
 /* ---- the sides -------------------------------------------------------- */
 
 /* ISA-L has no CRC-64/NVMe before 2.31; its neighbour of the same width and
- * the same folding stands in. */
+ * the same folding stands in.  It has no internet checksum at all: there the
+ * engine's own, bare, shows what the tuples cost. */
 static const char *bare_name(const struct eng_profile *p)
 {
-	return p->guard == ENG_GUARD_CRC64 ? "crc64_ecma_refl"
-					   : "crc16_t10dif";
+	return p->guard == ENG_GUARD_CRC64 ? "crc64_ecma_refl" :
+	       p->guard == ENG_GUARD_IP ? "rfc1071" : "crc16_t10dif";
 }
 
 static uint64_t bare(const struct eng_profile *p, const uint8_t *data,
@@ -98,6 +99,9 @@ static uint64_t bare(const struct eng_profile *p, const uint8_t *data,
 	if (p->guard == ENG_GUARD_CRC64)
 		for (uint32_t i = 0; i < count; i++, data += p->interval)
 			sink ^= crc64_ecma_refl(0, data, p->interval);
+	else if (p->guard == ENG_GUARD_IP)
+		for (uint32_t i = 0; i < count; i++, data += p->interval)
+			sink ^= eng_guard_compute(p->guard, data, p->interval);
 	else
 		for (uint32_t i = 0; i < count; i++, data += p->interval)
 			sink ^= crc16_t10dif(0, data, p->interval);
@@ -173,23 +177,34 @@ static void fill(struct worker *w)
 		w->tags[i] = (uint16_t)(i & 0x7fff);
 }
 
+/* Over the data and, if the tuple is last, the metadata before it. */
+static uint64_t checksum(const struct eng_profile *p, const uint8_t *data,
+			 const uint8_t *meta)
+{
+	uint8_t all[4096 + 64];
+	size_t len = p->interval + p->pi_offset;
+
+	memcpy(all, data, p->interval);
+	memcpy(all + p->interval, meta, p->pi_offset);
+	return p->guard == ENG_GUARD_CRC16 ?
+	       crc16_t10dif(0, all, len) :
+	       eng_guard_compute(p->guard, all, len);
+}
+
 /* (4): the tuple begins with the guard, most significant byte first. */
 static void compare_guards(const struct worker *w)
 {
 	const struct eng_profile *p = w->bench->p;
 
 	for (uint32_t i = 0; i < w->count; i++) {
-		const uint8_t *t = w->tuples + (size_t)i * p->meta_size +
-				   p->pi_offset;
-		const uint8_t *data = w->data + (size_t)i * p->interval;
-		uint64_t guard = 0, expected;
+		const uint8_t *meta = w->tuples + (size_t)i * p->meta_size;
+		const uint8_t *t = meta + p->pi_offset;
+		uint64_t guard = 0;
 
 		for (int n = 0; n < (p->guard == ENG_GUARD_CRC64 ? 8 : 2); n++)
 			guard = guard << 8 | t[n];
-		expected = p->guard == ENG_GUARD_CRC64 ?
-			   eng_guard_compute(p->guard, data, p->interval) :
-			   bare(p, data, 1);
-		if (guard != expected)
+		if (guard != checksum(p, w->data + (size_t)i * p->interval,
+				      meta))
 			die("generate stores a guard that is not the checksum");
 	}
 }
@@ -299,14 +314,14 @@ static void print_head(const struct options *o)
 	       "%.0f MiB over all threads.\n\n",
 	       o->pairs, MARK, (double)o->cache / 1024,
 	       (double)o->memory / MIB);
-	printf("%-20s %-7s %2s  %-9s %6s %15s %9s %9s  %s\n", "profile",
+	printf("%-24s %-7s %2s  %-9s %6s %15s %9s %9s  %s\n", "profile",
 	       "where", "th", "operation", "ratio", "quartiles", "GB/s",
 	       "bare GB/s", "bare checksum");
 }
 
 static void print_row(const struct row *r)
 {
-	printf("%-20s %-7s %2u  %-9s %6.3f %7.3f..%.3f %9.2f %9.2f  %s%s\n",
+	printf("%-24s %-7s %2u  %-9s %6.3f %7.3f..%.3f %9.2f %9.2f  %s%s\n",
 	       r->profile, r->where, r->threads, r->op, r->ratio, r->low,
 	       r->high, r->rate / 1e9, r->bare_rate / 1e9, r->bare,
 	       r->ratio < MARK ? "  BELOW MARK" : "");
@@ -339,26 +354,49 @@ static int write_json(const struct options *o, const struct row *rows,
 
 static const char *const profiles[] = { "512+8", "4096+8", "4096+16", NULL };
 
+/* Two rows. */
+static void run(const struct eng_profile *p, bool memory, unsigned int threads,
+		const struct options *o, struct row **row)
+{
+	struct bench b;
+
+	bench_open(&b, p, threads, memory ? o->memory : o->cache, o->sample);
+	measure(&b, o, *row);
+	bench_close(&b);
+	for (int op = 0; op < 2; op++, (*row)++) {
+		(*row)->where = memory ? "memory" : "cache";
+		print_row(*row);
+	}
+}
+
 static void run_profile(const char *name, const struct options *o,
 			struct row **row)
 {
 	const struct eng_profile *p = eng_profile_find(name);
-	struct bench b;
 
 	if (!p)
 		die("the engine does not know a profile of the benchmark");
-	for (int memory = 0; memory < 2; memory++) {
-		for (unsigned int th = 1; th <= MAX_THREADS; th++, *row += 2) {
-			bench_open(&b, p, th, memory ? o->memory : o->cache,
-				   o->sample);
-			measure(&b, o, *row);
-			bench_close(&b);
-			for (int op = 0; op < 2; op++) {
-				(*row)[op].where = memory ? "memory" : "cache";
-				print_row(&(*row)[op]);
-			}
-		}
-	}
+	for (int memory = 0; memory < 2; memory++)
+		for (unsigned int th = 1; th <= MAX_THREADS; th++)
+			run(p, memory, th, o, row);
+}
+
+/* Each profile of the engine, on one thread in the cache. */
+static void run_others(const struct options *o, struct row **row)
+{
+	const struct eng_profile *p;
+
+	for (unsigned int i = 0; (p = eng_profile_at(i)); i++)
+		run(p, false, 1, o, row);
+}
+
+static unsigned int count_profiles(void)
+{
+	unsigned int n = 0;
+
+	while (eng_profile_at(n))
+		n++;
+	return n;
 }
 
 static _Noreturn void usage(void)
@@ -428,12 +466,15 @@ int main(int argc, char **argv)
 		name = (const char *const *)argv + optind;
 		n = argc - optind;
 	}
-	rows = end = calloc((size_t)n * 4 * MAX_THREADS, sizeof(*rows));
+	rows = end = calloc((size_t)n * 4 * MAX_THREADS +
+			    2 * count_profiles(), sizeof(*rows));
 	if (!rows)
 		die("out of memory");
 	print_head(&o);
 	for (; *name; name++)
 		run_profile(*name, &o, &end);
+	if (optind == argc)
+		run_others(&o, &end);
 	for (const struct row *r = rows; r < end; r++)
 		below += r->ratio < MARK;
 	printf("\n%u of %u rows below the mark of %.2f\n", below,
