@@ -1254,6 +1254,7 @@ END_TEST
 START_TEST(payload_starts_empty)
 {
 	static uint8_t buf[512];
+	uint8_t dirty = 0;
 	struct eng_io *io;
 
 	setup(0, "4096+64");
@@ -1265,7 +1266,8 @@ START_TEST(payload_starts_empty)
 			ck_assert(!io->niov && !io->count && !io->flags &&
 				  !io->end && !io->start && !io->err);
 			for (uint32_t i = 0; i < count * 64; i++)
-				ck_assert_uint_eq(io->tuples[i], 0);
+				dirty |= io->tuples[i];
+			ck_assert_uint_eq(dirty, 0);
 			memset(io->tuples, 0xa5, (size_t)count * 64);
 			memset(io->tags, 0xa5, count * sizeof(*io->tags));
 			for (unsigned int i = 0; i < segs; i++)
@@ -1412,6 +1414,7 @@ static TCase *other_case(void)
 {
 	TCase *tc = tcase_create("parts");
 
+	tcase_set_timeout(tc, 120);
 	tcase_add_test(tc, guards_have_their_check_values);
 	tcase_add_test(tc, crc64_agrees_with_nvme_examples);
 	tcase_add_test(tc, crc64_ways_agree);

@@ -1052,6 +1052,7 @@ static TCase *defects_case(void)
 {
 	TCase *tc = tcase_create("defects");
 
+	tcase_set_timeout(tc, 120);
 	tcase_add_test(tc, escape_does_not_end_verification);
 	tcase_add_test(tc, type3_strings_have_their_stride);
 	tcase_add_test(tc, app_tag_has_a_byte_order);
