@@ -26,6 +26,7 @@ struct eng_dev {
 	struct eng_geometry geo;
 	struct eng_pool	*pool;
 	struct eng_bufs	*bufs;		/* io.c's payloads and data buffers */
+	uint64_t	ref_base;	/* reference tag of interval 0 */
 	/* io.c's, atomic: */
 	unsigned int	inflight;	/* submits and end()s to return */
 	int		flush_err;	/* of the first flush that failed */
@@ -36,6 +37,9 @@ struct eng_dev {
 /* io.c: a backend's maker calls it once geo and pool are set, and
  * eng_dev_close() undoes it before ops->close. */
 int eng_dev_init(struct eng_dev *dev);
+/* io.c: a write is tried again, and what is below may have changed the
+ * reference tags in its tuples to its own: make them ours. */
+void eng_io_restore_refs(struct eng_io *io);
 /* io.c: the transfer is over; verification and end() follow. */
 void eng_io_done(struct eng_io *io, int err);
 

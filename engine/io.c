@@ -168,10 +168,21 @@ static void generate(struct eng_io *io)
 					 io->tags + done);
 		else
 			eng_generate(p, io->iov[i].iov_base, tuples, n,
-				     io->start + done, io->tags + done);
+				     io->dev->ref_base + io->start + done,
+				     io->tags + done);
 		done += n;
 	}
 	io->filled = true;
+}
+
+void eng_io_restore_refs(struct eng_io *io)
+{
+	const struct eng_profile *p = io->dev->geo.profile;
+	uint64_t ref = io->dev->ref_base + io->start;
+
+	for (uint32_t i = 0; p->type != 3 && i < io->count; i++)
+		eng_tuple_set_ref(p, io->tuples + (size_t)i * p->meta_size,
+				  ref + i);
 }
 
 /* Of one segment, whose first interval is number at of the request. */
@@ -185,12 +196,15 @@ static int verify_segment(struct eng_io *io, const struct iovec *iov,
 	int err;
 
 	for (;;) {
-		uint64_t next;
+		uint64_t next, base = io->dev->ref_base;
 
 		err = eng_verify(p, data, io->tuples + (size_t)at *
-				 p->meta_size, end - at, io->start + at,
+				 p->meta_size, end - at, base + io->start + at,
 				 tags ? tags + at : NULL, &io->fault);
-		if (!err || io->fault.kind != ENG_FAULT_ESCAPE ||
+		if (!err)
+			return 0;
+		io->fault.interval -= base;
+		if (io->fault.kind != ENG_FAULT_ESCAPE ||
 		    !(io->flags & ENG_IO_ESCAPES))
 			return err;
 		next = io->fault.interval + 1 - io->start;

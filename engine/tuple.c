@@ -169,6 +169,13 @@ void eng_generate_app(const struct eng_profile *p, const void *data,
 	}
 }
 
+void eng_tuple_set_ref(const struct eng_profile *p, uint8_t *meta, uint64_t ref)
+{
+	uint8_t *at = meta + p->pi_offset + (p->pi_size == 16 ? 8 : 0);
+
+	store64(at, (load64(at) & ~ref_mask(p)) | ref_of(p, ref));
+}
+
 bool eng_tuple_escapes(const struct eng_profile *p, const uint8_t *meta)
 {
 	struct pi pi;

@@ -19,7 +19,9 @@ static inline unsigned int eng_ref_at(const struct eng_profile *p)
 /* As eng_generate(), but the reference tags are there already and stay. */
 void eng_generate_app(const struct eng_profile *p, const void *data,
 		      uint8_t *tuples, uint32_t count, const uint16_t *tags);
-/* meta: all metadata of one interval. */
+/* meta: all metadata of one interval.  Not for type 3. */
+void eng_tuple_set_ref(const struct eng_profile *p, uint8_t *meta,
+		       uint64_t ref);
 bool eng_tuple_escapes(const struct eng_profile *p, const uint8_t *meta);
 
 #endif

@@ -93,6 +93,21 @@ static int run_and_put(struct eng_io *io)
 	return err;
 }
 
+/* Reads all of it; the fault is at interval, and of that kind. */
+static void ck_read_fault(const char *what, enum eng_fault_kind kind,
+			  uint64_t interval)
+{
+	struct eng_io *io = request(ENG_READ, 0, other);
+	int err = eng_io_run(io);
+
+	ck_assert_msg(err == -EBADMSG && io->fault.kind == kind &&
+		      io->fault.interval == interval,
+		      "%s, %s: error %d, %s at %llu", prof->name, what, err,
+		      eng_fault_name(io->fault.kind),
+		      (unsigned long long)io->fault.interval);
+	eng_io_put(io);
+}
+
 /* A string for all tags of a request, with no escape in it. */
 static uint8_t *tag_string(const struct eng_io *io, unsigned int seed)
 {
@@ -552,6 +567,43 @@ START_TEST(caller_may_protect)
 }
 END_TEST
 
+/* A device may count from elsewhere, as a part of another does: reference
+ * tags are from there, faults from here.  And when something below replaced
+ * those of a write, they can be put back, with all else left alone. */
+START_TEST(reference_tags_have_a_base)
+{
+	static const char *const names[] = { "512+8", "4096+64:crc64" };
+	struct eng_io *io;
+	uint8_t *before;
+	size_t len;
+
+	setup(names[_i]);
+	mem->dev.ref_base = 0xffffff00;
+	len = (size_t)N * prof->meta_size;
+	before = malloc(len);
+	ck_assert_int_eq(rw(ENG_WRITE, 0, data), 0);
+	ck_assert_uint_eq(tuple_at(5)[prof->pi_size - 1], 5);
+	ck_assert_uint_eq(tuple_at(5)[prof->pi_size - 2], 0xff);
+	ck_assert_int_eq(rw(ENG_READ, 0, other), 0);
+	mem->data[7 * prof->interval] ^= 1;
+	ck_read_fault("base", ENG_FAULT_GUARD, 7);
+
+	io = request(ENG_WRITE, 0, data);
+	memset(io->tags, 0x11, N * sizeof(*io->tags));
+	ck_assert_int_eq(eng_io_generate(io), 0);
+	memcpy(before, io->tuples, len);
+	for (unsigned int i = 0; i < N; i++)
+		io->tuples[i * prof->meta_size + prof->pi_offset +
+			   prof->pi_size - 4] ^= 0x80;
+	ck_assert_int_eq(eng_io_verify(io), -EBADMSG);
+	eng_io_restore_refs(io);
+	ck_assert_mem_eq(io->tuples, before, len);
+	eng_io_put(io);
+	free(before);
+	teardown();
+}
+END_TEST
+
 /* Switches: what is off is not done, and no write goes without tuples. */
 START_TEST(switches)
 {
@@ -773,21 +825,6 @@ END_TEST
 static void inject(struct eng_inject_rule rule)
 {
 	ck_assert_int_eq(eng_inject_add(&mem->dev, &rule), 0);
-}
-
-/* Reads all of it; the fault is at interval, and of that kind. */
-static void ck_read_fault(const char *what, enum eng_fault_kind kind,
-			  uint64_t interval)
-{
-	struct eng_io *io = request(ENG_READ, 0, other);
-	int err = eng_io_run(io);
-
-	ck_assert_msg(err == -EBADMSG && io->fault.kind == kind &&
-		      io->fault.interval == interval,
-		      "%s, %s: error %d, %s at %llu", prof->name, what, err,
-		      eng_fault_name(io->fault.kind),
-		      (unsigned long long)io->fault.interval);
-	eng_io_put(io);
 }
 
 static const struct {
@@ -1074,6 +1111,7 @@ static TCase *requests_case(void)
 	tcase_add_test(tc, opaque_tags_are_guarded);
 	tcase_add_test(tc, generate_then_submit);
 	tcase_add_test(tc, caller_may_protect);
+	tcase_add_loop_test(tc, reference_tags_have_a_base, 0, 2);
 	tcase_add_test(tc, switches);
 	tcase_add_test(tc, pieces_make_the_whole);
 	tcase_add_test(tc, partial_completion);
