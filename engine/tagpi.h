@@ -238,7 +238,7 @@ struct eng_io *eng_io_get(struct eng_dev *dev, uint32_t count,
 			  unsigned int segs);
 /* The same for whoever must not fail: every size waits for the reserve where
  * there is no memory.  NULL: too large.  The caller holds no other payload
- * that is not submitted yet, and nobody's end() waits for this caller. */
+ * that was not submitted yet, and is not inside an end(). */
 struct eng_io *eng_io_get_wait(struct eng_dev *dev, uint32_t count,
 			       unsigned int segs);
 /* Memory that clones use goes back with the last of them.  NULL is fine. */
@@ -249,8 +249,8 @@ void eng_io_put(struct eng_io *io);
  * ends with the same error. */
 int eng_io_add(struct eng_io *io, void *data, size_t bytes);
 /* A payload for these segments with all of them attached, for op at start;
- * or an error, and then *out is NULL.  Waits for memory as
- * eng_io_get_wait() does.  Tags and end() are the caller's to set. */
+ * or an error, and then *out is NULL.  Waits for memory on the terms of
+ * eng_io_get_wait().  Tags and end() are the caller's to set. */
 int eng_io_prep(struct eng_io **out, struct eng_dev *dev, enum eng_op op,
 		uint64_t start, const struct iovec *iov, unsigned int niov);
 /* Will the engine generate or verify for it?  Not if the device's switch is
@@ -297,7 +297,8 @@ int eng_io_trim(struct eng_io *io, uint32_t first, uint32_t count);
 /* A second request for a part of the first: with segments of its own, but
  * tags and tuples are those of the first, which may be put before it.  op
  * and flags are the same, end() is not set.  Waits for memory; the caller
- * holds no other clone that is not submitted yet. */
+ * holds no other clone that was not submitted yet, and is not inside an
+ * end(). */
 int eng_io_clone(struct eng_io **out, struct eng_io *io, uint32_t first,
 		 uint32_t count);
 /* In two: *out is a clone of the first n intervals, io has the others. */

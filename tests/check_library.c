@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "buf.h"
 #include "mem_dev.h"
@@ -441,6 +442,63 @@ START_TEST(tag_strings_lie_in_order)
 	meta = meta_at(0);
 	ck_assert_mem_eq(meta + 8, set, 8);
 	ck_assert_mem_eq(meta + 16, set + 8, 48);
+	teardown();
+}
+END_TEST
+
+static struct eng_dev *open_file(const char *path)
+{
+	struct eng_open how = { .pool = pool };
+	struct eng_dev *dev;
+
+	ck_assert_int_eq(eng_dev_open(&dev, path, &how), 0);
+	ck_assert_ptr_eq(eng_dev_geometry(dev)->profile, prof);
+	return dev;
+}
+
+/* One string over the intervals that iov has room for: set, or compared. */
+static void ck_string(struct eng_dev *dev, enum eng_op op, struct iovec iov)
+{
+	struct eng_io *io;
+	uint8_t *tag, *got;
+	size_t size;
+
+	ck_assert_int_eq(eng_io_prep(&io, dev, op, 3, &iov, 1), 0);
+	size = eng_io_tag_size(io);
+	tag = tag_string(io, 77);
+	got = malloc(size);
+	if (op == ENG_WRITE)
+		ck_assert_int_eq(eng_io_set_tag(io, tag, size), 0);
+	else
+		io->flags = ENG_IO_TAGS_OUT;
+	ck_assert_int_eq(eng_io_run(io), 0);
+	ck_assert_int_eq(eng_io_get_tag(io, got, size), 0);
+	ck_assert_mem_eq(got, tag, size);
+	eng_io_put(io);
+	free(got);
+	free(tag);
+}
+
+/* A container in a file keeps them, in every format. */
+START_TEST(container_keeps_tag_strings)
+{
+	char path[] = "check_library.XXXXXX";
+	struct eng_dev *dev;
+	int fd = mkstemp(path);
+
+	setup(eng_profile_at(_i)->name);
+	ck_assert_int_eq(ftruncate(fd, 1 << 20), 0);
+	ck_assert_int_eq(eng_soft_format(path, prof), 0);
+	dev = open_file(path);
+	ck_string(dev, ENG_WRITE, (struct iovec){ data, N * prof->interval });
+	ck_assert_int_eq(eng_dev_flush(dev), 0);
+	eng_dev_close(dev);
+	dev = open_file(path);
+	ck_string(dev, ENG_READ, (struct iovec){ other, N * prof->interval });
+	ck_assert_mem_eq(data, other, (size_t)N * prof->interval);
+	eng_dev_close(dev);
+	unlink(path);
+	close(fd);
 	teardown();
 }
 END_TEST
@@ -1100,6 +1158,15 @@ static TCase *defects_case(void)
 	return tc;
 }
 
+static unsigned int count_profiles(void)
+{
+	unsigned int n = 0;
+
+	while (eng_profile_at(n))
+		n++;
+	return n;
+}
+
 static TCase *requests_case(void)
 {
 	TCase *tc = tcase_create("requests");
@@ -1107,6 +1174,8 @@ static TCase *requests_case(void)
 	tcase_set_timeout(tc, 120);
 	tcase_add_test(tc, tag_strings_come_back);
 	tcase_add_test(tc, tag_strings_lie_in_order);
+	tcase_add_loop_test(tc, container_keeps_tag_strings, 0,
+			    (int)count_profiles());
 	tcase_add_test(tc, bad_tag_strings_are_refused);
 	tcase_add_test(tc, opaque_tags_are_guarded);
 	tcase_add_test(tc, generate_then_submit);
