@@ -86,7 +86,6 @@ static int step_content(struct tfs_txn *tx, struct reclaim *rc, bool *more)
 static int step_fn(struct tfs_txn *tx, void *p)
 {
 	struct reclaim *rc = p;
-	struct tfs_item item = { .key = tfs_key(rc->ino, TFS_T_INODE, 1) };
 	bool more;
 	int err = reclaim_check(tx, rc);
 
@@ -95,20 +94,10 @@ static int step_fn(struct tfs_txn *tx, void *p)
 	err = step_content(tx, rc, &more);
 	if (err || more)
 		return err;
-	for (unsigned int i = 0; i < STEP; i++) {
-		err = tfs_txn_next(tx, item.key, &item);
-		if (err == -ENOENT || (!err && (item.key.obj != rc->ino ||
-				       item.key.type >= TFS_T_EXTENT))) {
-			rc->gone = true;
-			return reclaim_last(tx, rc->ino);	/* (1) */
-		}
-		if (!err)
-			err = tfs_txn_del(tx, item.key);
-		if (err)
-			return err;
-		item.key.off++;		/* no item has the last offset */
-	}
-	return 0;
+	err = tfs_txn_del_range(tx, tfs_key(rc->ino, TFS_T_INODE, 1),
+				tfs_key(rc->ino, TFS_T_EXTENT, 0), STEP,
+				&rc->gone);
+	return !err && rc->gone ? reclaim_last(tx, rc->ino) : err; /* (1) */
 }
 
 int tfs_orphan_reclaim(struct tfs *fs, uint32_t ino)

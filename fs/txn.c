@@ -95,6 +95,28 @@ int tfs_txn_del(struct tfs_txn *tx, struct tfs_key key)
 	return 0;
 }
 
+int tfs_txn_del_range(struct tfs_txn *tx, struct tfs_key from,
+		      struct tfs_key end, unsigned int limit, bool *done)
+{
+	struct tfs_item item;
+
+	*done = false;
+	for (;;) {
+		int err = tfs_txn_next(tx, from, &item);
+
+		*done = err == -ENOENT ||
+			(!err && tfs_key_cmp(&item.key, &end) >= 0);
+		if (*done || (!err && !limit--))
+			return 0;
+		if (!err)
+			err = tfs_txn_del(tx, item.key);
+		if (err)
+			return err;
+		from = item.key;
+		from.off++;		/* no item has the last offset */
+	}
+}
+
 int tfs_txn_free(struct tfs_txn *tx, uint64_t addr, uint64_t len)
 {
 	return tfs_extents_add(&tx->frees, addr, len);

@@ -62,6 +62,10 @@ int tfs_txn_prev(struct tfs_txn *tx, struct tfs_key key, struct tfs_item *out);
 int tfs_txn_put(struct tfs_txn *tx, struct tfs_key key, const void *val,
 		unsigned int len);
 int tfs_txn_del(struct tfs_txn *tx, struct tfs_key key);
+/* Delete what is there from from up to but without end, limit items at most;
+ * *done: none is left.  All of it or, with the transaction, nothing. */
+int tfs_txn_del_range(struct tfs_txn *tx, struct tfs_key from,
+		      struct tfs_key end, unsigned int limit, bool *done);
 /* Queue the freeing of clusters that no item will name any more. */
 int tfs_txn_free(struct tfs_txn *tx, uint64_t addr, uint64_t len);
 /* Change the counters of the checkpoint slot with this transaction. */
