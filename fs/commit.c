@@ -190,6 +190,12 @@ static void set_durable(struct tfs *fs, uint64_t seq)
 	pthread_mutex_unlock(&ck->lock);
 }
 
+static void ask_for_mark(struct tfs *fs)
+{
+	if (fs->log.content > fs->log.marked)
+		tfs_helper_mark(fs, fs->log.content);		/* (6) */
+}
+
 /* (3): the newest commit of the log, and all before it. */
 static int flush_log(struct tfs *fs)
 {
@@ -201,8 +207,7 @@ static int flush_log(struct tfs *fs)
 		return err;
 	}
 	set_durable(fs, seq);
-	if (fs->log.content > fs->log.marked)
-		tfs_helper_mark(fs);
+	ask_for_mark(fs);
 	return 0;
 }
 
@@ -304,11 +309,13 @@ int tfs_commit(struct tfs *fs)
 }
 
 /* The commit that says so may have no changes of its own. */
-void tfs_commit_mark(struct tfs *fs)
+void tfs_commit_mark(struct tfs *fs, uint64_t seq)
 {
 	tfs_lead(fs);
-	if (fs->log.on && !fs->log.broken && !atomic_load(&fs->error) &&
-	    fs->log.content > fs->log.marked) {
+	if (fs->log.marked >= seq) {	/* others came: wait for quiet */
+		ask_for_mark(fs);
+	} else if (fs->log.on && !fs->log.broken &&
+		   !atomic_load(&fs->error)) {
 		tfs_gate_close(fs);
 		pthread_rwlock_wrlock(&fs->tree);
 		tfs_commit_close(fs);

@@ -99,10 +99,16 @@ void tfs_helper_ckpt(struct tfs *fs)
 	ask(fs, &fs->want_ckpt);
 }
 
-void tfs_helper_mark(struct tfs *fs)
+void tfs_helper_mark(struct tfs *fs, uint64_t seq)
 {
-	if (fs->opt.commit)
-		ask(fs, &fs->want_mark);
+	if (!fs->opt.commit)
+		return;
+	pthread_mutex_lock(&fs->helper_lock);
+	if (!fs->want_mark) {
+		fs->want_mark = seq;
+		pthread_cond_signal(&fs->helper_cond);
+	}
+	pthread_mutex_unlock(&fs->helper_lock);
 }
 
 static bool before(const struct timespec *a, const struct timespec *b)
@@ -123,7 +129,8 @@ static struct timespec from_now(unsigned int seconds, long nsec)
 
 /* What the helper does next, and when by itself. */
 struct agenda {
-	bool		commit, ckpt, mark, tick, stop;
+	bool		commit, ckpt, tick, stop;
+	uint64_t	mark;		/* this commit; 0: none */
 	struct timespec	next_tick, next_mark;
 	bool		mark_set;
 	uint64_t	seq;		/* at the last tick */
@@ -159,11 +166,13 @@ static void wait_for_work(struct tfs *fs, struct agenda *ag)
 	ag->stop = fs->helper_stop;
 	ag->commit = fs->want_commit;
 	ag->ckpt = fs->want_ckpt;
-	ag->mark = err && until == &ag->next_mark;
+	ag->mark = err && until == &ag->next_mark ? fs->want_mark : 0;
 	ag->tick = err && !ag->mark;
 	fs->want_commit = fs->want_ckpt = false;
-	if (ag->mark)
-		fs->want_mark = ag->mark_set = false;
+	if (ag->mark) {
+		fs->want_mark = 0;
+		ag->mark_set = false;
+	}
 	pthread_mutex_unlock(&fs->helper_lock);
 }
 
@@ -195,7 +204,7 @@ static void *helper(void *arg)
 	do {
 		wait_for_work(fs, &ag);
 		if (ag.mark)
-			tfs_commit_mark(fs);
+			tfs_commit_mark(fs, ag.mark);
 		if (ag.tick)
 			tick(fs, &ag);
 		if (ag.commit)

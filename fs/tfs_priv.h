@@ -162,7 +162,7 @@ struct tfs {
 	pthread_cond_t	helper_cond;
 	bool		helper_stop;			/* helper_lock */
 	bool		want_commit, want_ckpt;		/* helper_lock */
-	bool		want_mark;			/* helper_lock */
+	uint64_t	want_mark;	/* helper_lock: of this commit; 0: no */
 	struct tfs_report *reports;			/* helper_lock */
 	unsigned int	report_count;			/* helper_lock */
 };
@@ -244,9 +244,8 @@ int tfs_handle_get(struct tfs *fs, uint64_t data, uint64_t claimed,
 void tfs_handle_put(struct tfs *fs, uint64_t promised);
 /* Make all that was done before durable, with one flush. */
 int tfs_commit(struct tfs *fs);
-/* Write down up to which commit all is durable, if the log does not say so
- * yet. */
-void tfs_commit_mark(struct tfs *fs);
+/* Write down that this commit is durable, if the log does not say so yet. */
+void tfs_commit_mark(struct tfs *fs, uint64_t seq);
 /* Under fs->tree: is there anything for the running commit to say? */
 bool tfs_commit_waiting(const struct tfs *fs);
 /* Has it reached its bound, how many times? */
@@ -302,7 +301,7 @@ int tfs_helper_start(struct tfs *fs);
 /* Ask it for a commit, a checkpoint, a mark in a while. */
 void tfs_helper_commit(struct tfs *fs);
 void tfs_helper_ckpt(struct tfs *fs);
-void tfs_helper_mark(struct tfs *fs);
+void tfs_helper_mark(struct tfs *fs, uint64_t seq);
 void tfs_helper_stop(struct tfs *fs);
 
 #endif

@@ -255,7 +255,7 @@ START_TEST(rot_in_an_acknowledged_commit_is_an_error)
 	must_save(&b, "a", 1);
 	must_sync(&b);
 	if (_i) {
-		tfs_commit_mark(b.fs);
+		tfs_commit_mark(b.fs, b.fs->log.content);
 	} else {
 		must_save(&b, "b", 2);
 		must_sync(&b);
