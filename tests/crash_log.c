@@ -730,6 +730,9 @@ static Suite *log_suite(void)
 	tcase_add_test(tc, torn_tuple_page_spares_its_neighbours);
 	tcase_add_loop_test(tc, fallocate_then_write_then_cut, 0, 2);
 	tcase_add_test(tc, no_sync_succeeds_after_a_failed_write);
+	suite_add_tcase(s, tc);
+	tc = tcase_create("threads");
+	tcase_set_timeout(tc, 240);
 	tcase_add_loop_test(tc,
 			    concurrent_syncs_share_flushes_and_keep_promises,
 			    0, BED_LESS(12));
