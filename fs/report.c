@@ -14,7 +14,7 @@
 
 #include "tfs_priv.h"
 
-#define MARK_NSEC	20000000	/* nothing came after a commit */
+#define MARK_NSEC	5000000	/* nothing came after a commit */
 #define NOTES_MAX	1024u
 #define PATH_TEXT	4096u
 
