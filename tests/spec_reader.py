@@ -14,14 +14,20 @@ alike says what SPEC.md says it does.
 	spec_reader.py list IMAGE		every path
 	spec_reader.py cat IMAGE PATH		a file's content
 	spec_reader.py check IMAGE		everything, free space included
+	spec_reader.py log IMAGE		what is replayed, commit by commit
 
  (1) Whatever is read is checked, by the section of SPEC.md that is cited; what
      does not hold ends in Damage.
  (2) The test writes through a mount and reads through this file.  Exit status
      77: no python3, no FUSE, or nothing is built.
+ (3) The log is replayed over the tree, key by key.  The checkpoint's own
+     numbers are compared with the tree alone, the last commit's with both.
 """
+import bisect
+import copy
 import errno
 import fcntl
+import heapq
 import os
 import random
 import shutil
@@ -37,9 +43,13 @@ class Damage(Exception):
     """The medium does not hold what it should."""
 
 
-def need(true, *what):
+class Unwritten(Damage):
+    """An escape where data were expected."""
+
+
+def need(true, *what, kind=Damage):
     if not true:
-        raise Damage(' '.join(str(w) for w in what))
+        raise kind(' '.join(str(w) for w in what))
 
 
 # ---- section 2: checksums and hashes ----------------------------------------
@@ -155,6 +165,10 @@ class Profile:
             guard, low = struct.unpack_from('>QQ', meta, self.place)
             return guard, low >> 48, low & 0xffffffffffff
         return struct.unpack_from('>HHI', meta, self.place)
+
+    def stamp(self, meta):
+        """Guard and application tag, as stored."""
+        return meta[self.place:self.place + (10 if self.size == 16 else 4)]
 
     def ones(self):
         return 0xffffffffffff if self.size == 16 else 0xffffffff
@@ -294,16 +308,22 @@ class Container:
                 return meta
         return tries[0] if tries else b'\xff' * p.meta
 
-    def read(self, i):
-        """Data and application tag of an interval, verified."""
+    def whole(self, i):
+        """Data and metadata of an interval, verified."""
         p = self.profile
         need(i < self.intervals, 'interval', i, 'is not there')
         data = self.bytes(self.zone_at(i // self.per) + 8192 +
                           i % self.per * p.interval, p.interval)
         meta = self.metadata(i, data)
         fault = p.fault(data, meta, i)
-        need(not fault, 'interval', i, fault)
-        return data, p.split(meta)[1]
+        need(not fault, 'interval', i, fault,
+             kind=Unwritten if fault == 'escape' else Damage)
+        return data, meta
+
+    def read(self, i):
+        """Data and application tag."""
+        data, meta = self.whole(i)
+        return data, self.profile.split(meta)[1]
 
 
 # ---- section 6: the tag record --------------------------------------------------
@@ -335,6 +355,7 @@ class Records:
         return [half >> 15 * n & 0x7fff for half in (l, r) for n in range(4)]
 
     def decode(self, lanes, addr):
+        need(not any(lane >> 15 for lane in lanes), 'no record')
         t = mix(addr ^ self.tweak)
         l = sum(lanes[n] << 15 * n for n in range(4))
         r = sum(lanes[4 + n] << 15 * n for n in range(4))
@@ -347,10 +368,11 @@ class Records:
 
 # ---- sections 5 and 7 to 12: the filesystem ---------------------------------------
 
-SUPER, SLOT, NODE, DATA = 1, 2, 3, 5
+SUPER, SLOT, NODE, LOG, DATA = 1, 2, 3, 4, 5
 REGION, SUMMARY, ORPHAN, INODE, XATTR, DIRENT, INLINE, EXTENT = \
     1, 2, 3, 16, 17, 18, 19, 20
 FIRST, LAST = (0, 0, 0), (0xffffffff, 0xff, U64)
+JUMP = 1 << 20
 
 
 class Inode:
@@ -373,8 +395,10 @@ class Tagfs:
         self.dev = Container(path)
         self.csize = 8 * self.dev.profile.interval
         self.known = {}			# nodes
+        self.changes, self.changed = {}, []	# by the log
         self.superblock()
         self.slot()
+        self.log()
 
     def cluster(self, addr):
         parts = [self.dev.read(8 * addr + i) for i in range(8)]
@@ -406,7 +430,8 @@ class Tagfs:
         version, crc = struct.unpack_from('<II', raw, 8)
         need(crc == crc32c_without(raw, 0x0c), 'superblock checksum')
         incompat, seq = struct.unpack_from('<QQ', raw, 0x50)
-        need(version == 1 and not incompat, 'superblock version or features')
+        need(version == 1 and not incompat & ~1,
+             'superblock version or features')
         need(raw[0x98] == copy and not any(raw[0x99:]), 'superblock padding')
         n, csize, interval, log, logs = \
             struct.unpack_from('<QIIQQ', raw, 0x70)
@@ -434,6 +459,7 @@ class Tagfs:
         best = max(found, key=lambda f: (f[0], -f[1]))
         _, _, raw, self.records, self.n, self.logs = best
         self.nonce = raw[0x60:0x70]
+        self.has_log = struct.unpack_from('<Q', raw, 0x50)[0] & 1
         self.label = raw[0x20:0x40].rstrip(b'\0').decode()
 
     # -- section 9
@@ -449,26 +475,34 @@ class Tagfs:
         root = struct.unpack_from('<QQQ', raw, 0x28)
         free, reserved, inodes, log, ino, flags, level = \
             struct.unpack_from('<QQQQIIB', raw, 0x40)
+        used, chain = struct.unpack_from('<QQ', raw, 0x70)
         need(number and number % 2 == slot, 'slot number')
-        need(root[2] <= seq < (1 << 44) - 1 - (1 << 20), 'slot sequence')
+        need(root[2] <= seq and max(seq, used) < (1 << 44) - 1 - JUMP,
+             'slot sequence')
         need(root[0] < self.n and root[1] < self.n and level <= 12 and
              reserved <= free <= self.n and log < self.logs and
-             not flags & ~1 and not any(raw[0x69:]), 'slot numbers')
-        need(tags == self.records.encode(SLOT, slot, copy, seq, addr),
-             'slot tags')
-        return number, seq, root, level, free, reserved, inodes, flags
+             not flags & ~1 and not any(raw[0x69:0x70]), 'slot numbers')
+        need(tags == self.records.encode(SLOT, slot, copy, max(seq, used),
+                                         addr), 'slot tags')
+        return (number, seq, root, level, free, reserved, inodes, flags, log,
+                chain)
 
     def slot(self):
-        found, why = [], []
+        found, why, good, bad = [], [], set(), set()
         for slot in (0, 1):
             for copy in (0, 1):
                 try:
                     found.append(self.slot_copy(slot, copy))
+                    good.add(slot)
                 except Damage as damage:
                     why.append(str(damage))
+                    if not isinstance(damage, Unwritten):
+                        bad.add(slot)
         need(found, *why)
+        self.lost = bool(bad - good)
         (self.number, self.seq, self.root, self.level, self.free,
-         self.reserved, self.inodes, self.flags) = max(found)
+         self.reserved, self.inodes, self.flags, self.log_pos,
+         self.chain) = max(found)
 
     # -- section 10
 
@@ -527,8 +561,8 @@ class Tagfs:
         for (key, value), end in zip(items, ends):
             yield struct.unpack('<QQQ', value), key, end
 
-    def items(self, start, stop):
-        """Items from start on, before stop, in order."""
+    def tree(self, start, stop):
+        """Items of the checkpoint from start on, before stop, in order."""
         def walk(ptr, level, low, high):
             if low >= stop or high <= start:
                 return
@@ -539,6 +573,25 @@ class Tagfs:
             for child, key, end in self.children(items, high):
                 yield from walk(child, level - 1, key, end)
         return walk(self.root, self.level, FIRST, LAST)
+
+    def items(self, start, stop):
+        """The same, as the log left them."""
+        some = self.changed[bisect.bisect_left(self.changed, start):
+                            bisect.bisect_left(self.changed, stop)]
+        both = heapq.merge((i for i in self.tree(start, stop)
+                            if i[0] not in self.changes),
+                           ((key, self.changes[key]) for key in some),
+                           key=lambda item: item[0])
+        return (i for i in both if i[1] is not None)
+
+    def get(self, key):
+        """The value now, or None; also while the log is replayed."""
+        if key in self.changes:
+            return self.changes[key]
+        obj, kind, off = key
+        for _, value in self.tree(key, (obj, kind, off + 1)):
+            return value
+        return None
 
     def of(self, obj, kind, first=0, last=U64):
         for key, value in self.items((obj, kind, first),
@@ -620,18 +673,23 @@ class Tagfs:
              b'\0' not in text, 'target of link', inode.number)
         return text
 
+    def extent(self, lc, value):
+        """Address, sequence, length."""
+        need(len(value) == 24, 'extent length')
+        addr, seq, count, pad = struct.unpack('<QQII', value)
+        need(count and not pad and lc + count <= 1 << 32, 'extent range')
+        need(bool(addr) == bool(seq), 'extent sequence')
+        need(not addr or (3 + self.logs <= addr and
+                          addr + count <= self.n - 3), 'extent place')
+        return addr, seq, count
+
     def extents(self, number):
         """11.5, checked: logical, address, sequence, length."""
         end = 0
         for lc, value in self.of(number, EXTENT):
-            need(len(value) == 24, 'extent length')
-            addr, seq, count, pad = struct.unpack('<QQII', value)
-            need(count and not pad and end <= lc and lc + count <= 1 << 32,
-                 'extent of inode', number)
-            need(bool(addr) == bool(seq) and seq <= self.seq,
-                 'extent sequence')
-            need(not addr or (3 + self.logs <= addr and
-                              addr + count <= self.n - 3), 'extent place')
+            addr, seq, count = self.extent(lc, value)
+            need(end <= lc, 'extents of inode', number)
+            need(seq <= self.last, 'extent sequence')
             end = lc + count
             yield lc, addr, seq, count
 
@@ -649,6 +707,8 @@ class Tagfs:
         for lc, addr, seq, count in self.extents(inode.number):
             for i in range(count if addr else 0):
                 at = (lc + i) * self.csize
+                if at >= inode.size and inode.number in self.orphans():
+                    continue
                 data = self.data(inode, lc + i, addr + i, seq)
                 need(at < inode.size, 'cluster past the end')
                 need(not any(data[max(0, inode.size - at):]),
@@ -668,6 +728,9 @@ class Tagfs:
                 yield from self.walk(child, here)
 
     # -- section 12
+
+    def orphans(self):
+        return {off for off, _ in self.of(0, ORPHAN)}
 
     def nodes(self):
         """Both copies of every node."""
@@ -719,9 +782,7 @@ class Tagfs:
             free += not (stored or fixed)
         return free
 
-    def check(self):
-        """All that the tree says of itself is true."""
-        used, reserved, inodes = self.used()
+    def check_bitmaps(self, used):
         regions = dict(self.of(0, REGION))
         groups = dict(self.of(0, SUMMARY))
         total = 0
@@ -738,8 +799,23 @@ class Tagfs:
                 need(r not in regions, 'no summary of region', r)
         need(all(r * 8192 < self.n for r in regions), 'region past the end')
         need(total == self.free, 'free:', self.free, 'counted', total)
+
+    def check_counts(self):
+        used, reserved, inodes = self.used()
         need(reserved == self.reserved, 'reserved:', self.reserved, reserved)
         need(inodes == self.inodes, 'inodes:', self.inodes, 'found', inodes)
+        return used
+
+    def check(self):
+        """All that the tree and the log say of themselves is true."""
+        base = self.checkpoint()
+        before = base.check_counts()
+        base.check_bitmaps(before)
+        need(not self.taken & before, 'taken, but in use')
+        used = self.check_counts()
+        need(used == (before | self.taken) - self.freed,
+             'in use, and not by the log')
+        need(self.reserved <= self.n - len(used), 'reserved but not free')
         self.check_links()
 
     def check_links(self):
@@ -756,8 +832,205 @@ class Tagfs:
                      inode.size == sizes, 'links of directory', number)
             else:
                 need(inode.nlink == names[number], 'links of inode', number)
-        need(len(names) == self.inodes, 'inodes without a name')
-        need(not list(self.of(0, ORPHAN)), 'orphans')
+        unnamed = self.orphans() - set(names)
+        need(all(not self.inode(number).nlink for number in unnamed),
+             'orphan with links')
+        need(len(names) + len(unnamed) == self.inodes,
+             'inodes without a name')
+        need(not self.orphans() or not self.flags & 1, 'orphans')
+
+    # -- section 13
+
+    def log_cluster(self, position):
+        """15.1, but for the range of sequences."""
+        data, tags = self.cluster(3 + position)
+        kind, owner, index, seq = self.records.decode(tags, 3 + position)
+        need((kind, owner, index) == (LOG, 0, position), 'no log')
+        part = LogCluster(data)
+        need(data[:4] == b'TLOG' and data[8:0x18] == self.nonce, 'log magic')
+        need(struct.unpack_from('<I', data, 4)[0] == crc32c_without(data, 4),
+             'log checksum')
+        need(part.seq == seq and part.block < part.blocks <= self.logs and
+             part.bytes <= self.csize - 128 and part.durable < seq and
+             not any(data[0x68:128]), 'log numbers')
+        return part
+
+    def scan(self):
+        """15.1: what counts, by position."""
+        found = {}
+        for position in range(self.logs):
+            try:
+                part = self.log_cluster(position)
+            except Damage:
+                continue
+            if self.seq < part.seq <= self.seq + JUMP:
+                found[position] = part
+        return found
+
+    def log(self):
+        """Replay what counts."""
+        self.slot_counts = self.reserved, self.inodes
+        self.last, self.commits, self.dropped = self.seq, [], 0
+        self.taken, self.freed, self.damaged = set(), set(), self.lost
+        if not self.has_log or (self.flags & 1 and not self.lost):
+            return
+        found = self.scan()
+        durable = max([p.durable for p in found.values()], default=0)
+        newest = max([p.checkpoint for p in found.values()], default=0)
+        need(newest <= self.number, 'checkpoint', newest, 'is lost')
+        self.follow(found, durable)
+        self.damaged |= durable > self.last
+        self.dropped = max([p.seq - self.last for p in found.values()] + [0])
+        self.replay()
+
+    def follow(self, found, durable):
+        """15.2"""
+        position, chain = self.log_pos, self.chain
+        while True:
+            commit = self.commit_at(found, position, self.last + 1, chain)
+            if not commit:
+                return
+            commit.was_durable = commit.seq <= durable
+            commit.read(self)
+            if not commit.was_durable and not commit.proven(self):
+                return
+            self.commits.append(commit)
+            self.last, chain = commit.seq, commit.hash
+            position = (position + commit.blocks) % self.logs
+
+    def commit_at(self, found, position, seq, chain):
+        first = found.get(position)
+        if not first or first.seq != seq:
+            return None
+        parts = [found.get((position + i) % self.logs)
+                 for i in range(first.blocks)]
+        for i, part in enumerate(parts):
+            if not part or part.block != i or part.head != first.head or \
+                    (part.bytes < self.csize - 128 and i + 1 < len(parts)):
+                return None
+        if first.chain != chain or first.hash != log_hash(
+                self.nonce, [part.raw for part in parts]):
+            return None
+        return Commit(parts)
+
+    def replay(self):
+        """15.3"""
+        for commit in self.commits:
+            for key, addr, seq, count in commit.extents:
+                run = range(addr, addr + count) if seq == commit.seq else ()
+                need(not self.taken.intersection(run), 'taken twice')
+                self.taken.update(run)
+        for commit in self.commits:
+            self.replay_one(commit)
+            need((self.inodes, self.reserved) ==
+                 (commit.inodes, commit.reserved), 'counts of commit',
+                 commit.seq)
+        self.changed = sorted(self.changes)
+
+    def replay_one(self, commit):
+        before, after, mapped = [], [], 0
+        for key, value in commit.ops:
+            old = self.get(key)
+            if key[1] == INODE and key[0]:
+                self.inodes += (value is not None) - (old is not None)
+            if key[1] != EXTENT:
+                continue
+            addr, _, count = self.extent(key[2], old) if old else (0, 0, 0)
+            before += range(addr, addr + count if addr else 0)
+            self.reserved -= 0 if addr else count
+            addr, seq, count = self.extent(key[2], value) if value else \
+                (0, 0, 0)
+            need(seq <= commit.seq, 'extent of the future')
+            self.reserved += 0 if addr else count
+            if seq != commit.seq:
+                after += range(addr, addr + count if addr else 0)
+        need(len(set(before)) == len(before) and
+             len(set(after)) == len(after), 'mapped twice')
+        need(set(after) <= set(before), 'mapped from nowhere')
+        self.freed |= set(before) - set(after)
+        self.changes.update(commit.ops)
+
+    def checkpoint(self):
+        """The same without the log."""
+        base = copy.copy(self)
+        base.changes, base.changed, base.last = {}, [], self.seq
+        base.reserved, base.inodes = self.slot_counts
+        return base
+
+
+class LogCluster:
+    """13.1"""
+
+    def __init__(self, raw):
+        self.raw = raw
+        (self.seq, self.chain, self.hash, self.checkpoint, self.durable,
+         self.proof, self.inodes, self.reserved, self.next_ino, self.block,
+         self.blocks, self.bytes) = struct.unpack_from('<8Q4I', raw, 0x18)
+        self.head = raw[:4] + raw[8:0x5c] + raw[0x60:0x64] + raw[0x68:128]
+
+
+class Commit:
+    def __init__(self, parts):
+        for name in ('seq', 'hash', 'proof', 'inodes', 'reserved', 'blocks',
+                     'checkpoint', 'durable'):
+            setattr(self, name, getattr(parts[0], name))
+        self.text = b''.join(p.raw[128:128 + p.bytes] for p in parts)
+
+    def read(self, fs):
+        """13.2; then the extents that map clusters."""
+        self.ops, at = {}, 0
+        while at < len(self.text):
+            need(len(self.text) - at >= 16, 'rest of an operation')
+            off, obj, kind, op, length = \
+                struct.unpack_from('<QIBBH', self.text, at)
+            value = self.text[at + 16:at + 16 + length]
+            key = obj, kind, off
+            need(len(value) == length <= 1100, 'length of a value')
+            need(op == 0 or (op == 1 and not length), 'operation')
+            need(key < LAST and key not in self.ops and
+                 not (obj == 0 and kind in (REGION, SUMMARY)), 'key', key)
+            self.ops[key] = None if op else value
+            at += 16 + length
+        self.extents = [(key,) + fs.extent(key[2], value)
+                        for key, value in self.ops.items()
+                        if key[1] == EXTENT and value is not None]
+        self.extents = [e for e in self.extents if e[1]]
+        self.ops = list(self.ops.items())
+
+    def proven(self, fs):
+        """13.4"""
+        total = 0
+        try:
+            for (number, _, lc), addr, seq, count in self.extents:
+                for i in range(count if seq == self.seq else 0):
+                    total += cluster_proof(fs, number, lc + i, addr + i, seq)
+        except Damage:
+            return False
+        return total & U64 == self.proof
+
+
+def log_hash(nonce, clusters):
+    """13.3"""
+    h = 0
+    for raw in clusters:
+        head = raw[:4] + bytes(4) + raw[8:0x28] + bytes(8) + raw[0x30:128]
+        h = siphash(nonce, struct.pack('<QQQ', h, siphash(nonce, head),
+                                       siphash(nonce, raw[128:])))
+    return h
+
+
+def stamp_hash(nonce, addr, stamps):
+    return siphash(nonce, struct.pack('<Q', addr) + b''.join(stamps))
+
+
+def cluster_proof(fs, number, lc, addr, seq):
+    lanes = fs.records.encode(DATA, number, lc, seq, addr)
+    stamps = []
+    for i in range(8):
+        _, meta = fs.dev.whole(8 * addr + i)
+        need(fs.dev.profile.split(meta)[1] == lanes[i], 'application tag')
+        stamps.append(fs.dev.profile.stamp(meta))
+    return stamp_hash(fs.nonce, addr, stamps)
 
 
 # ---- the test: scenes --------------------------------------------------------------
@@ -807,6 +1080,41 @@ def vectors():
         data = bytes(i & 0xff for i in range(size))
         same(p.fault(data, bytes.fromhex(meta), 9872), None, 'tuple')
         same(p.split(bytes.fromhex(meta))[1], 0x30f5, 'tag')
+    log_vectors(nonce, rec)
+
+
+def log_vectors(nonce, rec):
+    stamps, total = {}, 0
+    for guard, addr, want in (('4f10', 1234, 0x5d08793f98537fc2),
+                              ('4f10', 1235, 0x1ca72384a07815e4),
+                              ('3e729f5f6750449c', 1234, 0xaf255cb2588a4ce1),
+                              ('3e729f5f6750449c', 1235, 0x79c724e4ef4bf2c0)):
+        lanes = rec.encode(DATA, 16, addr - 1232, 1048578, addr)
+        stamps = [bytes.fromhex(guard) + struct.pack('>H', lane)
+                  for lane in lanes]
+        same(stamp_hash(nonce, addr, stamps), want, 'proof')
+        total += want if guard == '4f10' else 0
+    same(total, 0x79af9cc438cb95a6, 'proof of the commit')
+    same(rec.encode(LOG, 0, 5, 1048578, 8)[0], 0x1a5a, 'lane of the log')
+    ops = bytes.fromhex(
+        '0200000000000000100000001400180'
+        '0d20400000000000002001000000000000200000000000000'
+        '10000000000000000000000003010000')
+
+    def part(block, blocks, text):
+        head = struct.pack('<4sI16s8Q4I24x', b'TLOG', 0, nonce, 1048578,
+                           0x0123456789abcdef, 0, 7, 1048577, total, 2, 0, 17,
+                           block, blocks, len(text))
+        return head + text.ljust(3968, b'\0')
+
+    one = part(0, 1, ops)
+    same(siphash(nonce, one[:128]), 0xbed7501657818d4d, 'hash of a head')
+    same(siphash(nonce, one[128:]), 0xdcd98f675581939b, 'hash of the rest')
+    same(log_hash(nonce, [one]), 0x32901c1a11ce0535, 'hash')
+    sealed = one[:0x28] + struct.pack('<Q', 0x32901c1a11ce0535) + one[0x30:]
+    same(crc32c_without(sealed, 4), 0x2e00c23a, 'checksum')
+    same(log_hash(nonce, [part(0, 2, bytes(3968)), part(1, 2, ops)]),
+         0x1c66ff880900c281, 'hash of two clusters')
 
 
 class Mount:
@@ -815,19 +1123,50 @@ class Mount:
     def __init__(self, top, name, profile, size):
         self.image = os.path.join(top, name + '.img')
         self.point = os.path.join(top, name)
+        self.profile = profile
         os.mkdir(self.point)
         run(MKFS, '-q', '-F', profile, '-s', size, self.image)
-
-    def __enter__(self):
         # A file: a daemon that kept our output would keep us waiting.
-        run(TAGFS, '-o', 'log=' + self.image + '.log', self.image, self.point)
+        self.options = 'log=' + self.image + '.log'
+        self.more = ''
+
+    def mode(self, more):
+        """Options of the next mount alone."""
+        self.more = ',' + more
         return self
 
-    def __exit__(self, *unused):
+    def __enter__(self):
+        run(TAGFS, '-o', self.options + self.more, self.image, self.point)
+        self.more = ''
+        return self
+
+    def crash(self, what, *args):
+        """Mount, do something, and kill the daemon at once."""
+        with open(self.image + '.err', 'w') as err:
+            daemon = subprocess.Popen([TAGFS, '-f', '-o', self.options,
+                                       self.image, self.point], stderr=err,
+                                      stdin=subprocess.DEVNULL)
+        try:
+            for _ in range(600):
+                if self.is_mounted():
+                    break
+                time.sleep(0.05)
+            assert self.is_mounted(), 'no mount'
+            what(self, *args)
+        finally:
+            daemon.kill()
+            daemon.wait()
+            self.unmount(lazily=True)
+
+    def unmount(self, lazily=False):
         if os.geteuid() == 0:
-            run('umount', self.point)
+            run('umount', *['-l'] * lazily, self.point)
         else:
-            run('fusermount3', '-u', self.point)
+            run('fusermount3', '-z' if lazily else '-u', *['-u'] * lazily,
+                self.point)
+
+    def __exit__(self, *unused):
+        self.unmount()
         with open(self.image, 'rb') as file:	# until the daemon is gone
             for _ in range(600):
                 try:
@@ -881,9 +1220,8 @@ def survey(top):
     return seen
 
 
-def compare(image, want):
-    fs = Tagfs(image)
-    same(fs.flags & 1, 1, 'clean')
+def read_all(fs):
+    """As survey()."""
     found = {}
     for path, inode in fs.walk():
         more = None
@@ -892,6 +1230,13 @@ def compare(image, want):
         elif stat.S_ISREG(inode.mode):
             more = fs.content(inode)
         found[path] = [inode_facts(inode), more, fs.xattrs(inode.number)]
+    return found
+
+
+def compare(image, want, clean=1):
+    fs = Tagfs(image)
+    same(fs.flags & 1, clean, 'clean')
+    found = read_all(fs)
     same(sorted(found), sorted(want), 'names')
     for path in want:
         for i, what in enumerate(('facts', 'content', 'attributes')):
@@ -967,6 +1312,103 @@ def both_agree(m, rng, files):
     return want
 
 
+def sync(m, path='/'):
+    fd = os.open(m.at(path), os.O_RDONLY)
+    os.fsync(fd)
+    os.close(fd)
+
+
+def live(m, rng):
+    """Several commits, the last one with data, and something after it."""
+    for i in range(12):
+        write(m.at('/log%d' % (i % 5)), rng.randbytes(6000 * (i % 4)), 3000 * i)
+        os.setxattr(m.at('/log%d' % (i % 5)), 'user.i', b'%d' % i)
+        sync(m, '/log%d' % (i % 5))
+    os.truncate(m.at('/large'), 20000)
+    os.rename(m.at('/log0'), m.at('/a/log'))
+    os.unlink(m.at('/log1'))
+    fd = os.open(m.at('/log2'), os.O_RDWR)
+    os.posix_fallocate(fd, 0, 300000)
+    os.close(fd)
+    write(m.at('/log3'), rng.randbytes(50000), 10000)
+    sync(m)
+    write(m.at('/late'), b'not synced')
+
+
+def logged(m, rng, files):
+    """A crash: the reader, a mount that only reads and one that writes have
+    the same."""
+    def more(m):
+        change(m, rng, files)
+        sync(m)
+        live(m, rng)
+
+    with m:
+        fill(m, rng, files)
+    m.crash(more)
+    fs = Tagfs(m.image)
+    assert len(fs.commits) > 10 and not fs.damaged, 'no log'
+    mounts_agree(m, fs)
+
+
+def mounts_agree(m, fs, clean=0):
+    want = read_all(fs)
+    with m.mode('ro'):
+        seen = survey(m.point)
+    compare(m.image, seen, clean)
+    same(sorted(seen), sorted(want), 'names')
+    with m:
+        seen = survey(m.point)
+    for path in want:
+        same(seen[path], want[path], 'after recovery: ' + path)
+    compare(m.image, seen)
+
+
+def byte_of(fs, addr):
+    i = 8 * addr + 5
+    return fs.dev.zone_at(i // fs.dev.per) + 8192 + \
+        i % fs.dev.per * fs.dev.profile.interval
+
+
+def bad_proof(m, rng):
+    """Without its data the last commit is none, and nothing else is lost."""
+    for _ in range(20):		# unless it was marked as durable in time
+        m.crash(live, rng)
+        fs = Tagfs(m.image)
+        born = [e[1] for e in fs.commits[-1].extents if e[2] == fs.last]
+        if born and not fs.commits[-1].was_durable:
+            break
+        with m:
+            pass
+    addr = born[-1]
+    flip(m.image, byte_of(fs, addr))
+    after = Tagfs(m.image)
+    same((after.last, after.dropped, after.damaged),
+         (fs.last - 1, 1, False), 'last, dropped, damaged')
+    mounts_agree(m, after)
+
+
+def bad_log(m, rng):
+    """A durable commit that is gone is damage: both read what is before."""
+    m.crash(live, rng)
+    fs = Tagfs(m.image)
+    flip(m.image, byte_of(fs, 3 + (fs.log_pos + 1) % fs.logs))
+    after = Tagfs(m.image)
+    need(after.damaged and len(after.commits) < 2, 'not seen')
+    want = read_all(after)
+    with m:
+        seen = survey(m.point)
+        try:
+            write(m.at('/no'), b'')
+        except OSError as error:
+            same(error.errno, errno.EROFS, 'error')
+        else:
+            raise AssertionError('it can be written')
+    for path in want:
+        same(seen[path], want[path], path)
+    compare(m.image, want, 0)
+
+
 def flip(image, at, count=1):
     with open(image, 'r+b') as file:
         file.seek(at)
@@ -1040,6 +1482,25 @@ def bad_header(m, want):
     Tagfs(m.image).super_copy(0, 0)
 
 
+def test_log(m, rng, files):
+    profile = m.profile
+    scene('%s: a log, after a crash' % profile, logged, m, rng, files)
+    if profile == '512+8':
+        scene('a commit without its data is dropped by both', bad_proof, m,
+              rng)
+        scene('a hole in the log is damage to both', bad_log, m, rng)
+
+
+def test_clean(m, rng, files):
+    want, profile = {}, m.profile
+    scene('%s: written by tagfs, read by SPEC.md' % profile,
+          lambda: want.update(both_agree(m, rng, files)))
+    if profile == '512+8' and want:
+        scene('a flipped bit is an error in both', bad_data, m)
+        scene('damaged tuple pages are read alike', bad_pages, m, want)
+        scene('either copy of a header will do', bad_header, m, want)
+
+
 def test(top):
     rng = random.Random(1)
     scene('SPEC.md: test vectors', vectors)
@@ -1048,18 +1509,13 @@ def test(top):
                                  ('512+8:type3:ip', '16M', 60),
                                  ('4096+64:type1', '96M', 60),
                                  ('4096+16:type3', '96M', 60)):
-        want = {}
-        m = Mount(top, profile, profile, size)
-        try:
-            scene('%s: written by tagfs, read by SPEC.md' % profile,
-                  lambda: want.update(both_agree(m, rng, files)))
-            if profile == '512+8' and want:
-                scene('a flipped bit is an error in both', bad_data, m)
-                scene('damaged tuple pages are read alike', bad_pages, m, want)
-                scene('either copy of a header will do', bad_header, m, want)
-        finally:
-            if m.is_mounted():
-                m.__exit__()
+        for name, part in (('clean', test_clean), ('log', test_log)):
+            m = Mount(top, name + profile, profile, size)
+            try:
+                part(m, rng, files)
+            finally:
+                if m.is_mounted():
+                    m.__exit__()
 
 
 def main_test():
@@ -1084,6 +1540,19 @@ def main_test():
     return 1 if FAILED else 0
 
 
+def show_log(fs):
+    print('checkpoint %d of commit %d%s' % (fs.number, fs.seq,
+                                            ', clean' if fs.flags & 1 else ''))
+    for c in fs.commits:
+        print('commit %d: %d clusters, %d changes, %s' %
+              (c.seq, c.blocks, len(c.ops),
+               'durable' if c.was_durable else 'proven'))
+    if fs.dropped:
+        print('%d commits dropped' % fs.dropped)
+    if fs.damaged:
+        print('damaged: only to be read')
+
+
 def main(argv):
     if len(argv) == 1:
         return main_test()
@@ -1097,6 +1566,8 @@ def main(argv):
             sys.stdout.buffer.write(fs.content(fs.path(argv[3])))
         elif argv[1] == 'check':
             fs.check()
+        elif argv[1] == 'log':
+            show_log(fs)
         else:
             raise IndexError
     except Damage as damage:
