@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "alloc.h"
 #include "extent.h"
 #include "log.h"
 #include "node.h"
@@ -423,6 +424,12 @@ static int follow(struct recovery *rc)
 	}
 }
 
+/* What was freed on the way counts: the next checkpoint gives it back. */
+static uint64_t free_after(const struct tfs *fs)
+{
+	return fs->free + tfs_pool_clusters(fs) + fs->frees.clusters;
+}
+
 static int replay_all(struct recovery *rc)
 {
 	uint64_t prev = rc->slot->chain;
@@ -443,7 +450,7 @@ static int replay_all(struct recovery *rc)
 		prev = c.hash;
 		free(c.ops);
 	}
-	if (!err && rc->n && rc->fs->reserved > rc->fs->free)
+	if (!err && rc->n && rc->fs->reserved > free_after(rc->fs))
 		err = -EUCLEAN;
 	if (err)
 		eng_log(LOG_ERR, "the log can't be replayed: %s",
