@@ -244,19 +244,44 @@ static const char *check_op(const struct tfs_logged *c, size_t at,
 	return NULL;
 }
 
+static int by_key(const void *a, const void *b)
+{
+	return tfs_key_cmp(a, b);
+}
+
+/* No key twice: what is replayed would be more than what is there then. */
+static int check_keys(const struct tfs_logged *c, size_t n)
+{
+	struct tfs_key *key = malloc((n + 1) * sizeof(*key));
+	struct tfs_logged_op op;
+	size_t at = 0, i = 0;
+	bool twice = false;
+
+	if (!key)
+		return -ENOMEM;
+	for (; tfs_logged_next(c, &at, &op); i++)
+		key[i] = op.key;
+	qsort(key, n, sizeof(*key), by_key);
+	for (i = 1; i < n && !twice; i++)
+		twice = !tfs_key_cmp(&key[i - 1], &key[i]);
+	free(key);
+	return twice ? -EUCLEAN : 0;
+}
+
 /* Bytes with a right hash that make no sense were not torn. */
 static int check_ops(const struct tfs_logged *c)
 {
-	for (size_t at = 0; at < c->bytes; ) {
-		const char *bad = check_op(c, at, &at);
+	const char *bad = NULL;
+	size_t at = 0, n = 0;
+	int err;
 
-		if (!bad)
-			continue;
+	for (; at < c->bytes && !bad; n++)
+		bad = check_op(c, at, &at);
+	err = bad ? -EUCLEAN : check_keys(c, n);
+	if (err == -EUCLEAN)
 		eng_log(LOG_ERR, "log: commit %llu: wrong %s",
-			(unsigned long long)c->seq, bad);
-		return -EUCLEAN;
-	}
-	return 0;
+			(unsigned long long)c->seq, bad ? bad : "keys, one is there twice");
+	return err;
 }
 
 static void load_head(struct tfs_logged *c, const struct tfs_disk_log *h)
