@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* check_hostile.c - an image may lie in every field and pass every check.
  *
- * Structures are changed and then sealed again: guards, tags and checksums
- * are right, in all copies.  Whatever such an image says, opening it, walking
+ * Structures are changed and then sealed again: guards, tags, checksums and
+ * hashes are right, in all copies.  Whatever such an image says, opening it, walking
  * it and writing to it ends, with errors or without.  A sanitizer and an
  * alarm say the rest. */
 #include <check.h>
@@ -16,12 +16,13 @@
 #include "fs_check.h"
 #include "fs_state.h"
 #include "inode.h"
+#include "log.h"
 #include "node.h"
 
 #define CASES	40u		/* per test and range of seeds */
 #define SECONDS	60u
 
-static struct sim *base;
+static struct sim *base, *logged;	/* without a log, with one */
 static struct tfs_fault *nodes;
 static size_t n_nodes;
 
@@ -66,6 +67,27 @@ static void populate(struct bed *b)
 	free(buf);
 }
 
+/* Commits of all sizes, the last of which says that they are durable. */
+static void live_on(struct bed *b)
+{
+	uint64_t rand = 4;
+	uint8_t *buf = malloc(100000);
+	uint32_t ino = bed_file(b, "more");
+
+	bed_fill(buf, 100000, 2);
+	for (int i = 0; i < 12; i++) {
+		for (int k = 0; k < i * i; k++)
+			ck_assert_int_eq(fs_step(b->fs, &rand), 0);
+		ck_assert_int_eq(tfs_write(b->fs, ino, i * 30000, buf,
+					   20000 + i * 5000, 0), 0);
+		ck_assert_int_eq(tfs_sync(b->fs), 0);
+	}
+	ck_assert_int_eq(tfs_unlink(b->fs, TFS_ROOT_INO, "extents"), 0);
+	ck_assert_int_eq(tfs_sync(b->fs), 0);
+	tfs_commit_mark(b->fs, b->fs->log.content);
+	free(buf);
+}
+
 static void setup(void)
 {
 	struct bed b;
@@ -77,6 +99,9 @@ static void setup(void)
 	ck_assert_uint_gt(n_nodes, 30);
 	base = sim_clone(b.sim);
 	sim_settle(base, true);
+	live_on(&b);
+	logged = sim_clone(b.sim);
+	sim_settle(logged, true);
 	bed_free(&b);
 }
 
@@ -84,6 +109,7 @@ static void teardown(void)
 {
 	free(nodes);
 	sim_destroy(base);
+	sim_destroy(logged);
 }
 
 /* ---- the liar ------------------------------------------------------------ */
@@ -189,7 +215,8 @@ static void lie_in_slot(struct liar *l)
 		{ 0x00, 4 }, { 0x08, 8 }, { 0x18, 8 }, { 0x20, 8 },
 		{ 0x28, 8 }, { 0x30, 8 }, { 0x38, 8 }, { 0x40, 8 },
 		{ 0x48, 8 }, { 0x50, 8 }, { 0x58, 8 }, { 0x60, 4 },
-		{ 0x64, 4 }, { 0x68, 1 }, { 0x69, 8 },
+		{ 0x64, 4 }, { 0x68, 1 }, { 0x69, 7 }, { 0x70, 8 },
+		{ 0x78, 8 },
 	};
 	struct tfs *fs = l->bed.fs;
 	unsigned int f = pick(l, sizeof(field) / sizeof(field[0]));
@@ -207,9 +234,166 @@ static void lie_in_slot(struct liar *l)
 		read_cluster(l, addr);
 		lie(l, l->buf + field[f].at, field[f].size);
 		seal(d, sizeof(*d), offsetof(struct tfs_disk_slot, crc));
-		rec.seq = le64toh(d->seq) & TFS_SEQ_MAX;
+		rec.seq = le64toh(d->seq);
+		if (rec.seq < le64toh(d->used))
+			rec.seq = le64toh(d->used);
+		rec.seq &= TFS_SEQ_MAX;
 		write_cluster(l, addr, rec);
 	}
+}
+
+/* ---- lies in the log ------------------------------------------------------- */
+
+/* The commits behind the checkpoint, their clusters one after the other. */
+struct chain {
+	uint64_t	pos, prev;
+	unsigned int	blocks[64], n;
+	uint8_t		*clusters;
+};
+
+static struct tfs_disk_log *head_at(struct liar *l, struct chain *c,
+				    unsigned int i)
+{
+	return (struct tfs_disk_log *)(c->clusters + i * l->bed.fs->csize);
+}
+
+static void load_chain(struct liar *l, struct chain *c)
+{
+	struct tfs *fs = l->bed.fs;
+	uint64_t size = fs->super.log_clusters;
+	struct tfs_slot slot;
+	bool lost;
+
+	ck_assert_int_eq(tfs_slot_read(fs, &slot, &lost), 0);
+	c->clusters = aligned_alloc(4096, size * fs->csize);
+	c->pos = slot.log_pos;
+	c->prev = slot.chain;
+	for (uint64_t i = 0; i < size; i++) {
+		struct tfs_disk_log *h = head_at(l, c, i);
+		struct tfs_record rec = {
+			.kind = TFS_K_LOG, .index = (c->pos + i) % size,
+			.seq = slot.seq + c->n + 1,
+		};
+
+		if (tfs_cluster_read(fs, tfs_log_addr(fs, rec.index), &rec,
+				     h))
+			break;
+		c->blocks[c->n]++;
+		if (le32toh(h->block) + 1 == le32toh(h->blocks))
+			c->n++;
+	}
+	ck_assert_uint_gt(c->n, 5);
+}
+
+/* All that follows is right once more. */
+static void store_chain(struct liar *l, struct chain *c)
+{
+	struct tfs *fs = l->bed.fs;
+	unsigned int at = 0;
+
+	for (unsigned int i = 0; i < c->n; at += c->blocks[i++]) {
+		for (unsigned int k = 0; k < c->blocks[i]; k++)
+			head_at(l, c, at + k)->prev = htole64(c->prev);
+		c->prev = tfs_log_hash(fs, (uint8_t *)head_at(l, c, at),
+				       c->blocks[i]);
+		for (unsigned int k = at; k < at + c->blocks[i]; k++) {
+			struct tfs_disk_log *h = head_at(l, c, k);
+			struct tfs_record rec = {
+				.kind = TFS_K_LOG, .index = (c->pos + k) %
+					fs->super.log_clusters,
+				.seq = le64toh(h->seq) & TFS_SEQ_MAX,
+			};
+
+			h->hash = htole64(c->prev);
+			seal(h, fs->csize, offsetof(struct tfs_disk_log, crc));
+			ck_assert_int_eq(tfs_cluster_write(fs,
+				tfs_log_addr(fs, rec.index), &rec, h), 0);
+		}
+	}
+	free(c->clusters);
+}
+
+/* In one cluster, or in all of the commit. */
+static void lie_in_log_header(struct liar *l, struct chain *c,
+			      unsigned int first, unsigned int blocks)
+{
+	static const struct { uint16_t at, size; } field[] = {
+		{ 0x00, 4 }, { 0x08, 8 }, { 0x18, 8 }, { 0x30, 8 },
+		{ 0x38, 8 }, { 0x40, 8 }, { 0x48, 8 }, { 0x50, 8 },
+		{ 0x58, 4 }, { 0x5c, 4 }, { 0x60, 4 }, { 0x64, 4 },
+		{ 0x68, 8 },
+	};
+	unsigned int f = pick(l, sizeof(field) / sizeof(field[0]));
+	uint8_t *at = (uint8_t *)head_at(l, c, first) + field[f].at;
+
+	lie(l, at, field[f].size);
+	for (unsigned int i = 1; i < blocks && pick(l, 8); i++)
+		memcpy(at + i * l->bed.fs->csize, at, field[f].size);
+}
+
+/* A field of an operation, or a number in its value. */
+static void lie_in_op(struct liar *l, uint8_t *ops, size_t bytes)
+{
+	static const struct { uint8_t at, size; } field[] = {
+		{ 0x00, 8 }, { 0x08, 4 }, { 0x0c, 1 }, { 0x0d, 1 },
+		{ 0x0e, 2 },
+	};
+	size_t at = 0, len = 0;
+	unsigned int f;
+
+	for (unsigned int n = pick(l, 100) + 1; n--; at += 16 + len) {
+		if (at + 16 > bytes)
+			at = 0;
+		len = ops[at + 14] | ops[at + 15] << 8;
+		if (!n && at + 16 + len <= bytes)
+			break;
+	}
+	if (at + 16 + len > bytes)
+		return;
+	f = pick(l, 10);
+	if (f < 5)
+		lie(l, ops + at + field[f].at, field[f].size);
+	else if (len >= 8)
+		lie(l, ops + at + 16 + pick(l, len / 4 - 1) * 4,
+		    f % 2 ? 4 : 8);
+}
+
+static void lie_in_ops(struct liar *l, struct chain *c, unsigned int first,
+		       unsigned int blocks)
+{
+	size_t csize = l->bed.fs->csize, payload = tfs_log_payload(l->bed.fs);
+	size_t bytes = le32toh(head_at(l, c, first + blocks - 1)->bytes) +
+		(blocks - 1) * payload;
+	uint8_t *ops = calloc(blocks, csize);
+
+	for (unsigned int i = 0; i < blocks; i++)
+		memcpy(ops + i * payload, head_at(l, c, first + i) + 1,
+		       payload);
+	if (bytes >= sizeof(struct tfs_disk_op) && bytes <= blocks * payload)
+		lie_in_op(l, ops, bytes);
+	for (unsigned int i = 0; i < blocks; i++)
+		memcpy(head_at(l, c, first + i) + 1, ops + i * payload,
+		       payload);
+	free(ops);
+}
+
+static void lie_in_log(struct liar *l)
+{
+	struct chain c = { .n = 0 };
+	unsigned int first = 0, i;
+
+	load_chain(l, &c);
+	for (unsigned int n = 1 + pick(l, 3); n--; first = 0) {
+		unsigned int which = pick(l, c.n);
+
+		for (i = 0; i < which; i++)
+			first += c.blocks[i];
+		if (pick(l, 4))
+			lie_in_ops(l, &c, first, c.blocks[which]);
+		else
+			lie_in_log_header(l, &c, first, c.blocks[which]);
+	}
+	store_chain(l, &c);
 }
 
 /* ---- lies in nodes ------------------------------------------------------- */
@@ -456,8 +640,8 @@ static void suffer(struct bed *b, uint64_t seed)
 	}
 }
 
-static void one_case(void (*tell)(struct liar *l), uint64_t seed,
-		     unsigned int lies)
+static void one_case(void (*tell)(struct liar *l), struct sim *of,
+		     uint64_t seed, unsigned int lies)
 {
 	struct liar l = { .rand = seed };
 	struct tfs *fs;
@@ -466,7 +650,7 @@ static void one_case(void (*tell)(struct liar *l), uint64_t seed,
 	if (getenv("CHECK_STEPS"))
 		fprintf(stderr, "seed %llu\n", (unsigned long long)seed);
 	alarm(SECONDS);
-	bed_take(&l.bed, sim_clone(base), seed);
+	bed_take(&l.bed, sim_clone(of), seed);
 	/* Read-only for the filesystem, not for the device. */
 	ck_assert_int_eq(eng_soft_open(&l.bed.dev, sim_raw(l.bed.sim),
 				       &(struct eng_open){
@@ -491,21 +675,37 @@ static void one_case(void (*tell)(struct liar *l), uint64_t seed,
 START_TEST(superblock_may_say_anything)
 {
 	for (uint64_t seed = _i * CASES; seed < (_i + 1) * CASES; seed++)
-		one_case(lie_in_super, seed, 1);
+		one_case(lie_in_super, base, seed, 1);
 }
 END_TEST
 
 START_TEST(slot_may_say_anything)
 {
 	for (uint64_t seed = _i * CASES; seed < (_i + 1) * CASES; seed++)
-		one_case(lie_in_slot, seed, 1);
+		one_case(lie_in_slot, seed % 2 ? base : logged,
+			 seed, 1);
 }
 END_TEST
 
 START_TEST(node_may_say_anything)
 {
 	for (uint64_t seed = _i * CASES; seed < (_i + 1) * CASES; seed++)
-		one_case(lie_in_node, seed, 1 + seed % 4);
+		one_case(lie_in_node, base, seed, 1 + seed % 4);
+}
+END_TEST
+
+START_TEST(log_may_say_anything)
+{
+	for (uint64_t seed = _i * CASES; seed < (_i + 1) * CASES; seed++)
+		one_case(lie_in_log, logged, seed, 1);
+}
+END_TEST
+
+/* The checkpoint lies, and a log continues it. */
+START_TEST(node_under_a_log_may_say_anything)
+{
+	for (uint64_t seed = _i * CASES; seed < (_i + 1) * CASES; seed++)
+		one_case(lie_in_node, logged, seed, 1 + seed % 4);
 }
 END_TEST
 
@@ -513,8 +713,9 @@ START_TEST(without_lies_all_is_well)
 {
 	struct bed b;
 
-	bed_take(&b, sim_clone(base), 0);
+	bed_take(&b, sim_clone(_i ? logged : base), 0);
 	bed_mount(&b);
+	ck_assert_int_eq(!atomic_load(&b.fs->count.replayed), !_i);
 	bed_check(&b, 0);
 	write_some(b.fs, 1);
 	bed_remount(&b, 0);
@@ -531,10 +732,12 @@ int main(void)
 
 	tcase_set_timeout(tc, 240);
 	tcase_add_checked_fixture(tc, setup, teardown);
-	tcase_add_test(tc, without_lies_all_is_well);
+	tcase_add_loop_test(tc, without_lies_all_is_well, 0, 2);
 	tcase_add_loop_test(tc, superblock_may_say_anything, 0, 2);
 	tcase_add_loop_test(tc, slot_may_say_anything, 0, 3);
 	tcase_add_loop_test(tc, node_may_say_anything, 0, 12);
+	tcase_add_loop_test(tc, log_may_say_anything, 0, 8);
+	tcase_add_loop_test(tc, node_under_a_log_may_say_anything, 0, 6);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);
 	bed_quiet();
