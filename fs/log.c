@@ -185,7 +185,8 @@ static int sum_proof(struct tfs_commit *c, uint64_t *sum)
 	int err = 0;
 
 	*sum = 0;
-	qsort(c->born, c->born_n, sizeof(c->born[0]), by_addr);
+	if (c->born_n)
+		qsort(c->born, c->born_n, sizeof(c->born[0]), by_addr);
 	for (size_t i = 0; i < c->n && !err; i++) {
 		const struct tfs_op *op = &c->op[i];
 		struct tfs_disk_extent d;

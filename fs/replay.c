@@ -57,7 +57,8 @@ bool tfs_extents_sort(struct tfs_extents *list)
 {
 	size_t n = 0;
 
-	qsort(list->run, list->n, sizeof(list->run[0]), by_addr);
+	if (list->n)
+		qsort(list->run, list->n, sizeof(list->run[0]), by_addr);
 	for (size_t i = 0; i < list->n; i++) {
 		struct tfs_run *last = n ? &list->run[n - 1] : NULL;
 
