@@ -15,6 +15,7 @@
  *			right: only the application tag can tell
  *	revert		a cluster that differs from OLD, an earlier copy of
  *			the image, is as it was there, tuples too: a lost write
+ *	log		a bit of the log; all others leave the log alone
  *
  * (1) In all but "page" the checksums of tuple pages are made right, so that
  *     it is the tuples which must tell.
@@ -35,6 +36,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "format.h"
 #include "soft_priv.h"
 
 #define TRIES	1000000
@@ -46,6 +48,7 @@ struct image {
 	uint64_t	id;
 	uint32_t	group_bytes;	/* of a cluster's data */
 	uint32_t	meta_bytes;	/* and of its tuples */
+	uint64_t	log_end;	/* cluster after the log */
 };
 
 /* A cluster, and the newest tuple page of its zone. */
@@ -84,6 +87,14 @@ static void put(const struct image *im, uint64_t off, const void *buf,
 
 /* ---- the container ------------------------------------------------------ */
 
+static void find_log(struct image *im)
+{
+	struct tfs_disk_super super;
+
+	get(im, soft_data_off(&im->lay, 0, 0), &super, sizeof(super));
+	im->log_end = get_le64(super.log_start) + get_le64(super.log_clusters);
+}
+
 static void image_open(struct image *im, const char *name)
 {
 	struct soft_disk_head head;
@@ -108,6 +119,7 @@ static void image_open(struct image *im, const char *name)
 	im->meta_bytes = im->lay.group * p->meta_size;
 	if (im->group_bytes > sizeof(((struct spot *)0)->data))
 		errx(99, "%s: clusters too big", name);
+	find_log(im);
 }
 
 static uint64_t data_off(const struct image *im, const struct spot *s)
@@ -173,13 +185,22 @@ static void store_data(const struct image *im, const struct spot *s)
 	put(im, data_off(im, s), s->data, im->group_bytes);
 }
 
-static void pick(const struct image *im, struct spot *s)
+static bool in_log(const struct image *im, const struct spot *s)
+{
+	uint64_t cluster = s->zone * (im->lay.zone_intervals / im->lay.group) +
+		s->group;
+
+	return cluster >= TFS_AT_LOG && cluster < im->log_end;
+}
+
+static void pick(const struct image *im, struct spot *s, bool of_log)
 {
 	for (unsigned int i = 0; i < TRIES; i++) {
 		s->zone = rnd(im->lay.zones);
 		s->group = (uint32_t)rnd(soft_zone_count(&im->lay, s->zone) /
 					 im->lay.group);
-		if (load_page(im, s) && has_content(im, s)) {
+		if (in_log(im, s) == of_log && load_page(im, s) &&
+		    has_content(im, s)) {
 			load_data(im, s);
 			return;
 		}
@@ -285,8 +306,8 @@ static void hit(const struct image *im, const struct image *old,
 {
 	static struct spot a, b;
 
-	pick(im, &a);
-	if (!strcmp(kind, "flip")) {
+	pick(im, &a, !strcmp(kind, "log"));
+	if (!strcmp(kind, "flip") || !strcmp(kind, "log")) {
 		hit_flip(im, &a);
 	} else if (!strcmp(kind, "tuple")) {
 		hit_tuple(im, &a);
@@ -296,11 +317,11 @@ static void hit(const struct image *im, const struct image *old,
 		for (unsigned int i = 0; !hit_revert(im, old, &a); i++) {
 			if (i == TRIES)
 				errx(99, "nothing has changed");
-			pick(im, &a);
+			pick(im, &a, false);
 		}
 	} else {
 		do
-			pick(im, &b);
+			pick(im, &b, false);
 		while (!memcmp(a.data, b.data, im->group_bytes));
 		if (!strcmp(kind, "swap"))
 			exchange(im, &a, &b, false, false);
