@@ -106,8 +106,8 @@ struct tfs_disk_slot {
 /*64*/	__le32	flags;		/* TFS_SLOT_* */
 /*68*/	__u8	root_level;
 /*69*/	__u8	pad[7];
-/*70*/	__le64	used;		/* no sequence above it and above seq was used
-				 * before this slot was written */
+/*70*/	__le64	used;		/* a mount counts from seq or this, whichever is
+				 * higher, and 2^20 more */
 /*78*/	__le64	chain;		/* hash that commit seq+1 names */
 };
 _Static_assert(sizeof(struct tfs_disk_slot) == 0x80, "slot");

@@ -88,7 +88,7 @@ static const char *super_check(const struct tfs *fs,
 	    s->log_clusters > s->clusters / 2 ||
 	    s->log_clusters >= TFS_SEQ_JUMP)
 		return "place of the log";
-	if (!s->seq || s->seq > TFS_SEQ_MAX)
+	if (!s->seq || s->seq >= TFS_SEQ_MAX)
 		return "sequence";
 	return NULL;
 }
@@ -305,7 +305,7 @@ static const char *slot_decode(const struct tfs *fs,
 	if (memcmp(d->nonce, tfs_nonce(fs), TFS_NONCE))
 		return "nonce";
 	slot_load(s, d);
-	if (!s->number || (s->number & 1) != i)
+	if (!s->number || s->number >> 63 || (s->number & 1) != i)
 		return "number";
 	if (s->seq >= TFS_SEQ_MAX - TFS_SEQ_JUMP || s->root.seq > s->seq ||
 	    s->used >= TFS_SEQ_MAX - TFS_SEQ_JUMP)
@@ -391,8 +391,9 @@ int tfs_slot_read(struct tfs *fs, struct tfs_slot *out, bool *lost)
 		good[i / 2]++;
 	}
 	eng_buf_put(fs->dev, buf, fs->csize);
-	/* (4): a power cut damages one copy at most. */
-	*lost = (!good[0] && bad[0]) || (!good[1] && bad[1]);
+	/* (4); before there was a log, a slot could be without any copy. */
+	*lost = fs->super.incompat & TFS_INCOMPAT_LOG &&
+		((!good[0] && bad[0]) || (!good[1] && bad[1]));
 	if (good[0] || good[1])
 		return 0;
 	eng_log(LOG_ERR, "no usable checkpoint: both slots are damaged");
