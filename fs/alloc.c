@@ -663,7 +663,7 @@ static void rewrite_regions(struct tfs *fs)
  * them: what is put into the pool may lie in further regions. */
 static int fill_for_regions(struct tfs *fs, struct tfs_fault *fault)
 {
-	unsigned int levels = fs->root_level + 2, before = 0, splits;
+	unsigned int before = 0;
 	struct items items;
 	int err;
 
@@ -672,13 +672,10 @@ static int fill_for_regions(struct tfs *fs, struct tfs_fault *fault)
 		err = touch_regions(fs, &items, fault);
 		if (err || items.all == before)
 			return err;
-		/* A new item may split its leaf, and the nodes above split in
-		 * turn; the others have their size. */
-		splits = items.new + items.need.seen + 2 * levels;
-		if (splits > items.new * levels)
-			splits = items.new * levels;
-		err = tfs_pool_fill(fs, items.need.nodes + splits, 0, 0,
-				    fault);
+		/* Only new items split nodes; the others have their size. */
+		err = tfs_pool_fill(fs, items.need.nodes +
+				    tfs_btree_splits(fs, &items.need,
+						     items.new), 0, 0, fault);
 		if (err)
 			return err;
 	}

@@ -217,6 +217,18 @@ int tfs_btree_touch(struct tfs *fs, struct tfs_key key, bool del,
 			 i - 1, &sibling, fault);
 }
 
+/* A put splits one leaf at most.  Above the leaves all items have one size: a
+ * full node may split twice, at its end and then in the middle; what comes out
+ * of that takes 16 items and more before it is full. */
+unsigned int tfs_btree_splits(const struct tfs *fs,
+			      const struct tfs_need *need, unsigned int puts)
+{
+	unsigned int levels = fs->root_level + 2;	/* and a new root */
+	unsigned int n = puts + puts / 16 + 2 * need->seen + levels;
+
+	return n < puts * levels ? n : puts * levels;
+}
+
 /* ---- changing ------------------------------------------------------------ */
 
 static void free_node(struct tfs *fs, struct tfs_node *node)

@@ -202,8 +202,7 @@ static int prepare(struct tfs_txn *tx, unsigned int flags)
 {
 	struct tfs *fs = tx->fs;
 	struct tfs_need need = { .mark = tfs_btree_new_mark(fs) };
-	unsigned int nodes, splits, dels = 0;
-	size_t bytes = 0;
+	unsigned int nodes, dels = 0;
 	int err;
 
 	for (size_t i = 0; i < tx->n; i++) {
@@ -212,16 +211,8 @@ static int prepare(struct tfs_txn *tx, unsigned int flags)
 		if (err)
 			return err;
 		dels += tx->op[i].del;
-		if (!tx->op[i].del)
-			bytes += tx->op[i].len + sizeof(struct tfs_disk_item);
 	}
-	/* Every node seen may split once, and again for each 1000 bytes
-	 * that come in: a half is never fuller than that.  A single put
-	 * splits one node a level at most, and adds a root. */
-	splits = need.seen + bytes / 1000 + fs->root_level + 2;
-	if (splits > (tx->n - dels) * (fs->root_level + 2))
-		splits = (tx->n - dels) * (fs->root_level + 2);
-	nodes = need.nodes + splits;
+	nodes = need.nodes + tfs_btree_splits(fs, &need, tx->n - dels);
 	err = tfs_pool_fill(fs, nodes, dels ? fs->root_level + 1 : 0,
 			    space_floor(fs, flags), &tx->fault);
 	if (err)

@@ -356,7 +356,7 @@ START_TEST(dirty_nodes_leave_room_for_paths)
 {
 	struct model *m = malloc(sizeof(*m));
 
-	model_make(m, "512+8", 65536, 2);
+	model_make(m, "512+8", 1 << 18, 2);	/* the log takes it all */
 	m->bed.how.cache = 1;
 	m->spread = 40;
 	bed_remount(&m->bed, FS_CHECK_FOREIGN);
