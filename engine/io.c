@@ -507,8 +507,8 @@ int eng_dev_stats(struct eng_dev *dev, char *buf, size_t size)
 const char *eng_fault_name(enum eng_fault_kind kind)
 {
 	static const char *const names[] = {
-		"none", "guard", "ref", "app", "escape"
+		"none", "guard", "ref", "app", "escape", "device"
 	};
 
-	return kind <= ENG_FAULT_ESCAPE ? names[kind] : "?";
+	return kind <= ENG_FAULT_DEVICE ? names[kind] : "?";
 }

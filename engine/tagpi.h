@@ -79,6 +79,7 @@ enum eng_fault_kind {
 	ENG_FAULT_REF,		/* they belong to another address */
 	ENG_FAULT_APP,		/* another owner, offset or write */
 	ENG_FAULT_ESCAPE,	/* never written, or deallocated */
+	ENG_FAULT_DEVICE,	/* the device refused, and did not say why */
 };
 
 struct eng_fault {
@@ -120,7 +121,7 @@ struct eng_geometry {
 	uint64_t	intervals;	/* size of the device */
 	uint32_t	max_io;		/* most intervals in one eng_io */
 	uint32_t	align;		/* of data segments in memory; 1: any */
-	const char	*backend;	/* "soft", ... */
+	const char	*backend;	/* "block", "nvme", "soft" */
 };
 
 enum {
@@ -131,7 +132,27 @@ struct eng_open {
 	unsigned int	flags;		/* ENG_OPEN_* */
 	struct eng_pool	*pool;		/* borrowed for the device's life */
 	size_t		cache;		/* bytes for cached tuples; 0: default */
+	const char	*backend;	/* this one or none; NULL: find out */
 };
+
+/* How a path is protected.  The backends, in the order in which they are
+ * taken:
+ *	block	a block device that stores protection information, tuples
+ *		passed through io_uring (IORING_RW_ATTR_FLAG_PI, Linux 6.14)
+ *	nvme	the same of an NVMe namespace where the kernel is older:
+ *		commands to its generic device (Linux 5.19, and root)
+ *	soft	a software container on anything else
+ * A container on a device of the first two kinds stays one. */
+struct eng_probe {
+	const char	*backend;	/* for a new filesystem */
+	const struct eng_profile *profile;	/* of the device; soft: NULL */
+	char		why[192];	/* this backend, and none before it */
+	char		advice[192];	/* a command that would turn native
+					 * protection on (and erase), or "" */
+};
+
+/* Nothing is changed or locked.  Errors as for eng_dev_open(). */
+int eng_dev_probe(struct eng_probe *out, const char *path);
 
 /* Find out what path is and open it: exclusively (O_EXCL on a block device,
  * flock on a file; shared between readers if RDONLY).  On success *out is
@@ -212,7 +233,8 @@ struct eng_io {
 	void		*arg;
 	/* The result, valid in end(). */
 	int		err;		/* 0 or -errno */
-	struct eng_fault fault;		/* if err is -EBADMSG: the first one */
+	struct eng_fault fault;		/* if err is -EBADMSG: the first one; if
+					 * -EILSEQ: as far as is known */
 	/* The engine's own; see io.c. */
 	struct iovec	*iov;
 	unsigned int	niov, max_iov;

@@ -84,6 +84,12 @@ const char *tfs_fault_text(int err, const struct eng_fault *fault, char *buf,
 			 eng_fault_name(fault->kind),
 			 (unsigned long long)fault->expected,
 			 (unsigned long long)fault->actual);
+	else if (err == -EILSEQ)
+		snprintf(buf, size, "device interval %llu: refused by the "
+			 "device (%s check)",
+			 (unsigned long long)fault->interval,
+			 fault->kind == ENG_FAULT_DEVICE ? "unnamed" :
+			 eng_fault_name(fault->kind));
 	else
 		snprintf(buf, size, "%s", strerror(-err));
 	return buf;

@@ -2,8 +2,9 @@
 /* main.c - mkfs.tagfs: make an empty filesystem.
  *
  * (1) Everything that can be known to fail fails before the target is
- *     touched: the geometry is worked out on a stand-in of the same size
- *     that takes no memory.  A dry run ends there.
+ *     touched: the geometry is worked out on the device itself, opened
+ *     read-only, or if a container is to be made, on a stand-in of the same
+ *     size that takes no memory.  A dry run ends there.
  * (2) What was made is mounted read-only, from the medium, before success is
  *     reported. */
 #include "config.h"
@@ -29,8 +30,9 @@ static const char usage[] =
 "Usage: mkfs.tagfs [options] PATH\n"
 "Make a tagfs filesystem on PATH, an image file or a block device.\n"
 "\n"
-"  -F FORMAT    protection information: 512+8 (default), 4096+8, 4096+16\n"
-"               and others; -F help lists them\n"
+"  -F FORMAT    make a software container, also on a device that has protection\n"
+"               information of its own: 512+8 (default), 4096+8, 4096+16 and\n"
+"               others; -F help lists them\n"
 "  -f           overwrite what is there, resize an existing file\n"
 "  -K           keep old content: don't discard it first\n"
 "  -L LABEL     name of the filesystem, at most 31 bytes\n"
@@ -48,7 +50,13 @@ struct job {
 	bool		force, keep, dry, quiet, format_given;
 	struct tfs_mkfs	fs;
 	struct target	target;
+	struct eng_probe probe;
 };
+
+static bool is_native(const struct job *j)
+{
+	return j->probe.profile;
+}
 
 /* ---- messages ----------------------------------------------------------- */
 
@@ -243,22 +251,39 @@ static int parse(struct job *j, int argc, char **argv)
 
 /* ---- the geometry ------------------------------------------------------- */
 
+static void show_protection(const struct job *j,
+			    const struct eng_geometry *geo)
+{
+	const struct eng_profile *p = geo->profile;
+	uint64_t pi = j->target.size - geo->intervals * p->interval;
+
+	printf("%-12s%s: %s\n", "backend", j->probe.backend, j->probe.why);
+	if (*j->probe.advice)
+		printf("%-12sthe device could protect itself; this would "
+		       "erase it and turn that on:\n%-12s%s\n", "", "",
+		       j->probe.advice);
+	printf("%-12s%s: %u bytes under each guard, %s backend\n", "format",
+	       p->name, p->interval, geo->backend);
+	if (is_native(j)) {
+		printf("%-12s%u bytes beside each %u, kept by the device\n",
+		       "protection", p->meta_size, p->interval);
+		return;
+	}
+	print_size("protection", pi);
+	printf(" (%.2f%%), guards, tags and headers\n",
+	       100.0 * (double)pi / (double)j->target.size);
+}
+
 static void show(const struct job *j, const struct eng_geometry *geo)
 {
 	const struct eng_profile *p = geo->profile;
 	const struct tfs_mkfs *m = &j->fs;
-	uint64_t data = geo->intervals * p->interval;
-	uint64_t pi = j->target.size - data;
 	char uuid[UUID_TEXT];
 
 	uuid_format(m->uuid, uuid);
 	print_size("size", j->target.size);
 	printf(" on %s\n", j->path);
-	printf("%-12s%s: %u bytes under each guard, %s backend\n", "format",
-	       p->name, p->interval, geo->backend);
-	print_size("protection", pi);
-	printf(" (%.2f%%), guards, tags and headers\n",
-	       100.0 * (double)pi / (double)j->target.size);
+	show_protection(j, geo);
 	printf("%-12s%llu of %u bytes, %u tag bytes each\n", "clusters",
 	       (unsigned long long)m->clusters, m->cluster_size,
 	       2 * (m->cluster_size / p->interval));
@@ -270,18 +295,28 @@ static void show(const struct job *j, const struct eng_geometry *geo)
 		printf("%-12s%s\n", "label", m->label);
 }
 
-static int open_dev(struct eng_dev **dev, const char *path,
+static int open_dev(struct job *j, struct eng_dev **dev, const char *path,
 		    struct eng_pool *pool, unsigned int flags)
 {
-	struct eng_open how = { .flags = flags, .pool = pool };
+	struct eng_open how = { .flags = flags, .pool = pool,
+				.backend = j->probe.backend };
 
 	return eng_dev_open(dev, path, &how);
 }
 
-/* (1) */
-static int rehearse(struct job *j, struct eng_pool *pool)
+static int plan(struct job *j, struct eng_dev *dev)
 {
-	struct tfs_mkfs m = j->fs;
+	int err;
+
+	j->fs.dry_run = true;
+	err = tfs_mkfs(dev, &j->fs);
+	if (!err && !j->quiet)
+		show(j, eng_dev_geometry(dev));
+	return err;
+}
+
+static int rehearse_soft(struct job *j, struct eng_pool *pool)
+{
 	struct eng_dev *dev = NULL;
 	char path[32];
 	int fd = memfd_create("mkfs.tagfs", MFD_CLOEXEC);
@@ -289,16 +324,41 @@ static int rehearse(struct job *j, struct eng_pool *pool)
 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	err = err ?: eng_soft_format(path, j->profile);
-	err = err ?: open_dev(&dev, path, pool, 0);
-	m.dry_run = true;
-	err = err ?: tfs_mkfs(dev, &m);
-	j->fs = m;
-	if (!err && !j->quiet)
-		show(j, eng_dev_geometry(dev));
+	err = err ?: open_dev(j, &dev, path, pool, 0);
+	err = err ?: plan(j, dev);
 	eng_dev_close(dev);
 	if (fd >= 0)
 		close(fd);
 	return err;
+}
+
+/* (1) */
+static int rehearse(struct job *j, struct eng_pool *pool)
+{
+	struct eng_dev *dev = NULL;
+	int err;
+
+	if (!is_native(j))
+		return rehearse_soft(j, pool);
+	err = open_dev(j, &dev, j->path, pool, ENG_OPEN_RDONLY);
+	err = err ?: plan(j, dev);
+	eng_dev_close(dev);
+	return err;
+}
+
+/* Which backend it will be. */
+static int probe(struct job *j)
+{
+	static const char asked[] = "-F asks for a container";
+
+	j->probe = (struct eng_probe) { .backend = "soft" };
+	if (j->format_given)
+		memcpy(j->probe.why, asked, sizeof(asked));
+	else if (!j->target.exists)
+		strcpy(j->probe.why, "it is a file");
+	else
+		return eng_dev_probe(&j->probe, j->path);
+	return 0;
 }
 
 /* ---- the work ----------------------------------------------------------- */
@@ -319,9 +379,9 @@ static int verify(struct eng_dev *dev)
 static int build(struct job *j, struct eng_pool *pool)
 {
 	struct eng_dev *dev = NULL;
-	int err = eng_soft_format(j->path, j->profile);
+	int err = is_native(j) ? 0 : eng_soft_format(j->path, j->profile);
 
-	err = err ?: open_dev(&dev, j->path, pool, 0);
+	err = err ?: open_dev(j, &dev, j->path, pool, 0);
 	j->fs.dry_run = false;
 	if (!j->quiet && isatty(STDOUT_FILENO))
 		j->fs.progress = on_progress;
@@ -340,7 +400,8 @@ static int run(struct job *j)
 	err = err ?: target_check(&j->target, j->force);
 	if (err)
 		return 1;
-	err = eng_pool_create_serial(&pool);
+	err = probe(j);
+	err = err ?: eng_pool_create_serial(&pool);
 	err = err ?: rehearse(j, pool);
 	if (!err && !j->dry) {
 		err = target_prepare(&j->target, j->keep);
