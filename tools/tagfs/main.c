@@ -132,6 +132,7 @@ static int open_as(struct mount *m)
 {
 	struct eng_open how = {
 		.flags = m->opt.rdonly ? ENG_OPEN_RDONLY : 0, .pool = m->pool,
+		.backend = m->opt.backend,
 	};
 
 	if (!m->opt.rdonly && write_protected(m->path))

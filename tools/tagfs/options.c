@@ -38,6 +38,7 @@ static const char usage[] =
 "     workers=N         verify threads (one per processor)\n"
 "     cache=MIB         memory for metadata\n"
 "     log=FILE          messages also to FILE\n"
+"     backend=NAME      only block, nvme or soft (default: what is there)\n"
 "     allow_other       other users may enter (default if root mounts)\n"
 "     ...               and the options of mount(8) and FUSE\n";
 
@@ -121,6 +122,21 @@ static int take_flag(struct options *o, const char *opt)
 	return res;
 }
 
+/* -1: not that option. */
+static int take_backend(struct options *o, const char *opt)
+{
+	static const char *const names[] = { "block", "nvme", "soft" };
+
+	if (strncmp(opt, "backend=", 8))
+		return -1;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (!strcmp(opt + 8, names[i])) {
+			o->backend = names[i];
+			return 0;
+		}
+	return bad("bad value", opt);
+}
+
 static bool is_ignored(const char *opt)
 {
 	for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
@@ -157,6 +173,8 @@ static int take(struct options *o, const char *opt)
 
 	if (res < 0)
 		res = take_flag(o, opt);
+	if (res < 0)
+		res = take_backend(o, opt);
 	if (res >= 0 && strcmp(opt, "noatime"))
 		return res;
 	if (is_ignored(opt))

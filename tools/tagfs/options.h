@@ -25,6 +25,7 @@ struct options {
 	unsigned int	workers;
 	size_t		cache;		/* bytes */
 	char		*log;		/* file for messages */
+	const char	*backend;	/* NULL: find out */
 	char		*pass;		/* for FUSE, as given */
 };
 

@@ -1,0 +1,55 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# copy.sh BACKEND OTHER [DEVICE FORMAT IMAGE]...: in the guest.  mkfs, mount,
+# copy, read tags, mount again, compare; then the medium is asked, and the
+# other backend, if there is one ("-": none).
+# shellcheck disable=SC2119,SC2317
+. "${0%/*}/guest.sh"
+begin
+
+# A mount by the other backend reads this one's files, and the other way.
+cross()
+{
+	must_mount -o "backend=$other"
+	check "$1: read by backend $other" test "$(stat_of backend)" = "$other"
+	compare "$1, by $other"
+	check "$1: written by $other" cp -a "$work/tree/random" "$mnt/more"
+	remount_fs
+	check "$1: and read by $backend" cmp "$work/tree/random" "$mnt/more"
+	check "$1: the medium agrees on what $other wrote" \
+		medium_agrees 0 "$mnt/more"
+}
+
+whole()
+{
+	mkfs_dev -f || return
+	check "$1: mkfs.tagfs names its backend and why" \
+		grep -q "^backend  *$backend: .*stores protection" "$work/mkfs"
+	must_mount
+	check "$1: mounted by backend $backend" \
+		test "$(stat_of backend)" = "$backend"
+	check "$1: cp -a" cp -a "$work/tree" "$mnt/tree"
+	remount_fs
+	compare "$1"
+	check "$1: tags and tuples on the medium" medium_agrees 0 \
+		"$mnt/tree/random" "$mnt/tree/some3" "$mnt/tree/io.c"
+	check "$1: the device refused nothing" test "$(stat_of refused)" = 0
+	if [ "$other" != - ]; then
+		umount_fs
+		cross "$1"
+	fi
+	check "$1: rm -r" rm -r "$mnt/tree"
+	umount_fs
+	log_is_empty "$1"
+}
+
+backend=$1
+other=$2
+shift 2
+make_tree
+while [ $# -gt 0 ]; do
+	on "$1" "$2" "${3#-}"
+	whole "$2"
+	shift 3
+done
+finish
