@@ -34,6 +34,13 @@ look()
 	need git git
 	need xz-utils xz
 	need python3 python3
+	# A virtual machine with devices that have protection information.
+	need qemu-system-x86 qemu-system-x86_64
+	need qemu-utils qemu-img
+	need busybox-static busybox
+	need cpio cpio
+	need kmod modprobe
+	need nvme-cli nvme
 	need_pc libfuse3-dev fuse3
 	need_pc liburing-dev liburing
 	need_pc libblkid-dev blkid
