@@ -188,14 +188,14 @@ bool eng_bdev_ask_sysfs(struct eng_bdev *b)
 	char format[32], guard[8];
 	unsigned int type;
 
+	if (eng_bdev_is_nvme(b))
+		return false;	/* (2) */
 	if (!sys_read(b, "integrity/format", format, sizeof(format)) ||
 	    sscanf(format, "T10-DIF-TYPE%u-%7s", &type, guard) != 2 ||
 	    (strcmp(guard, "CRC") && strcmp(guard, "IP"))) {
 		none(b, "the device has no protection information");
 		return true;
 	}
-	if (eng_bdev_is_nvme(b))
-		return false;	/* (2) */
 	if (!eng_bdev_number(b, "integrity/device_is_integrity_capable", 0)) {
 		none(b, "the device does not store the protection information "
 		     "of its host adapter");

@@ -262,6 +262,7 @@ int main(int argc, char **argv)
 	uint64_t start;
 	uint32_t count = 1;
 	void *mem;
+	int res;
 
 	if (argc < 5)
 		errx(99, "medium FILE FORMAT COMMAND START ...");
@@ -272,5 +273,9 @@ int main(int argc, char **argv)
 		count = (uint32_t)strtoul(argv[5], NULL, 10);
 	if (posix_memalign(&mem, 4096, (size_t)count * (m.data + m.meta)))
 		errx(99, "memory");
-	return run(argc, argv, start, count, mem);
+	res = run(argc, argv, start, count, mem);
+	free(mem);
+	if (m.device)
+		io_uring_queue_exit(&m.ring);
+	return res;
 }

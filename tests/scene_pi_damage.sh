@@ -24,13 +24,16 @@ namespaces()
 	must "${options[@]}" -- damage.sh "$backend" - "${arguments[@]}"
 }
 
-if [ -n "${TAGFS_TEST_FULL-}" ]; then
+if [ -n "${TAGFS_TEST_QUICK-}" ]; then
+	namespaces -- block 512+8:type1
+	exit $failed
+elif [ -n "${TAGFS_TEST_FULL-}" ]; then
 	namespaces -- block 512+8:type1 512+8:type3 4096+64:type1 \
 		4096+16:type1:crc64 4096+64:type1:first
 	namespaces -k bookworm -- nvme 512+8:type1 512+8:type3 \
 		4096+16:type1:crc64
 else
-	namespaces -- block 512+8:type1 4096+16:type1:crc64
+	namespaces -- block 512+8:type1
 	namespaces -k bookworm -- nvme 512+8:type3
 fi
 disks=("512+8:type1" "dif=1 dix=1")

@@ -5,7 +5,9 @@
 . "$(dirname "$0")/vm/lib.sh"
 
 formats="512+8:type1 4096+64:type3 4096+16:type1:crc64"
-if [ -n "${TAGFS_TEST_FULL-}" ]; then
+if [ -n "${TAGFS_TEST_QUICK-}" ]; then
+	formats="512+8:type1"
+elif [ -n "${TAGFS_TEST_FULL-}" ]; then
 	formats="$formats 512+8:type3 4096+8:type1 4096+64:type1:first
 		4096+64:type1 512+64:type1"
 fi

@@ -7,7 +7,9 @@
 disks=("512+8:type1" "dif=1 dix=1"
 	"512+8:type1:ip" "dif=1 dix=1 guard=1"
 	"4096+8:type3" "dif=3 dix=1 sector_size=4096")
-if [ -n "${TAGFS_TEST_FULL-}" ]; then
+if [ -n "${TAGFS_TEST_QUICK-}" ]; then
+	disks=("${disks[@]:0:2}")
+elif [ -n "${TAGFS_TEST_FULL-}" ]; then
 	disks+=("512+8:type3" "dif=3 dix=1"
 		"512+8:type3:ip" "dif=3 dix=1 guard=1"
 		"4096+8:type1" "dif=1 dix=1 sector_size=4096"

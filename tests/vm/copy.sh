@@ -22,6 +22,8 @@ cross()
 
 whole()
 {
+	check "$1: all who are asked agree on the format" \
+		pi_sources "$img" "$format"
 	mkfs_dev -f || return
 	check "$1: mkfs.tagfs names its backend and why" \
 		grep -q "^backend  *$backend: .*stores protection" "$work/mkfs"
