@@ -10,6 +10,7 @@
  *      on the way (DIX without DIF), is none. */
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <libgen.h>
 #include <linux/fs.h>
 #include <stdio.h>
@@ -130,10 +131,32 @@ static void none(struct eng_bdev *b, const char *why)
 	snprintf(b->why_not, sizeof(b->why_not), "%s", why);
 }
 
-static const char *cap_refuses(const struct lbmd_cap *cap)
+/* Why a disk has none here: it may well have on another host adapter. */
+static const char *scsi_lacks(const struct eng_bdev *b)
+{
+	char name[128];
+	unsigned int type = 0;
+	glob_t found = { 0 };
+	FILE *f;
+
+	snprintf(name, sizeof(name), "%s/device/scsi_disk/*/protection_type",
+		 b->sys);
+	if (!glob(name, 0, NULL, &found) && (f = fopen(found.gl_pathv[0],
+						       "re"))) {
+		if (fscanf(f, "%u", &type) != 1)
+			type = 0;
+		fclose(f);
+	}
+	globfree(&found);
+	return type ? "the disk stores protection information, but its host "
+		"adapter does not pass it on (no DIX)" : "the device has no protection information";
+}
+
+static const char *cap_refuses(const struct eng_bdev *b,
+			       const struct lbmd_cap *cap)
 {
 	if (!cap->size)
-		return "the device has no protection information";
+		return scsi_lacks(b);
 	if (!cap->pi_size || !cap->app_size)
 		return "the device is formatted with metadata, but without "
 			"protection information";
@@ -150,7 +173,7 @@ bool eng_bdev_ask_cap(struct eng_bdev *b)
 
 	if (ioctl(b->fd, IOC_LBMD_CAP, &cap))
 		return false;
-	why = cap_refuses(&cap);
+	why = cap_refuses(b, &cap);
 	if (why) {
 		none(b, why);
 		return true;
@@ -193,7 +216,7 @@ bool eng_bdev_ask_sysfs(struct eng_bdev *b)
 	if (!sys_read(b, "integrity/format", format, sizeof(format)) ||
 	    sscanf(format, "T10-DIF-TYPE%u-%7s", &type, guard) != 2 ||
 	    (strcmp(guard, "CRC") && strcmp(guard, "IP"))) {
-		none(b, "the device has no protection information");
+		none(b, scsi_lacks(b));
 		return true;
 	}
 	if (!eng_bdev_number(b, "integrity/device_is_integrity_capable", 0)) {

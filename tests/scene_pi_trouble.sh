@@ -5,7 +5,7 @@
 . "$(dirname "$0")/vm/lib.sh"
 
 parts=(mkfs containers exclusion write_protection partitions formats media
-	disappearing)
+	adapters disappearing)
 must -n "512+8:type1:mib=48:img=$work/ns1" -n 512:mib=48 \
 	-n 512+8:type1:mib=1 -- trouble.sh "$work/ns1" \
 	"${@:-${parts[@]}}"

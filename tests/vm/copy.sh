@@ -36,13 +36,34 @@ whole()
 	check "$1: tags and tuples on the medium" medium_agrees 0 \
 		"$mnt/tree/random" "$mnt/tree/some3" "$mnt/tree/io.c"
 	check "$1: the device refused nothing" test "$(stat_of refused)" = 0
+	umount_fs
 	if [ "$other" != - ]; then
-		umount_fs
 		cross "$1"
+		umount_fs
 	fi
+	must_mount -o discard
 	check "$1: rm -r" rm -r "$mnt/tree"
+	sync "$mnt"
+	sync "$mnt"
+	check "$1: what was freed is discarded" \
+		test "$(stat_of discards)" -gt 0
 	umount_fs
 	log_is_empty "$1"
+}
+
+# Where Linux does not pass tuples on, there is nothing like NVMe's commands.
+no_way_to_scsi()
+{
+	modprobe -d "$VM_KERNEL" sd_mod
+	modprobe -d "$VM_KERNEL" scsi_debug dif=1 dix=1 dev_size_mb=16
+	until [ -b /dev/sda ]; do
+		sleep 0.1
+	done
+	on /dev/sda 512+8
+	mkfs_dev -n
+	check "SCSI gets a container here, and it is said why" grep -q \
+		"^backend *soft: the device stores .* this Linux does not" \
+		"$work/mkfs"
 }
 
 backend=$1
@@ -54,4 +75,5 @@ while [ $# -gt 0 ]; do
 	whole "$2"
 	shift 3
 done
+[ "$backend" != nvme ] || no_way_to_scsi
 finish

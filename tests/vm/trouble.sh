@@ -165,12 +165,7 @@ of_media()
 {
 	local opts=/sys/bus/pseudo/drivers/scsi_debug/opts
 
-	modprobe -d "$VM_KERNEL" sd_mod
-	modprobe -d "$VM_KERNEL" scsi_debug dif=1 dix=1 delay=0 dev_size_mb=32
-	until [ -b /dev/sda ]; do
-		sleep 0.1
-	done
-	on /dev/sda 512+8
+	scsi_disk dif=1 dix=1
 	mkfs_dev
 	must_mount
 	head -c 10M /dev/urandom >"$work/large"
@@ -184,7 +179,47 @@ of_media()
 	remount_fs
 	check "and all is there when it can be read again" \
 		cmp "$work/large" "$mnt/large"
+	remount_fs
+	echo 32 >$opts
+	echo 5 >${opts%/*}/every_nth
+	check "what is refused once is read again, and good" \
+		cmp "$work/large" "$mnt/large"
+	echo 0 >${opts%/*}/every_nth
+	echo 0 >$opts
+	check "which is counted" test "$(stat_of reread)" -gt 0
 	umount_fs
+	modprobe -r -d "$VM_KERNEL" scsi_debug
+}
+
+scsi_disk()
+{
+	modprobe -d "$VM_KERNEL" sd_mod
+	modprobe -d "$VM_KERNEL" scsi_debug delay=0 dev_size_mb=32 "$@"
+	until [ -b /dev/sda ]; do
+		sleep 0.1
+	done
+	on /dev/sda 512+8
+}
+
+# adapter WHY ARGUMENTS...
+adapter()
+{
+	local why=$1
+
+	shift
+	scsi_disk "$@"
+	mkfs_dev -n
+	check "$*: a container, since $why" \
+		grep -q "^backend *soft: .*$why" "$work/mkfs"
+	modprobe -r -d "$VM_KERNEL" scsi_debug
+}
+
+# Disk or host adapter alone is not enough.
+of_adapters()
+{
+	adapter "host adapter does not pass it on" dif=1 dix=0
+	adapter "does not store" dif=0 dix=1
+	adapter "no protection information" dif=0 dix=0
 }
 
 of_disappearing()

@@ -259,8 +259,8 @@ static void show_protection(const struct job *j,
 
 	printf("%-12s%s: %s\n", "backend", j->probe.backend, j->probe.why);
 	if (*j->probe.advice)
-		printf("%-12sthe device could protect itself; this would "
-		       "erase it and turn that on:\n%-12s%s\n", "", "",
+		printf("%-12sit could protect itself; this erases it, and "
+		       "turns that on:\n%-12s%s\n", "", "",
 		       j->probe.advice);
 	printf("%-12s%s: %u bytes under each guard, %s backend\n", "format",
 	       p->name, p->interval, geo->backend);
