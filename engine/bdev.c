@@ -148,8 +148,10 @@ static const char *scsi_lacks(const struct eng_bdev *b)
 		fclose(f);
 	}
 	globfree(&found);
-	return type ? "the disk stores protection information, but its host "
-		"adapter does not pass it on (no DIX)" : "the device has no protection information";
+	if (type)
+		return "the disk stores protection information, but its host "
+			"adapter does not pass it on (no DIX)";
+	return "the device has no protection information";
 }
 
 static const char *cap_refuses(const struct eng_bdev *b,

@@ -62,7 +62,7 @@ struct native {
 	struct eng_bdev	bdev;
 	char		*path;
 	struct native_ring *ring;
-	int		ng;		/* dev_nvme.c's: generic device, or -1 */
+	int		ng;		/* dev_nvme.c's generic device */
 	uint32_t	nsid;		/* likewise */
 	uint64_t	lba;		/* likewise: of interval 0 */
 	struct native_stats stats;

@@ -3,7 +3,7 @@
 # damage.sh BACKEND OTHER [DEVICE FORMAT IMAGE]...: in the guest.  The medium
 # is changed behind the device's back: each change is noticed, the log names
 # the file and the check, exactly that is refused, and all else can be read.
-# shellcheck disable=SC2119,SC2317
+# shellcheck disable=SC2119,SC2317,SC2154,SC1091
 . "${0%/*}/guest.sh"
 begin
 

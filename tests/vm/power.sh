@@ -4,7 +4,7 @@
 # of all seeds but the first left behind when the power was cut; then let one
 # with the first seed rage until it is cut again (SECONDS 0: no more).  STATE:
 # directory for what must outlive the machine.
-# shellcheck disable=SC2119,SC2317
+# shellcheck disable=SC2119,SC2317,SC2154,SC1091
 . "${0%/*}/guest.sh"
 begin
 

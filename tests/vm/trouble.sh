@@ -3,7 +3,7 @@
 # trouble.sh IMAGE PART...: in the guest, with /dev/pi/1 of 512+8:type1 stored in
 # IMAGE, 2 without protection, and 3 of 512+8:type1 and one MiB.  What is to
 # be refused is, in words that say why, and nothing is lost by it.
-# shellcheck disable=SC2119,SC2317
+# shellcheck disable=SC2119,SC2317,SC2154,SC1091
 . "${0%/*}/guest.sh"
 begin
 host=$1
@@ -103,7 +103,7 @@ of_partitions()
 	local start=2304 part
 
 	on /dev/pi/1 512+8 "$host"
-	check "a partition is added" addpart "$img" 1 $start 60000
+	check "a partition is added" addpart "$img" 1 "$start" 60000
 	part=$(realpath "$img")p1
 	on "$part" 512+8 "$host"
 	mkfs_dev -f
@@ -112,7 +112,7 @@ of_partitions()
 	remount_fs
 	compare "partition"
 	check "partition: tags and tuples on the medium, numbered as there" \
-		medium_agrees $start "$mnt/tree/random"
+		medium_agrees "$start" "$mnt/tree/random"
 	umount_fs
 	must_mount -o backend=nvme
 	compare "partition, by nvme"
@@ -121,7 +121,7 @@ of_partitions()
 	check "partition: written by nvme, read by block" \
 		cmp "$work/tree/random" "$mnt/more"
 	check "partition: the medium agrees on what nvme wrote" \
-		medium_agrees $start "$mnt/more"
+		medium_agrees "$start" "$mnt/more"
 	refused "the device is in use while its partition is" \
 		"in use\|mounted" mkfs.tagfs -f /dev/pi/1
 	umount_fs
@@ -171,21 +171,21 @@ of_media()
 	head -c 10M /dev/urandom >"$work/large"
 	cp "$work/large" "$mnt/large"
 	remount_fs
-	echo 2 >$opts
+	echo 2 >"$opts"
 	refused "a sector that can't be read is an error" "Input/output" \
 		cat "$mnt/large"
 	check "the log names the file" grep -q "/large: .*error" "$log"
-	echo 0 >$opts
+	echo 0 >"$opts"
 	remount_fs
 	check "and all is there when it can be read again" \
 		cmp "$work/large" "$mnt/large"
 	remount_fs
-	echo 32 >$opts
-	echo 5 >${opts%/*}/every_nth
+	echo 32 >"$opts"
+	echo 5 >"${opts%/*}/every_nth"
 	check "what is refused once is read again, and good" \
 		cmp "$work/large" "$mnt/large"
-	echo 0 >${opts%/*}/every_nth
-	echo 0 >$opts
+	echo 0 >"${opts%/*}/every_nth"
+	echo 0 >"$opts"
 	check "which is counted" test "$(stat_of reread)" -gt 0
 	umount_fs
 	modprobe -r -d "$VM_KERNEL" scsi_debug
