@@ -83,8 +83,8 @@ make_tree()
 	local i
 
 	mkdir "$work/tree"
-	cp -a "$source"/engine/*.[ch] "$work/tree"
-	head -c 1500000 /dev/urandom >"$work/tree/random"
+	cp -a "$source"/engine/*.h "$work/tree"
+	head -c 1000000 /dev/urandom >"$work/tree/random"
 	for i in 1 2 3; do
 		head -c $((i * 7777)) /dev/urandom >"$work/tree/some$i"
 	done
