@@ -170,6 +170,20 @@ void bed_fill(void *buf, size_t len, uint64_t seed)
 	}
 }
 
+uint64_t bed_hash(uint64_t h, const void *data, size_t len)
+{
+	const uint8_t *p = data;
+	uint64_t word;
+
+	for (; len; p += sizeof(word), len -= len < 8 ? len : 8) {
+		word = len;
+		memcpy(&word, p, len < 8 ? len : 8);
+		h = (h ^ word) * 0x9e3779b97f4a7c15ull;
+		h ^= h >> 29;
+	}
+	return h;
+}
+
 uint64_t bed_data_at(struct bed *b, uint64_t addr)
 {
 	const struct soft *s = (const struct soft *)b->dev;

@@ -51,6 +51,8 @@ void bed_free(struct bed *b);
 uint32_t bed_file(struct bed *b, const char *name);
 /* Bytes that follow from a seed. */
 void bed_fill(void *buf, size_t len, uint64_t seed);
+/* Of bytes, into h. */
+uint64_t bed_hash(uint64_t h, const void *data, size_t len);
 
 /* Where the bytes of a cluster are on the disk; the device is open. */
 uint64_t bed_data_at(struct bed *b, uint64_t addr);

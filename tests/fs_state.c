@@ -29,20 +29,6 @@ struct names {
 	size_t		n;
 };
 
-static uint64_t hash(uint64_t h, const void *data, size_t len)
-{
-	const uint8_t *p = data;
-	uint64_t word;
-
-	for (; len; p += sizeof(word), len -= len < 8 ? len : 8) {
-		word = len;
-		memcpy(&word, p, len < 8 ? len : 8);
-		h = (h ^ word) * 0x9e3779b97f4a7c15ull;
-		h ^= h >> 29;
-	}
-	return h;
-}
-
 static void show_content(struct walk *w, uint32_t ino, uint64_t size)
 {
 	uint8_t *buf;
@@ -56,7 +42,7 @@ static void show_content(struct walk *w, uint32_t ino, uint64_t size)
 		fprintf(w->f, " ERROR read: %zd", n);
 	else
 		fprintf(w->f, " %016llx", (unsigned long long)
-			hash(0xcbf29ce484222325ull, buf, size));
+			bed_hash(0xcbf29ce484222325ull, buf, size));
 	free(buf);
 }
 
@@ -74,7 +60,7 @@ static void show_attributes(struct walk *w, uint32_t ino)
 			fprintf(w->f, " ERROR attribute %s: %zd", name, len);
 		else
 			fprintf(w->f, " %s=%zd:%016llx", name, len,
-				(unsigned long long)hash(0, value, len));
+				(unsigned long long)bed_hash(0, value, len));
 	}
 }
 

@@ -873,6 +873,7 @@ struct sim *sim_clone(struct sim *sim)
 {
 	struct sim *copy = sim_create(sim->raw.size, sim->rand);
 
+	pthread_mutex_lock(&sim->lock);
 	assert(!sim->queued && !sim->ending);
 	for (size_t i = 0; i <= sim->mask; i++)
 		for (struct sim_block *b = sim->hash[i]; b; b = b->next) {
@@ -886,6 +887,7 @@ struct sim *sim_clone(struct sim *sim)
 		unflushed_add(copy, w->off, w->len,
 			      dup_bytes(w->data, w->len));
 	copy->keep_old = sim->keep_old;
+	pthread_mutex_unlock(&sim->lock);
 	return copy;
 }
 
