@@ -9,7 +9,8 @@
 #include "fs_check.h"
 #include "life_priv.h"
 
-#define LATER_STEPS	8	/* of the life after a crash */
+#define LATER_LIVES	3	/* after a crash */
+#define LATER_STEPS	8
 
 void (*life_progress)(void);
 static unsigned long crashes;
@@ -195,32 +196,47 @@ static int random_steps(struct life *l, unsigned int n, uint64_t rand)
 	return err;
 }
 
-/* Life goes on after the recovery, and what it did lasts.  Takes b, got. */
+/* Some life after a recovery: what it did lasts; and then the power goes. */
+static void later_life(struct life *l, uint64_t rand)
+{
+	const struct step sync = { .kind = DO_SYNC };
+	uint32_t ino;
+
+	if (random_steps(l, LATER_STEPS, sim_rand(&rand)) ||
+	    life_step(l, &sync, &ino))
+		life_broken(l, "later life ends with an error");
+	must_agree(l);
+	sim_power_off_at(l->bed.sim, sim_rand(&rand) % 30);
+	if (!random_steps(l, LATER_STEPS, sim_rand(&rand)))
+		life_step(l, &sync, &ino);
+	bed_drop(&l->bed);
+	sim_crash(l->bed.sim, sim_rand(&rand));
+}
+
+/* Life goes on after the recovery, and ends like the one before.  Takes b and
+ * got. */
 static void live_on(struct life *l, struct bed *b, struct model *got,
 		    uint64_t rand)
 {
-	const struct step sync = { .kind = DO_SYNC };
 	struct life later;
-	uint32_t ino;
 
-	life_begin(&later, l->st, l->seed);
-	snprintf(later.cut, sizeof(later.cut), "%s", l->cut);
-	later.bed = *b;
-	later.m = got;
-	life_record(&later, false);
-	if (random_steps(&later, LATER_STEPS, rand) ||
-	    life_step(&later, &sync, &ino))
-		life_broken(&later, "later life ends with an error");
-	must_agree(&later);
-	model_close_all(later.m);
-	life_note(&later);
-	/* Without an end: what was synced is what there is. */
-	sim_power_off_at(later.bed.sim, 0);
-	bed_drop(&later.bed);
-	sim_crash(later.bed.sim, rand);
-	must_open(&later, &later.bed);
-	must_agree(&later);
-	life_end(&later);
+	for (int i = 0; i < LATER_LIVES; i++) {
+		life_begin(&later, l->st, l->seed);
+		snprintf(later.cut, sizeof(later.cut), "%s", l->cut);
+		later.bed = *b;
+		later.m = got;
+		life_record(&later, false);
+		later_life(&later, sim_rand(&rand));
+		must_open(&later, &later.bed);
+		got = load(l, &later.bed);
+		must_be_found(&later, &later.bed, got, later.synced);
+		must_be_whole(l, &later.bed);
+		*b = later.bed;
+		memset(&later.bed, 0, sizeof(later.bed));
+		life_end(&later);
+	}
+	model_destroy(got);
+	bed_free(b);
 }
 
 /* One case.  Takes disk, which has crashed. */

@@ -184,7 +184,7 @@ static int core_step(struct life *l, const struct step *s, uint32_t *ino)
 	for (int i = 0; i < 3; i++)
 		if (hold[i])
 			tfs_ref(l->bed.fs, hold[i], 1);
-	*ino = s->ino;
+	*ino = s->kind == DO_CREATE || s->kind == DO_TMPFILE ? 0 : s->ino;
 	err = core_run(l, s, ino);
 	if (s->kind == DO_OPEN)
 		tfs_ref(l->bed.fs, s->ino, 1);
