@@ -421,6 +421,9 @@ static int read_locked(struct sim *sim, struct eng_raw_io *io)
 		return (int)r->arg;
 	if (rule_hit(sim, SIM_READ_STALE, io->off, io->len))
 		layer = OLD;
+	r = rule_hit(sim, SIM_READ_MISDIRECTED, io->off, io->len);
+	if (r)
+		off += (uint64_t)r->arg;
 	for (int i = 0; i < io->niov; i++) {
 		get_bytes(sim, layer, off, io->iov[i].iov_base,
 			  io->iov[i].iov_len);

@@ -67,6 +67,7 @@ enum sim_fault {
 	SIM_READ_FAIL,		/* with arg, a negative errno */
 	SIM_READ_STALE,		/* what was there before the last write; needs
 				 * sim_keep_old() */
+	SIM_READ_MISDIRECTED,	/* what is arg bytes further (or back) */
 	SIM_WRITE_FAIL,		/* with arg; nothing is written */
 	SIM_WRITE_LOST,		/* said to be done, isn't */
 	SIM_WRITE_MISDIRECTED,	/* goes arg bytes further (or back) */
