@@ -529,6 +529,16 @@ static bool tell_cut(const struct story *st, uint64_t seed, struct sim *base,
 	return hit;
 }
 
+/* Really cut, at every so many writes and flushes. */
+static void tell_cuts(const struct story *st, uint64_t seed, struct sim *base,
+		      uint64_t strict, const struct sim_counts *counts)
+{
+	for (uint64_t n = seed % st->real; n < counts->writes; n += st->real)
+		tell_cut(st, seed, base, strict, 'p', n);
+	for (uint64_t n = 0; n < counts->flushes; n += (st->real + 1) / 2)
+		tell_cut(st, seed, base, strict, 'f', n);
+}
+
 void life_tell(const struct story *st, uint64_t seed)
 {
 	struct story told = *st;
@@ -540,13 +550,11 @@ void life_tell(const struct story *st, uint64_t seed)
 	if (!want_story(st, seed))
 		return;
 	told.one_in = st->one_in ? st->one_in : 1;
+	if (wanted.fields > 2)		/* others don't cost anything */
+		told.one_in = told.real = 1;
 	base = prepare(&told, seed, &strict);
 	tell_whole(&told, seed, base, strict, &counts);
-	for (uint64_t n = seed % (st->real + 1); st->real &&
-	     n < counts.writes; n += st->real)
-		tell_cut(&told, seed, base, strict, 'p', n);
-	for (uint64_t n = 0; st->real && n < counts.flushes;
-	     n += (st->real + 1) / 2)
-		tell_cut(&told, seed, base, strict, 'f', n);
+	if (told.real)
+		tell_cuts(&told, seed, base, strict, &counts);
 	sim_destroy(base);
 }

@@ -120,7 +120,7 @@ static int core_read(struct life *l, const struct step *s)
 	ssize_t got = tfs_read_sync(l->bed.fs, s->ino, s->off, buf, s->len);
 
 	if (got >= 0 && ((uint64_t)got != (left < s->len ? left : s->len) ||
-			 memcmp(buf, n->data + s->off, (size_t)got)))
+			 (got && memcmp(buf, n->data + s->off, (size_t)got))))
 		life_broken(l, "wrong bytes: inode %u, %llu+%llu, %zd read",
 			    s->ino, (unsigned long long)s->off,
 			    (unsigned long long)s->len, got);

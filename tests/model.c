@@ -967,7 +967,8 @@ bool model_between(const struct model_node *old, const struct model_node *now,
 void model_adopt(struct model_node *n, const uint8_t *data, uint64_t size)
 {
 	resize(n, size);
-	memcpy(n->data, data, size);
+	if (size)
+		memcpy(n->data, data, size);
 }
 
 /* ---- text ---------------------------------------------------------------- */
