@@ -227,6 +227,49 @@ START_TEST(large_steps_end_or_go_on)
 }
 END_TEST
 
+#define MIDDLE	12u		/* files */
+
+/* The same for each file: % is its number. */
+static char *for_each(const char *line)
+{
+	size_t size;
+	char *text;
+	FILE *f = open_memstream(&text, &size);
+
+	for (unsigned int i = 0; i < MIDDLE; i++) {
+		for (const char *at = line; *at; at++)
+			if (*at == '%')
+				fprintf(f, "%u", i);
+			else
+				putc(*at, f);
+	}
+	fclose(f);
+	return text;
+}
+
+/* The same while somebody syncs all the time, so that checkpoints fall between
+ * the steps, of which there are many. */
+START_TEST(large_steps_are_cut_in_the_middle)
+{
+	static const char *const last[] = {
+		"truncate f% 2457600; truncate f% 0;",
+		"truncate f% 2457600; truncate f% 9000;", "unlink f%;",
+		"punch f% 3000 5000000;", "keep f% 0 2400000;",
+	};
+	char *files = for_each("create f%; keep f% #8192 4096;");
+	char *script = for_each(last[_i % 5]);
+	struct story st = {
+		.name = "middle", .prepare_rounds = 300, .clusters = 12000,
+		.prepare = files, .script = script, .others = true,
+		.crashes = 2, .one_in = sparse(3),
+	};
+
+	tell(&st, (uint64_t)_i);
+	free(files);
+	free(script);
+}
+END_TEST
+
 START_TEST(orphans_are_gone_and_their_space_is_back)
 {
 	pattern(&(struct story){
@@ -403,6 +446,8 @@ static void add_patterns(TCase *tc)
 	tcase_add_test(tc, truncate_then_write_leaves_no_old_bytes);
 	tcase_add_test(tc, reserved_space_is_kept_and_used);
 	tcase_add_test(tc, large_steps_end_or_go_on);
+	tcase_add_loop_test(tc, large_steps_are_cut_in_the_middle, 0,
+			    (int)amount(50, 5, 5));
 	tcase_add_test(tc, orphans_are_gone_and_their_space_is_back);
 	tcase_add_test(tc, file_without_a_name_gets_one);
 	tcase_add_test(tc, big_folder_survives);
