@@ -24,6 +24,7 @@
 #include "node.h"
 
 #define BATCH	32	/* clusters read at once */
+#define ATTEMPTS 3	/* to read what a proof needs */
 
 struct place {			/* a commit to be replayed */
 	uint64_t	seq, pos;
@@ -104,7 +105,8 @@ static void note_cluster(struct recovery *rc, const uint8_t *buf,
 	uint64_t seq = check_cluster(rc->fs, buf, tags, pos);
 
 	/* Older ones are in the checkpoint; no life gets further. */
-	if (seq <= rc->slot->seq || seq > rc->slot->seq + TFS_SEQ_JUMP)
+	if (seq <= rc->slot->seq || seq > rc->slot->seq + TFS_SEQ_JUMP ||
+	    seq <= rc->seq[pos])
 		return;
 	rc->seq[pos] = seq;
 	rc->count++;
@@ -136,7 +138,8 @@ static int scan_range(struct recovery *rc, uint64_t pos, uint32_t n,
 	return 0;
 }
 
-/* The whole area: what proves that something is missing may be anywhere. */
+/* The whole area: what proves that something is missing may be anywhere.
+ * And twice: a cluster that a failing read hides would be a commit less. */
 static int scan(struct recovery *rc)
 {
 	struct tfs *fs = rc->fs;
@@ -151,14 +154,36 @@ static int scan(struct recovery *rc)
 	rc->seq = calloc(size, sizeof(rc->seq[0]));
 	if (!buf || !rc->seq)
 		err = -ENOMEM;
-	for (uint64_t pos = 0; pos < size && !err; pos += batch)
-		err = scan_range(rc, pos, size - pos < batch ? size - pos :
-				 batch, buf);
+	for (unsigned int i = 0; i < 2 && !err; i++) {
+		eng_dev_drop_caches(fs->dev);
+		for (uint64_t pos = 0; pos < size && !err; pos += batch)
+			err = scan_range(rc, pos, size - pos < batch ?
+					 size - pos : batch, buf);
+	}
 	eng_buf_put(fs->dev, buf, (size_t)batch * fs->csize);
 	return err;
 }
 
 /* ---- one commit ----------------------------------------------------------- */
+
+/* One cluster that the scan has found sound. */
+static int read_again(struct recovery *rc, uint64_t pos, uint64_t seq,
+		      uint8_t *buf)
+{
+	uint16_t tags[TFS_LANES];
+	int err;
+
+	for (unsigned int i = 0; i < ATTEMPTS; i++) {
+		if (i)
+			eng_dev_drop_caches(rc->fs->dev);
+		err = read_clusters(rc->fs, pos, 1, buf, tags);
+		if (!err && check_cluster(rc->fs, buf, tags, pos) == seq)
+			return 0;
+		if (err == -ENOMEM)
+			return err;
+	}
+	return -ENOENT;
+}
 
 /* All clusters of the commit at pos; malloced into *out. */
 static int read_commit(struct recovery *rc, uint64_t pos, uint32_t blocks,
@@ -166,7 +191,6 @@ static int read_commit(struct recovery *rc, uint64_t pos, uint32_t blocks,
 {
 	struct tfs *fs = rc->fs;
 	uint8_t *buf = aligned_alloc(4096, (size_t)blocks * fs->csize);
-	uint16_t tags[TFS_LANES];
 	uint64_t seq = rc->seq[pos];
 	int err = buf ? 0 : -ENOMEM;
 
@@ -174,19 +198,15 @@ static int read_commit(struct recovery *rc, uint64_t pos, uint32_t blocks,
 		uint64_t at = (pos + i) % fs->super.log_clusters;
 		uint8_t *cl = buf + (size_t)i * fs->csize;
 
-		if (rc->seq[at] != seq)
-			err = -ENOENT;
-		else
-			err = read_clusters(fs, at, 1, cl, tags);
-		if (!err && check_cluster(fs, cl, tags, at) != seq)
-			err = -ENOENT;
+		err = rc->seq[at] == seq ? read_again(rc, at, seq, cl) :
+			-ENOENT;
 	}
 	if (err) {
 		free(buf);
 		buf = NULL;
 	}
 	*out = buf;
-	return err && err != -ENOMEM ? -ENOENT : err;
+	return err;
 }
 
 /* The same in all clusters but for what must differ; then the operations
@@ -347,6 +367,7 @@ static int read_proof(struct tfs *fs, uint32_t ino,
 
 	if (buf) {
 		io->op = ENG_READ;
+		io->flags = ENG_IO_MEDIUM;
 		io->start = addr * fs->ipc;
 		eng_io_add(io, buf, (size_t)n * fs->csize);
 		tfs_tag_fill(fs, &rec, addr, 0, n * fs->ipc, io->tags);
@@ -359,6 +380,24 @@ static int read_proof(struct tfs *fs, uint32_t ino,
 	return err;
 }
 
+/* A commit is not dropped for a read that fails once. */
+static int prove_part(struct tfs *fs, uint32_t ino,
+		      const struct tfs_extent *ext, uint64_t from, uint32_t n,
+		      uint64_t *sum)
+{
+	uint64_t part;
+	int err = -EIO;
+
+	for (unsigned int i = 0; i < ATTEMPTS && err; i++) {
+		part = 0;
+		if (i)
+			eng_dev_drop_caches(fs->dev);
+		err = read_proof(fs, ino, ext, from, n, &part);
+	}
+	*sum += part;
+	return err;
+}
+
 static int prove_extent(struct tfs *fs, uint32_t ino,
 			const struct tfs_extent *ext, uint64_t *sum)
 {
@@ -367,7 +406,7 @@ static int prove_extent(struct tfs *fs, uint32_t ino,
 
 	for (uint64_t at = 0; at < ext->len && !err; at += n) {
 		n = ext->len - at < max ? ext->len - at : max;
-		err = read_proof(fs, ino, ext, at, n, sum);
+		err = prove_part(fs, ino, ext, at, n, sum);
 	}
 	return err;
 }
