@@ -11,7 +11,9 @@
  *  (5) A page that could not be read is not overwritten on that account
  *      alone: the cause may pass.  With nothing to set against it, the load
  *      fails.
- *  (6) Runs in completions: all reads are asynchronous, nothing waits. */
+ *  (6) Runs in completions: all reads are asynchronous, nothing waits.
+ *  (7) Pages that don't look right are read once more before anything is
+ *      concluded, and written, from that: the read may have gone astray. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,6 +47,7 @@ struct soft_load {
 	struct soft_page *page;
 	struct soft_load *next;
 	unsigned int	slot;		/* being read alone */
+	bool		again;		/* (7) */
 	uint32_t	group;		/* being settled */
 	uint8_t		*data;		/* one group's */
 	struct soft_image image[2];
@@ -242,6 +245,15 @@ static void pair_log(struct soft_load *load)
 	}
 }
 
+/* Damage, or nothing at all, is news that a read may have made up. */
+static bool pair_odd(const struct soft_load *load)
+{
+	const struct soft_image *a = &load->image[0], *b = &load->image[1];
+
+	return a->what || b->what ||
+	       (a->found == FOUND_BLANK && b->found == FOUND_BLANK);
+}
+
 /* Which is newer; what is of unknown age may be the newest. */
 static int pair_check(struct soft_load *load)
 {
@@ -251,6 +263,8 @@ static int pair_check(struct soft_load *load)
 		image_check(load->s, &load->image[i], load->page->zone, i);
 	image_settle_blank(a, b);
 	image_settle_blank(b, a);
+	if (!load->again && pair_odd(load))
+		return -EAGAIN;			/* (7) */
 	if (a->err && (b->err || b->found == FOUND_BLANK))
 		return a->err;		/* (5) */
 	if (b->err && a->found == FOUND_BLANK)
@@ -441,6 +455,17 @@ static bool load_intact(struct soft_load *load)
 	return true;
 }
 
+static void read_again(struct soft_load *load)
+{
+	for (unsigned int i = 0; i < 2; i++)
+		load->image[i] = (struct soft_image){
+			.buf = load->buf + i * SOFT_BLOCK,
+		};
+	load->slot = 0;
+	load->again = true;
+	soft_load_start(load);
+}
+
 static void load_pair(struct soft_load *load)
 {
 	const struct soft_layout *l = &load->s->lay;
@@ -448,6 +473,10 @@ static void load_pair(struct soft_load *load)
 		      l->profile->meta_size;
 	int err = pair_check(load);
 
+	if (err == -EAGAIN && !load->again) {
+		read_again(load);
+		return;
+	}
 	if (err) {
 		eng_log(LOG_ERR, "%s: zone %llu: tuple pages at byte %llu: %s",
 			load->s->raw->name,

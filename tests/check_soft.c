@@ -907,6 +907,37 @@ START_TEST(lost_page_costs_its_generation)	/* _i: profile */
 END_TEST
 
 /* With nothing to go by it is an I/O error, and nothing is overwritten. */
+/* A read of tuple pages that goes astray once is no damage: nothing is lost,
+ * and nothing is written on that account. */
+START_TEST(page_misread_once_is_no_damage)
+{
+	struct bed b;
+	uint32_t ver = 1;
+	int err;
+
+	bed_format(&b, 0, bed_size(0, 2), _i);
+	bed_open(&b);
+	must_write(&b, 0, 64, 1);
+	must_flush(&b);
+	must_write(&b, 64, 64, 2);
+	must_flush(&b);
+	bed_reopen(&b);
+	sim_fault(b.sim, _i ? SIM_READ_MISDIRECTED : SIM_READ_FAIL,
+		  SOFT_BLOCK, SOFT_PAGES, _i ? 512 * (int64_t)_i : -EIO, 0,
+		  _i ? 1 : 3);
+	/* Data may come with the pages, and then are astray as well. */
+	err = try_read(&b, 0, 1, &ver, 0, NULL, &b.rand);
+	ck_assert(!err || err == -EBADMSG);
+	ck_assert_uint_gt(sim_faults_hit(b.sim), 0);
+	sim_clear_faults(b.sim);
+	must_read(&b, 0, 128);
+	ck_assert_uint_eq(stat_of(&b, "repairs"), 0);
+	bed_reopen(&b);
+	must_be_intact(&b);
+	bed_free(&b);
+}
+END_TEST
+
 START_TEST(unreadable_pages_are_an_error)
 {
 	struct bed b;
@@ -1827,6 +1858,7 @@ static TCase *damage_case(void)
 	tcase_add_loop_test(tc, destroyed_byte_costs_one_group, 0, NPROFILES);
 	tcase_add_loop_test(tc, destroyed_header_costs_nothing, 0, NPROFILES);
 	tcase_add_loop_test(tc, lost_page_costs_its_generation, 0, NPROFILES);
+	tcase_add_loop_test(tc, page_misread_once_is_no_damage, 0, 8);
 	tcase_add_test(tc, unreadable_pages_are_an_error);
 	tcase_add_test(tc, misdirected_page_is_told);
 	tcase_add_loop_test(tc, lies_are_told, 0, 10 * seeds());
