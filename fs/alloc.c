@@ -675,7 +675,9 @@ static int fill_for_regions(struct tfs *fs, struct tfs_fault *fault)
 		/* Only new items split nodes; the others have their size. */
 		err = tfs_pool_fill(fs, items.need.nodes +
 				    tfs_btree_splits(fs, &items.need,
-						     items.new), 0, 0, fault);
+						     items.new, items.new *
+						     TFS_VALUE_MAX),
+				    0, 0, fault);
 		if (err)
 			return err;
 	}

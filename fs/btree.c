@@ -217,16 +217,22 @@ int tfs_btree_touch(struct tfs *fs, struct tfs_key key, bool del,
 			 i - 1, &sibling, fault);
 }
 
-/* A put splits one leaf at most.  Above the leaves all items have one size: a
- * full node may split twice, at its end and then in the middle; what comes out
- * of that takes 16 items and more before it is full. */
+/* A put splits one leaf at most.  A full leaf may split twice, at its end and
+ * then in the middle; what comes out of the latter takes 326 bytes and more
+ * before it is full (half of a node, but for one and a half of the largest
+ * items).  Above the leaves all items have one size, and it takes 16 of them
+ * and more. */
 unsigned int tfs_btree_splits(const struct tfs *fs,
-			      const struct tfs_need *need, unsigned int puts)
+			      const struct tfs_need *need, unsigned int puts,
+			      size_t bytes)
 {
 	unsigned int levels = fs->root_level + 2;	/* and a new root */
-	unsigned int n = puts + puts / 16 + 2 * need->seen + levels;
+	size_t leaves = 2 * need->seen + bytes / 160, n;
 
-	return n < puts * levels ? n : puts * levels;
+	if (leaves > puts)
+		leaves = puts;
+	n = leaves + leaves / 16 + 2 * need->seen + levels;
+	return n < leaves * levels ? n : leaves * levels;
 }
 
 /* ---- changing ------------------------------------------------------------ */

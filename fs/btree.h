@@ -28,10 +28,11 @@ uint64_t tfs_btree_new_mark(struct tfs *fs);
 int tfs_btree_touch(struct tfs *fs, struct tfs_key key, bool del,
 		    struct tfs_need *need, struct tfs_fault *fault);
 
-/* Nodes that splitting may need, at most, where so many items come in below
- * the nodes that were seen. */
+/* Nodes that splitting may need, at most, where so many items, with their
+ * heads so many bytes, come in below the nodes that were seen. */
 unsigned int tfs_btree_splits(const struct tfs *fs,
-			      const struct tfs_need *need, unsigned int puts);
+			      const struct tfs_need *need, unsigned int puts,
+			      size_t bytes);
 /* After tfs_btree_touch() of every key and tfs_pool_fill() for the need. */
 void tfs_btree_put(struct tfs *fs, struct tfs_key key, const void *val,
 		   unsigned int len);

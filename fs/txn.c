@@ -202,7 +202,8 @@ static int prepare(struct tfs_txn *tx, unsigned int flags)
 {
 	struct tfs *fs = tx->fs;
 	struct tfs_need need = { .mark = tfs_btree_new_mark(fs) };
-	unsigned int nodes, dels = 0;
+	unsigned int nodes, puts = 0;
+	size_t bytes = 0;
 	int err;
 
 	for (size_t i = 0; i < tx->n; i++) {
@@ -210,10 +211,13 @@ static int prepare(struct tfs_txn *tx, unsigned int flags)
 				      &tx->fault);
 		if (err)
 			return err;
-		dels += tx->op[i].del;
+		if (tx->op[i].del)
+			continue;
+		puts++;
+		bytes += tx->op[i].len + sizeof(struct tfs_disk_item);
 	}
-	nodes = need.nodes + tfs_btree_splits(fs, &need, tx->n - dels);
-	err = tfs_pool_fill(fs, nodes, dels ? fs->root_level + 1 : 0,
+	nodes = need.nodes + tfs_btree_splits(fs, &need, puts, bytes);
+	err = tfs_pool_fill(fs, nodes, puts < tx->n ? fs->root_level + 1 : 0,
 			    space_floor(fs, flags), &tx->fault);
 	if (err)
 		return err;
