@@ -657,8 +657,10 @@ START_TEST(no_fault_anywhere_is_a_lie)	/* _i: kind, fault */
 	}
 	for (uint64_t seed = 0; seed < cases; seed++)
 		hits += one_case(kind, fault, seed);
-	/* Superblocks, headers and a log that is not used are not written. */
-	if (fault <= REST_MISDIRECTED || kind == NODE || kind == DATA)
+	/* Superblocks and headers are not written; of a few cases all may be
+	 * at places that nobody looks at. */
+	if (cases > 8 && (fault <= REST_MISDIRECTED || kind == NODE ||
+			  kind == DATA))
 		ck_assert_msg(hits > cases / 8, "%s, %s in a %s: %u cases",
 			      base.profile, fault_name[fault],
 			      kind_name[kind], hits);
