@@ -28,7 +28,6 @@
 
 #define ESCAPE	0xffff
 
-
 /* The io whose ops->submit() this thread is inside of, until it is done. */
 static __thread struct eng_io *submitting;
 

@@ -307,10 +307,11 @@ static int checkpoint(struct tfs *fs, bool clean)
 		atomic_fetch_sub(&fs->log.used, b.log_used);
 	}
 	pthread_rwlock_unlock(&fs->tree);
-	if (!err && !b.logged)
-		tfs_commit_superseded(fs, b.slot.seq);
-	if (!b.logged)
+	if (!b.logged) {					/* (7) */
+		if (!err)
+			tfs_commit_superseded(fs, b.slot.seq);
 		tfs_unlead(fs);
+	}
 	tfs_extents_clear(&b.freed);
 	atomic_fetch_add(&fs->count.checkpoints, 1);
 	return err;

@@ -149,6 +149,15 @@ uint32_t tfs_crc32c(const void *data, size_t len, size_t crc_at)
 	return ~crc32_iscsi(p + crc_at + 4, len - crc_at - 4, crc);
 }
 
+bool tfs_all_zero(const void *data, size_t len)
+{
+	const unsigned char *p = data;
+
+	while (len && !*p)
+		p++, len--;
+	return !len;
+}
+
 /* array: the address of the pointer to it. */
 int tfs_array_grow(void *array, size_t *room, size_t n, size_t size)
 {

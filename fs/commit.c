@@ -241,14 +241,15 @@ void tfs_commit_superseded(struct tfs *fs, uint64_t seq)
 	set_durable(fs, seq);
 }
 
-/* The leader's: close what is running, if it changes anything. */
-static bool close_running(struct tfs *fs)
+/* The leader's: close what is running, if it changes anything or even if it
+ * does not.  Was it closed? */
+static bool close_running(struct tfs *fs, bool empty_too)
 {
 	bool any;
 
 	tfs_gate_close(fs);
 	pthread_rwlock_wrlock(&fs->tree);
-	any = fs->running->n;
+	any = empty_too || fs->running->n;
 	if (any)
 		tfs_commit_close(fs);
 	pthread_rwlock_unlock(&fs->tree);
@@ -263,7 +264,7 @@ static int lead_commit(struct tfs *fs)
 
 	if (err)
 		return err;					/* (5) */
-	if (close_running(fs))
+	if (close_running(fs, false))
 		return tfs_commit_log(fs);
 	if (fs->log.broken)
 		return 1;
@@ -316,11 +317,7 @@ void tfs_commit_mark(struct tfs *fs, uint64_t seq)
 		ask_for_mark(fs);
 	} else if (fs->log.on && !fs->log.broken &&
 		   !atomic_load(&fs->error)) {
-		tfs_gate_close(fs);
-		pthread_rwlock_wrlock(&fs->tree);
-		tfs_commit_close(fs);
-		pthread_rwlock_unlock(&fs->tree);
-		tfs_gate_open(fs);
+		close_running(fs, true);
 		tfs_commit_log(fs);
 	}
 	tfs_unlead(fs);

@@ -121,8 +121,7 @@ static void take_slot(struct tfs *fs, const struct tfs_slot *slot)
 	fs->inodes = slot->inodes;
 	fs->next_ino = slot->next_ino;
 	fs->slot_number = slot->number;
-	fs->seq = (slot->used > slot->seq ? slot->used : slot->seq) +
-		TFS_SEQ_JUMP + 1;
+	fs->seq = tfs_slot_top(slot) + TFS_SEQ_JUMP + 1;
 }
 
 /* (1) The same checkpoint once more, and that this life has begun.  Where

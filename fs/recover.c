@@ -64,15 +64,6 @@ static int read_clusters(struct tfs *fs, uint64_t pos, uint32_t n,
 	return err;
 }
 
-static bool zero(const void *data, size_t len)
-{
-	const unsigned char *p = data;
-
-	while (len && !*p)
-		p++, len--;
-	return !len;
-}
-
 /* The sequence of a sound cluster of the log, 0 if it is none. */
 static uint64_t check_cluster(const struct tfs *fs, const uint8_t *buf,
 			      const uint16_t *tags, uint64_t pos)
@@ -88,7 +79,7 @@ static uint64_t check_cluster(const struct tfs *fs, const uint8_t *buf,
 					  offsetof(struct tfs_disk_log, crc)))
 		return 0;
 	if (memcmp(h->nonce, tfs_nonce(fs), TFS_NONCE) ||
-	    le64toh(h->seq) != rec.seq || !zero(h->pad, sizeof(h->pad)))
+	    le64toh(h->seq) != rec.seq || !tfs_all_zero(h->pad, sizeof(h->pad)))
 		return 0;
 	if (le32toh(h->blocks) > fs->super.log_clusters ||
 	    le32toh(h->block) >= le32toh(h->blocks) ||

@@ -93,15 +93,6 @@ static const char *super_check(const struct tfs *fs,
 	return NULL;
 }
 
-static bool all_zero(const void *data, size_t len)
-{
-	const unsigned char *p = data;
-
-	while (len && !*p)
-		p++, len--;
-	return !len;
-}
-
 /* 0, -EMEDIUMTYPE (none here), -EUCLEAN, -EOPNOTSUPP; *why says more. */
 static int super_decode(const struct tfs *fs, const struct tfs_disk_super *d,
 			unsigned int copy, struct tfs_super *s,
@@ -121,7 +112,7 @@ static int super_decode(const struct tfs *fs, const struct tfs_disk_super *d,
 	if (s->incompat & ~TFS_INCOMPAT_KNOWN)
 		return -EOPNOTSUPP;
 	*why = "copy number or padding";
-	if (d->copy != copy || !all_zero(d->pad, sizeof(d->pad)))
+	if (d->copy != copy || !tfs_all_zero(d->pad, sizeof(d->pad)))
 		return -EUCLEAN;
 	*why = super_check(fs, s);
 	return *why ? -EUCLEAN : 0;
@@ -316,7 +307,7 @@ static const char *slot_decode(const struct tfs *fs,
 	if (s->free > n || s->reserved > s->free)
 		return "free space";
 	if (s->log_pos >= fs->super.log_clusters ||
-	    s->flags & ~TFS_SLOT_CLEAN || !all_zero(d->pad, sizeof(d->pad)))
+	    s->flags & ~TFS_SLOT_CLEAN || !tfs_all_zero(d->pad, sizeof(d->pad)))
 		return "log position, flags or padding";
 	return NULL;
 }
@@ -325,11 +316,6 @@ static uint64_t slot_addr(const struct tfs *fs, unsigned int i,
 			  unsigned int copy)
 {
 	return copy ? fs->super.clusters - TFS_END_SLOT + i : TFS_AT_SLOT + i;
-}
-
-static uint64_t slot_tag_seq(const struct tfs_slot *s)
-{
-	return s->used > s->seq ? s->used : s->seq;		/* (5) */
 }
 
 static int slot_read_at(struct tfs *fs, unsigned int i, unsigned int copy,
@@ -355,7 +341,7 @@ static int slot_read_at(struct tfs *fs, unsigned int i, unsigned int copy,
 	if (!err)
 		why = slot_decode(fs, (void *)buf, i, s);
 	if (!err && !why) {
-		rec.seq = slot_tag_seq(s);
+		rec.seq = tfs_slot_top(s);			/* (5) */
 		tfs_record_encode(&fs->key, &rec, addr, lanes);
 		if (memcmp(lanes, io->tags, sizeof(lanes)))
 			why = "application tags";
@@ -404,7 +390,7 @@ int tfs_slot_write(struct tfs *fs, const struct tfs_slot *slot)
 {
 	struct tfs_record rec = { .kind = TFS_K_SLOT,
 				  .owner = slot->number & 1,
-				  .seq = slot_tag_seq(slot) };
+				  .seq = tfs_slot_top(slot) };	/* (5) */
 	uint8_t *buf = eng_buf_get(fs->dev, fs->csize);
 	int err = 0;
 

@@ -66,6 +66,12 @@ struct tfs_slot {
 	uint64_t	chain;
 };
 
+/* The highest sequence that it names. */
+static inline uint64_t tfs_slot_top(const struct tfs_slot *s)
+{
+	return s->used > s->seq ? s->used : s->seq;
+}
+
 struct tfs_extents {		/* a growing list of cluster runs */
 	struct tfs_run {
 		uint64_t addr, len;
@@ -208,6 +214,7 @@ void tfs_fault_count(struct tfs *fs, int err, const struct eng_fault *fault);
 const char *tfs_fault_text(int err, const struct eng_fault *fault, char *buf,
 			   size_t size);
 uint32_t tfs_crc32c(const void *data, size_t len, size_t crc_at);
+bool tfs_all_zero(const void *data, size_t len);
 
 /* Room for n elements of that size in an array that grows.  0 or -ENOMEM. */
 int tfs_array_grow(void *array, size_t *room, size_t n, size_t size);
