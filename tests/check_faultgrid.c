@@ -681,15 +681,8 @@ static TCase *grid(const char *name, void (*set_up)(void))
 int main(void)
 {
 	Suite *s = suite_create("faultgrid");
-	SRunner *sr;
-	int failed;
 
 	suite_add_tcase(s, grid("512+8", setup_512));
 	suite_add_tcase(s, grid("4096+8", setup_4096));
-	sr = srunner_create(s);
-	bed_quiet();
-	srunner_run_all(sr, CK_NORMAL);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed != 0;
+	return bed_run_suite(s);
 }

@@ -727,8 +727,6 @@ int main(void)
 {
 	Suite *s = suite_create("hostile");
 	TCase *tc = tcase_create("hostile");
-	SRunner *sr;
-	int failed;
 
 	tcase_set_timeout(tc, 240);
 	tcase_add_checked_fixture(tc, setup, teardown);
@@ -739,10 +737,5 @@ int main(void)
 	tcase_add_loop_test(tc, log_may_say_anything, 0, 8);
 	tcase_add_loop_test(tc, node_under_a_log_may_say_anything, 0, 6);
 	suite_add_tcase(s, tc);
-	sr = srunner_create(s);
-	bed_quiet();
-	srunner_run_all(sr, CK_NORMAL);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed != 0;
+	return bed_run_suite(s);
 }

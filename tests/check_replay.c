@@ -860,18 +860,11 @@ int main(void)
 {
 	Suite *s = suite_create("replay");
 	TCase *tc = tcase_create("replay");
-	SRunner *sr;
-	int failed;
 
 	tcase_set_timeout(tc, 60);
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_loop_test(tc, log_may_say_anything, 0, CASES);
 	tcase_add_test(tc, promises_survive);
 	suite_add_tcase(s, tc);
-	sr = srunner_create(s);
-	bed_quiet();
-	srunner_run_all(sr, CK_NORMAL);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed != 0;
+	return bed_run_suite(s);
 }

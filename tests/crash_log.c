@@ -50,8 +50,6 @@ static void comes_back(struct bed *b, const char *state, const char *what)
 	ck_assert_msg(!tfs_rdonly(b->fs), "%s: read-only", what);
 }
 
-static struct tfs_extent first_extent(struct bed *b, uint32_t ino);
-
 /* ---- one flush ------------------------------------------------------------ */
 
 /* However much was done, sync is one flush; the second has nothing to do. */
@@ -743,12 +741,5 @@ static Suite *log_suite(void)
 
 int main(void)
 {
-	SRunner *sr = srunner_create(log_suite());
-	int failed;
-
-	bed_quiet();
-	srunner_run_all(sr, CK_NORMAL);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed != 0;
+	return bed_run_suite(log_suite());
 }

@@ -28,6 +28,18 @@ void bed_quiet(void)
 	mallopt(M_TRIM_THRESHOLD, 256 << 20);
 }
 
+int bed_run_suite(struct Suite *s)
+{
+	SRunner *sr = srunner_create(s);
+	int failed;
+
+	bed_quiet();
+	srunner_run_all(sr, CK_NORMAL);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed != 0;
+}
+
 unsigned int bed_log_lines(int level)
 {
 	return __atomic_load_n(&lines[level & 7], __ATOMIC_RELAXED);

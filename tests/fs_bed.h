@@ -28,6 +28,10 @@ struct bed {
 void bed_quiet(void);
 unsigned int bed_log_lines(int level);
 
+/* All of a program's tests, quietly; what main() returns. */
+struct Suite;
+int bed_run_suite(struct Suite *s);
+
 /* Format, mkfs and mount.  clusters: of the filesystem, at least so many. */
 void bed_make(struct bed *b, const char *profile, uint64_t clusters,
 	      uint64_t seed);
