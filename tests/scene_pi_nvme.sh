@@ -14,13 +14,6 @@ elif [ -n "${TAGFS_TEST_FULL-}" ]; then
 		4096+16:type3:crc64 512+64:type1 512+16:type1:first
 		4096+16:type1"
 fi
-options=()
-arguments=()
-n=0
-for format in $formats; do
-	n=$((n + 1))
-	options+=(-n "$format:mib=64:img=$work/ns$n")
-	arguments+=("/dev/pi/$n" "$format" "$work/ns$n")
-done
+namespaces $formats
 must "${options[@]}" -t 600 -- copy.sh block nvme "${arguments[@]}"
 exit $failed

@@ -11,13 +11,6 @@ if [ -n "${TAGFS_TEST_QUICK-}" ]; then
 elif [ -n "${TAGFS_TEST_FULL-}" ]; then
 	formats="$formats 4096+64:type1 512+64:type1"
 fi
-options=()
-arguments=()
-n=0
-for format in $formats; do
-	n=$((n + 1))
-	options+=(-n "$format:mib=64:img=$work/ns$n")
-	arguments+=("/dev/pi/$n" "$format" "$work/ns$n")
-done
+namespaces $formats
 must "${options[@]}" -k bookworm -t 600 -- copy.sh nvme - "${arguments[@]}"
 exit $failed

@@ -76,3 +76,18 @@ must()
 {
 	guest "$@" || failed=1
 }
+
+# namespaces FORMAT...: one of each; what the machine and copy.sh must be told
+# of them is in options and arguments.
+namespaces()
+{
+	local format n=0
+
+	options=()
+	arguments=()
+	for format; do
+		n=$((n + 1))
+		options+=(-n "$format:mib=64:img=$work/ns$n")
+		arguments+=("/dev/pi/$n" "$format" "$work/ns$n")
+	done
+}
