@@ -4,7 +4,7 @@
  * doc/SPEC.md explains what is declared here; the two change together.  All
  * structures are little-endian and naturally aligned; padding is spelled
  * out, written 0 and refused if not 0.  What goes into the application tags
- * is record.c's; what the software container adds is engine/soft_format.h's.
+ * is record.c's; what the software container adds is engine/soft/soft_format.h's.
  *
  * A cluster address (le64) counts clusters from the start of the device; 0
  * is the superblock, so that it also says "none". */

@@ -3,10 +3,10 @@
 # guest.sh - sourced by what runs in the virtual machine: lib.sh's mounts, of
 # a device instead of an image.
 #
-#  (1) The scene's device is $img, its format (as tests/medium takes it)
+#  (1) The scene's device is $img, its format (as tests/support/medium takes it)
 #      $format, and what the device stores it in $image: a file of the host,
 #      or the device itself where there is none.
-. "$top_srcdir/tests/lib.sh"
+. "$top_srcdir/tests/support/lib.sh"
 
 format=
 image=
@@ -83,7 +83,7 @@ make_tree()
 	local i
 
 	mkdir "$work/tree"
-	cp -a "$source"/engine/*.h "$work/tree"
+	cp -a "$source"/engine/core/*.h "$source"/engine/soft/*.h "$work/tree"
 	head -c 1000000 /dev/urandom >"$work/tree/random"
 	for i in 1 2 3; do
 		head -c $((i * 7777)) /dev/urandom >"$work/tree/some$i"

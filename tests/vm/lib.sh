@@ -11,7 +11,7 @@ export LC_ALL=C
 unset MAKEFLAGS MFLAGS MAKELEVEL
 
 build=$(cd "${top_builddir:-.}" && pwd)
-source=$(cd "${top_srcdir:-$(dirname "$0")/..}" && pwd)
+source=$(cd "${top_srcdir:-$(dirname "$0")/../..}" && pwd)
 vm=$source/tests/vm
 failed=0
 work=$(mktemp -d "${TMPDIR:-/tmp}/tagfs-pi.XXXXXX") || exit 99

@@ -34,7 +34,7 @@
 
 #include "fs.h"
 #include "mounts.h"
-#include "ops.h"
+#include "fuse/ops.h"
 #include "options.h"
 #include "report.h"
 

@@ -17,7 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "ops.h"
+#include "fuse/ops.h"
 #include "options.h"
 
 static const char usage[] =

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* dev.c - find out what a path is, and open or format it.
+ *  (1) Exactly one layer logs an error: the lowest that knows what it
+ *      expected.  Nothing is added here.
+ *  (2) Backends are probed in order of how much of the checking is done by
+ *      the device; the software container comes last.
+ *  (3) But a container that is there is one: it may be older than the kernel
+ *      that can do better, or wanted.  Its first header decides.  That is
+ *      where a native filesystem has its superblock, so there are never
+ *      both. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include "native/native.h"
+#include "io/raw.h"
+#include "soft/soft_format.h"
+
+typedef int open_fn(struct eng_dev **out, struct eng_bdev *bdev,
+		    const struct eng_profile *p, const struct eng_open *how);
+
+/* ---- which backend ---------------------------------------------------- */
+
+static bool is_block(const char *path)
+{
+	struct stat st;
+
+	return !stat(path, &st) && S_ISBLK(st.st_mode);
+}
+
+static bool wanted(const char *want, const char *backend)
+{
+	return !want || !strcmp(want, backend);
+}
+
+static const struct eng_profile *row_of(const struct eng_profile *found)
+{
+	const struct eng_profile *p;
+
+	for (unsigned int i = 0; (p = eng_profile_at(i)); i++)
+		if (eng_profile_equal(p, found))
+			return p;
+	return NULL;
+}
+
+/* Fill in backend, profile and why; NULL if none but a container will do. */
+static open_fn *choose(const struct eng_bdev *b, const char *want,
+		       struct eng_probe *out)
+{
+	char ng[48];
+	const char *why = b->why_not;
+	open_fn *fn = NULL;
+
+	out->backend = "soft";
+	out->profile = b->native ? row_of(&b->found) : NULL;
+	if (b->native && !out->profile) {
+		why = "the device is formatted in a way unknown to tagfs";
+	} else if (b->native && b->kernel && wanted(want, "block") &&
+		   native_block_works()) {
+		fn = eng_block_open;
+		out->backend = "block";
+		why = "the device stores protection information, and Linux "
+			"passes it on";
+	} else if (b->native && wanted(want, "nvme") &&
+		   eng_nvme_generic(b, ng, sizeof(ng), &why)) {
+		fn = eng_nvme_open;
+		out->backend = "nvme";
+		why = "the namespace stores protection information, which "
+			"this Linux does not pass on (6.14 and later do), so "
+			"commands go around its block layer";
+	} else if (b->native) {
+		why = "the device stores protection information, but this "
+			"Linux does not pass it on (6.14 and later do)";
+	}
+	snprintf(out->why, sizeof(out->why), "%s", why);
+	if (!fn)
+		out->profile = NULL;
+	return fn;
+}
+
+int eng_dev_probe(struct eng_probe *out, const char *path)
+{
+	struct eng_bdev b;
+	int err;
+
+	*out = (struct eng_probe) { .backend = "soft" };
+	if (!is_block(path)) {
+		snprintf(out->why, sizeof(out->why), "it is a file");
+		return 0;
+	}
+	err = eng_bdev_open(&b, path, ENG_OPEN_RDONLY, true);
+	if (err)
+		return err;
+	choose(&b, NULL, out);
+	memcpy(out->advice, b.advice, sizeof(b.advice));
+	eng_bdev_close(&b);
+	return 0;
+}
+
+/* (3) */
+static bool has_container(const struct eng_bdev *b)
+{
+	struct soft_disk_head *d = aligned_alloc(4096, 4096);
+	bool res = d && pread(b->fd, d, 4096, 0) == 4096 &&
+		   le64toh(d->magic) == SOFT_HEAD_MAGIC;
+
+	free(d);
+	return res;
+}
+
+/* -EMEDIUMTYPE: it is for a container to open; *probe says why. */
+static int open_native(struct eng_dev **out, const char *path,
+		       const struct eng_open *how, struct eng_probe *probe)
+{
+	struct eng_bdev b;
+	open_fn *fn;
+	int err = eng_bdev_open(&b, path, how->flags, false);
+
+	if (err)
+		return err;
+	fn = choose(&b, how->backend, probe);
+	if (fn && (how->backend || !has_container(&b)))
+		return fn(out, &b, probe->profile, how);
+	eng_bdev_close(&b);
+	return -EMEDIUMTYPE;
+}
+
+static int open_soft(struct eng_dev **out, const char *path,
+		     const struct eng_open *how)
+{
+	struct eng_raw *raw;
+	int err;
+
+	err = eng_raw_open(&raw, path, how->flags);
+	if (err)
+		return err;
+	err = eng_soft_open(out, raw, how);
+	if (err)
+		raw->ops->close(raw);
+	return err;
+}
+
+int eng_dev_open(struct eng_dev **out, const char *path,
+		 const struct eng_open *how)
+{
+	struct eng_probe probe = { .why = "it is a file" };
+	bool block = is_block(path);
+	int err = -EMEDIUMTYPE;
+
+	*out = NULL;
+	if (block && (!how->backend || strcmp(how->backend, "soft")))
+		err = open_native(out, path, how, &probe);
+	if (err == -EMEDIUMTYPE && wanted(how->backend, "soft")) {
+		err = open_soft(out, path, how);
+		block = block && !how->backend;
+	}
+	if (err == -EMEDIUMTYPE && (block || how->backend))
+		eng_log(LOG_ERR, "%s: not opened as a protected device: %s",
+			path, probe.why);
+	return err;
+}
+
+/* ---- format ----------------------------------------------------------- */
+
+/* Never 0, so that a zeroed header is nobody's. */
+static int random_id(uint64_t *id)
+{
+	ssize_t n;
+
+	do {
+		n = getrandom(id, sizeof(*id), 0);
+	} while ((n < 0 && errno == EINTR) || (n == sizeof(*id) && !*id));
+	return n == sizeof(*id) ? 0 : -EIO;
+}
+
+int eng_soft_format(const char *path, const struct eng_profile *p)
+{
+	struct eng_raw *raw;
+	uint64_t id;
+	int err;
+
+	err = random_id(&id);
+	if (!err)
+		err = eng_raw_open(&raw, path, 0);
+	if (err)
+		return err;
+	err = eng_soft_format_raw(raw, p, id);
+	if (!err)
+		err = raw->ops->flush(raw);
+	raw->ops->close(raw);
+	return err;
+}

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* raw.h - unprotected storage under the software container.
+ *
+ * The seam where tests plug in: raw_uring.c is a file or block device,
+ * tests/support/sim_raw.c is memory that loses, tears and rots.  Offsets and lengths
+ * are bytes and multiples of 512. */
+#ifndef ENG_RAW_H
+#define ENG_RAW_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+struct eng_raw;
+
+struct eng_raw_io {
+	bool		write;
+	uint64_t	off;
+	struct iovec	*iov;		/* the caller's, until end() */
+	int		niov;		/* at most UIO_MAXIOV */
+	/* Once, on any thread, the submitter's included; must not wait for
+	 * other I/O.  err: 0 or -errno; a short transfer is -EIO. */
+	void		(*end)(struct eng_raw_io *io, int err);
+	void		*arg;
+	/* the backend's own */
+	uint64_t	done;
+	uint64_t	len;
+	struct eng_raw_io *next;
+};
+
+struct eng_raw_ops {
+	void	(*submit)(struct eng_raw *raw, struct eng_raw_io *io);
+	/* Completed writes are durable. */
+	int	(*flush)(struct eng_raw *raw);
+	int	(*discard)(struct eng_raw *raw, uint64_t off, uint64_t len);
+	/* Waits for I/O in flight. */
+	void	(*close)(struct eng_raw *raw);
+	/* May be NULL: clean caches of the range are not worth keeping. */
+	void	(*forget)(struct eng_raw *raw, uint64_t off, uint64_t len);
+	/* May be NULL: let some I/O complete in the calling thread.  Called
+	 * where one would wait otherwise; storage without threads has it. */
+	void	(*pump)(struct eng_raw *raw);
+};
+
+struct eng_raw {
+	const struct eng_raw_ops *ops;
+	uint64_t	size;
+	bool		rdonly;
+	bool		serial;		/* nobody above may start a thread */
+	const char	*name;		/* for messages */
+};
+
+/* raw_uring.c: open path exclusively (see eng_dev_open()). */
+int eng_raw_open(struct eng_raw **out, const char *path, unsigned int flags);
+/* raw.c: submit and wait, on one flat buffer. */
+int eng_raw_rw(struct eng_raw *raw, bool write, uint64_t off, void *buf,
+	       size_t len);
+
+/* dev_soft.c: the container on any raw storage.  Takes ownership of raw on
+ * success.  id: unique per mkfs; random from eng_soft_format(). */
+struct eng_dev;
+struct eng_open;
+struct eng_profile;
+int eng_soft_open(struct eng_dev **out, struct eng_raw *raw,
+		  const struct eng_open *how);
+int eng_soft_format_raw(struct eng_raw *raw, const struct eng_profile *p,
+			uint64_t id);
+
+#endif

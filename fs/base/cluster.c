@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* cluster.c - whole clusters with their record, and small helpers around
+ * them. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <isa-l/crc.h>
+
+#include "tfs.h"
+
+void tfs_tag_fill(const struct tfs *fs, const struct tfs_record *first,
+		  uint64_t addr, uint32_t skip, uint32_t count,
+		  uint16_t *tags)
+{
+	struct tfs_record rec = *first;
+	uint16_t lanes[TFS_LANES];
+
+	while (count) {
+		uint32_t n = fs->ipc - skip;
+
+		if (n > count)
+			n = count;
+		tfs_record_encode(&fs->key, &rec, addr, lanes);
+		memcpy(tags, lanes + skip, n * sizeof(*tags));
+		tags += n;
+		count -= n;
+		skip = 0;
+		addr++;
+		rec.index++;
+	}
+}
+
+/* Guard and application tag lead the tuple; the reference tag follows from
+ * the address, and a device may have rewritten it in passing. */
+uint64_t tfs_cluster_proof(const struct tfs *fs, uint64_t addr,
+			   const uint8_t *tuples)
+{
+	const struct eng_profile *p = fs->geo->profile;
+	size_t n = (p->guard == ENG_GUARD_CRC64 ? 8 : 2) + 2;
+	uint8_t text[8 + TFS_LANES * 10];
+	uint64_t at = htole64(addr);
+
+	memcpy(text, &at, 8);
+	for (uint32_t i = 0; i < fs->ipc; i++)
+		memcpy(text + 8 + i * n, tuples + i * p->meta_size +
+		       p->pi_offset, n);
+	return tfs_siphash(tfs_nonce(fs), text, 8 + fs->ipc * n);
+}
+
+void tfs_fault_count(struct tfs *fs, int err, const struct eng_fault *fault)
+{
+	struct tfs_counters *c = &fs->count;
+	atomic_ullong *which = &c->io_errors;
+
+	if (err == -EBADMSG) {
+		switch (fault->kind) {
+		case ENG_FAULT_GUARD:
+			which = &c->fault_guard;
+			break;
+		case ENG_FAULT_REF:
+			which = &c->fault_ref;
+			break;
+		case ENG_FAULT_APP:
+			which = &c->fault_app;
+			break;
+		case ENG_FAULT_ESCAPE:
+			which = &c->fault_escape;
+			break;
+		default:
+			break;
+		}
+	}
+	atomic_fetch_add(which, 1);
+}
+
+const char *tfs_fault_text(int err, const struct eng_fault *fault, char *buf,
+			   size_t size)
+{
+	if (err == -EBADMSG)
+		snprintf(buf, size, "device interval %llu: %s check failed, "
+			 "expected 0x%llx, found 0x%llx",
+			 (unsigned long long)fault->interval,
+			 eng_fault_name(fault->kind),
+			 (unsigned long long)fault->expected,
+			 (unsigned long long)fault->actual);
+	else if (err == -EILSEQ)
+		snprintf(buf, size, "device interval %llu: refused by the "
+			 "device (%s check)",
+			 (unsigned long long)fault->interval,
+			 fault->kind == ENG_FAULT_DEVICE ? "unnamed" :
+			 eng_fault_name(fault->kind));
+	else
+		snprintf(buf, size, "%s", strerror(-err));
+	return buf;
+}
+
+static int cluster_io(struct tfs *fs, enum eng_op op, uint64_t addr,
+		      const struct tfs_record *rec, void *buf)
+{
+	struct eng_io *io;
+	char text[160];
+	int err;
+
+	if (addr >= fs->super.clusters)
+		return -EUCLEAN;
+	io = eng_io_get(fs->dev, fs->ipc, 1);
+	if (!io)
+		return -ENOMEM;
+	io->op = op;
+	io->start = addr * fs->ipc;
+	eng_io_add(io, buf, fs->csize);
+	if (rec)
+		tfs_tag_fill(fs, rec, addr, 0, fs->ipc, io->tags);
+	else
+		io->flags = ENG_IO_TAGS_OUT;
+	err = eng_io_run(io);
+	if (err) {
+		tfs_fault_count(fs, err, &io->fault);
+		eng_log(LOG_ERR, "metadata cluster %llu: cannot %s: %s",
+			(unsigned long long)addr,
+			op == ENG_READ ? "read" : "write",
+			tfs_fault_text(err, &io->fault, text, sizeof(text)));
+	}
+	eng_io_put(io);
+	return err;
+}
+
+int tfs_cluster_read(struct tfs *fs, uint64_t addr,
+		     const struct tfs_record *rec, void *buf)
+{
+	return cluster_io(fs, ENG_READ, addr, rec, buf);
+}
+
+int tfs_cluster_write(struct tfs *fs, uint64_t addr,
+		      const struct tfs_record *rec, void *buf)
+{
+	return cluster_io(fs, ENG_WRITE, addr, rec, buf);
+}
+
+/* CRC-32C (Castagnoli, as iSCSI's) of a structure with the four bytes of its
+ * own checksum at crc_at taken as 0. */
+uint32_t tfs_crc32c(const void *data, size_t len, size_t crc_at)
+{
+	unsigned char *p = (unsigned char *)data, zero[4] = { 0 };
+	uint32_t crc = crc32_iscsi(p, crc_at, ~0u);
+
+	crc = crc32_iscsi(zero, 4, crc);
+	return ~crc32_iscsi(p + crc_at + 4, len - crc_at - 4, crc);
+}
+
+bool tfs_all_zero(const void *data, size_t len)
+{
+	const unsigned char *p = data;
+
+	while (len && !*p)
+		p++, len--;
+	return !len;
+}
+
+/* array: the address of the pointer to it. */
+int tfs_array_grow(void *array, size_t *room, size_t n, size_t size)
+{
+	size_t want = *room ? *room : 16;
+	void *p;
+
+	if (n <= *room)
+		return 0;
+	while (want < n)
+		want *= 2;
+	memcpy(&p, array, sizeof(p));
+	p = realloc(p, want * size);
+	if (!p)
+		return -ENOMEM;
+	memcpy(array, &p, sizeof(p));
+	*room = want;
+	return 0;
+}
+
+int tfs_extents_reserve(struct tfs_extents *list, size_t runs)
+{
+	return tfs_array_grow(&list->run, &list->room, list->n + runs,
+			      sizeof(list->run[0]));
+}
+
+int tfs_extents_add(struct tfs_extents *list, uint64_t addr, uint64_t len)
+{
+	struct tfs_run *last = list->n ? &list->run[list->n - 1] : NULL;
+	int err = 0;
+
+	if (last && last->addr + last->len == addr) {
+		last->len += len;
+	} else {
+		err = tfs_extents_reserve(list, 1);
+		if (!err)
+			list->run[list->n++] = (struct tfs_run){ addr, len };
+	}
+	if (!err)
+		list->clusters += len;
+	return err;
+}
+
+void tfs_extents_clear(struct tfs_extents *list)
+{
+	free(list->run);
+	*list = (struct tfs_extents){ 0 };
+}

@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* ckpt.c - checkpoints: the tree of one commit made durable.
+ *
+ *  (1) A checkpoint holds the tree exactly as of one commit, which is closed
+ *      and logged at its boundary as any other.
+ *  (2) The boundary only freezes the dirty nodes; they are written with no
+ *      lock held, while the next commits go on with copies.
+ *  (3) Order: nodes (and all data before them) written, flush, slot, flush.
+ *      The slot that is overwritten is the older one.
+ *  (4) What was freed up to that commit is reusable, and discarded, when the
+ *      slot is durable and every read that began before the boundary is over.
+ *      So is what the log holds up to there.
+ *  (5) If a write or flush fails, the filesystem is read-only from then on:
+ *      the medium still holds the last good checkpoint, and nothing of it
+ *      was reused, because of (4).
+ *  (6) One checkpoint at a time; callers that arrive while one runs share
+ *      the next.
+ *  (7) If the log can't take the commit of the boundary, the checkpoint takes
+ *      its place: no other commit is closed until it is durable. */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tree/alloc.h"
+#include "tree/btree.h"
+#include "commit/log.h"
+
+#define DIRTY_NODES	4096u	/* due; overdue at four times that */
+#define DIRTY_REGIONS	512u
+#define PENDING_RUNS	65536u
+#define BORN_BYTES	(4ull << 30)
+#define IN_FLIGHT	64	/* node writes at once */
+
+/* ---- readers -------------------------------------------------------------- */
+
+unsigned int tfs_reader_enter(struct tfs *fs)
+{
+	unsigned int ticket = fs->epoch & 1;
+
+	atomic_fetch_add(&fs->ckpt.readers[ticket], 1);
+	return ticket;
+}
+
+void tfs_reader_exit(struct tfs *fs, unsigned int ticket)
+{
+	atomic_uint *readers = &fs->ckpt.readers[ticket];
+	unsigned int n = atomic_load(readers);
+
+	while (n > 1)
+		if (atomic_compare_exchange_weak(readers, &n, n - 1))
+			return;
+	/* The last one under the lock: who waits may free it. */
+	pthread_mutex_lock(&fs->ckpt.lock);
+	if (atomic_fetch_sub(readers, 1) == 1)
+		pthread_cond_broadcast(&fs->ckpt.cond);
+	pthread_mutex_unlock(&fs->ckpt.lock);
+}
+
+/* (4): reads of the epoch that a boundary ended. */
+static void wait_readers(struct tfs *fs, unsigned int ticket)
+{
+	pthread_mutex_lock(&fs->ckpt.lock);
+	while (atomic_load(&fs->ckpt.readers[ticket]))
+		pthread_cond_wait(&fs->ckpt.cond, &fs->ckpt.lock);
+	pthread_mutex_unlock(&fs->ckpt.lock);
+}
+
+void tfs_readers_wait(struct tfs *fs)
+{
+	wait_readers(fs, 0);
+	wait_readers(fs, 1);
+}
+
+/* ---- writing nodes -------------------------------------------------------- */
+
+struct flight {
+	struct tfs	*fs;
+	pthread_mutex_t	lock;
+	pthread_cond_t	cond;
+	unsigned int	n;
+	int		err;
+};
+
+static void node_written(struct eng_io *io)
+{
+	struct flight *fl = io->arg;
+	void *buf = io->iov[0].iov_base;
+	int err = io->err;
+
+	eng_io_put(io);
+	eng_buf_put(fl->fs->dev, buf, fl->fs->csize);
+	pthread_mutex_lock(&fl->lock);
+	if (err && !fl->err)
+		fl->err = err;
+	fl->n--;
+	pthread_cond_signal(&fl->cond);
+	pthread_mutex_unlock(&fl->lock);
+}
+
+/* From a sealed copy: others may be copying the node itself. */
+static int write_copy(struct flight *fl, const struct tfs_node *node,
+		      unsigned int copy)
+{
+	struct tfs *fs = fl->fs;
+	struct tfs_record rec = {
+		.kind = TFS_K_NODE, .owner = node->level, .index = copy,
+		.seq = node->ptr.seq,
+	};
+	struct eng_io *io = eng_io_get(fs->dev, fs->ipc, 1);
+	void *buf = io ? eng_buf_get(fs->dev, fs->csize) : NULL;
+
+	if (!buf) {
+		eng_io_put(io);
+		return -ENOMEM;
+	}
+	memcpy(buf, node->buf, fs->csize);
+	tfs_node_seal(fs, buf, node->ptr.seq);
+	io->op = ENG_WRITE;
+	io->start = node->ptr.addr[copy] * fs->ipc;
+	io->end = node_written;
+	io->arg = fl;
+	eng_io_add(io, buf, fs->csize);
+	tfs_tag_fill(fs, &rec, node->ptr.addr[copy], 0, fs->ipc, io->tags);
+	pthread_mutex_lock(&fl->lock);
+	while (fl->n >= IN_FLIGHT)
+		pthread_cond_wait(&fl->cond, &fl->lock);
+	fl->n++;
+	pthread_mutex_unlock(&fl->lock);
+	eng_io_submit(io);
+	return 0;
+}
+
+static int write_nodes(struct tfs *fs, struct tfs_node *list)
+{
+	struct flight fl = { .fs = fs };
+	int err = 0;
+
+	pthread_mutex_init(&fl.lock, NULL);
+	pthread_cond_init(&fl.cond, NULL);
+	for (struct tfs_node *node = list; node && !err; node = node->next) {
+		err = write_copy(&fl, node, 0);
+		if (!err)
+			err = write_copy(&fl, node, 1);
+	}
+	pthread_mutex_lock(&fl.lock);
+	while (fl.n)
+		pthread_cond_wait(&fl.cond, &fl.lock);
+	pthread_mutex_unlock(&fl.lock);
+	pthread_cond_destroy(&fl.cond);
+	pthread_mutex_destroy(&fl.lock);
+	return err ? err : fl.err;
+}
+
+/* ---- one checkpoint ------------------------------------------------------- */
+
+struct boundary {
+	struct tfs_slot	slot;
+	struct tfs_node	*nodes;
+	struct tfs_extents freed;
+	unsigned int	ticket;
+	uint64_t	log_used;	/* clusters of the log before it */
+	bool		logged;
+};
+
+/* Nodes of which a copy was bad are copied like changed ones. */
+static int heal(struct tfs *fs, struct tfs_fault *fault)
+{
+	struct tfs_need need = { .mark = tfs_btree_new_mark(fs) };
+	struct tfs_fault f;
+	int err;
+
+	while (tfs_ncache_heal_peek(fs, &f)) {
+		err = tfs_btree_touch(fs, f.low, false, &need, fault);
+		if (!err)
+			err = tfs_pool_fill(fs, need.nodes, 0, 0, fault);
+		if (err)
+			return err;
+		tfs_btree_rewrite(fs, f.low, f.level);
+		tfs_ncache_heal_done(fs);
+		need = (struct tfs_need){ .mark = tfs_btree_new_mark(fs) };
+	}
+	return 0;
+}
+
+static void freeze(struct tfs *fs, bool clean, struct boundary *b)
+{
+	size_t count;
+
+	tfs_alloc_serialise(fs);
+	b->freed = fs->frees;
+	fs->frees = (struct tfs_extents){ 0 };
+	b->nodes = tfs_ncache_freeze(fs, &count);
+	b->slot = (struct tfs_slot){
+		.number = fs->slot_number + 1,
+		.seq = fs->seq,
+		.used = fs->seq,
+		.root = fs->root,
+		.root_level = fs->root_level,
+		.free = fs->free + tfs_pool_clusters(fs) + b->freed.clusters,
+		.reserved = fs->reserved,
+		.inodes = fs->inodes,
+		.next_ino = fs->next_ino,
+		.flags = clean ? TFS_SLOT_CLEAN : 0,
+	};
+	b->ticket = fs->epoch & 1;
+	fs->epoch++;
+	tfs_commit_close(fs);
+	fs->born = 0;
+	fs->dirty = false;
+}
+
+/* Bring in and copy what storing free space will change; b: then freeze. */
+static int prepare(struct tfs *fs, bool clean, struct boundary *b)
+{
+	struct tfs_fault fault;
+	int err;
+
+	for (;;) {
+		pthread_rwlock_wrlock(&fs->tree);
+		err = heal(fs, &fault);
+		if (!err)
+			err = tfs_alloc_prepare(fs, &fault);
+		if (!err && fs->seq >= TFS_SEQ_MAX)
+			err = -EOVERFLOW;
+		if (!err && b)
+			freeze(fs, clean, b);
+		pthread_rwlock_unlock(&fs->tree);
+		if (err != TFS_FAULT)
+			break;
+		err = tfs_node_fetch(fs, &fault);
+		if (err)
+			break;
+	}
+	return err == TFS_SHORT ? -ENOSPC : err;
+}
+
+/* (1), (2), (7): returns as leader if the commit is not in the log. */
+static int pass_boundary(struct tfs *fs, bool clean, struct boundary *b)
+{
+	int err = prepare(fs, clean, NULL);	/* reads while others go on */
+
+	tfs_lead(fs);
+	if (!err) {
+		tfs_gate_close(fs);
+		err = prepare(fs, clean, b);
+		tfs_gate_open(fs);
+	}
+	if (!err)
+		err = tfs_commit_log(fs);
+	b->logged = !err;
+	b->slot.log_pos = fs->log.head;
+	b->slot.chain = fs->log.chain;
+	b->log_used = atomic_load(&fs->log.used);
+	if (err <= 0)
+		tfs_unlead(fs);
+	return err < 0 ? err : 0;
+}
+
+/* (3) */
+static int write_out(struct tfs *fs, struct boundary *b)
+{
+	int err = atomic_load(&fs->error);
+
+	if (!err)
+		err = write_nodes(fs, b->nodes);
+	if (!err)
+		err = eng_dev_flush(fs->dev);
+	return err ? err : tfs_slot_write(fs, &b->slot);
+}
+
+static void discard_runs(struct tfs *fs, const struct tfs_extents *freed)
+{
+	for (size_t i = 0; i < freed->n && fs->opt.discard; i++) {
+		int err = eng_dev_discard(fs->dev,
+					  freed->run[i].addr * fs->ipc,
+					  freed->run[i].len * fs->ipc);
+
+		if (!err)
+			continue;
+		eng_log(LOG_WARNING, "discard failed, no more of it: %s",
+			strerror(-err));
+		fs->opt.discard = false;
+	}
+}
+
+static int checkpoint(struct tfs *fs, bool clean)
+{
+	struct boundary b = { .freed = { 0 } };
+	int err = pass_boundary(fs, clean, &b);
+
+	if (err) {
+		tfs_fail(fs, err, "checkpoint");
+		tfs_extents_clear(&b.freed);
+		return err;
+	}
+	err = write_out(fs, &b);
+	if (err)
+		tfs_fail(fs, err, "checkpoint");
+	wait_readers(fs, b.ticket);
+	if (!err)
+		discard_runs(fs, &b.freed);
+	pthread_rwlock_wrlock(&fs->tree);
+	if (!err) {	/* else they stay frozen: memory alone has them */
+		tfs_ncache_thaw(fs, b.nodes);
+		fs->slot_number = b.slot.number;
+		tfs_alloc_release(fs, &b.freed);	/* (4) */
+		atomic_fetch_sub(&fs->log.used, b.log_used);
+	}
+	pthread_rwlock_unlock(&fs->tree);
+	if (!b.logged) {					/* (7) */
+		if (!err)
+			tfs_commit_superseded(fs, b.slot.seq);
+		tfs_unlead(fs);
+	}
+	tfs_extents_clear(&b.freed);
+	atomic_fetch_add(&fs->count.checkpoints, 1);
+	return err;
+}
+
+static bool is_dirty(struct tfs *fs)
+{
+	bool dirty;
+
+	pthread_rwlock_rdlock(&fs->tree);
+	dirty = fs->dirty || fs->frees.n || tfs_ncache_dirty_count(fs) ||
+		tfs_alloc_dirty(fs);
+	pthread_rwlock_unlock(&fs->tree);
+	return dirty;
+}
+
+/* (6).  force: even if nothing changed. */
+static int run(struct tfs *fs, bool force, bool clean)
+{
+	struct tfs_ckpt *ck = &fs->ckpt;
+	uint64_t want;
+	int err;
+
+	pthread_mutex_lock(&ck->lock);
+	want = ck->started + 1;
+	while (ck->running && ck->done < want)
+		pthread_cond_wait(&ck->cond, &ck->lock);
+	if (ck->done >= want) {
+		err = ck->result;
+		pthread_mutex_unlock(&ck->lock);
+		return err;
+	}
+	ck->running = true;
+	ck->started++;
+	pthread_mutex_unlock(&ck->lock);
+
+	err = atomic_load(&fs->error);
+	if (!err && (force || is_dirty(fs)))
+		err = checkpoint(fs, clean);
+
+	pthread_mutex_lock(&ck->lock);
+	ck->running = false;
+	ck->done = ck->started;
+	ck->result = err;
+	pthread_cond_broadcast(&ck->cond);
+	pthread_mutex_unlock(&ck->lock);
+	return err;
+}
+
+int tfs_ckpt_run(struct tfs *fs)
+{
+	return fs->opt.rdonly ? 0 : run(fs, false, false);
+}
+
+int tfs_ckpt_force(struct tfs *fs, bool clean)
+{
+	return run(fs, true, clean);
+}
+
+/* ---- pressure ------------------------------------------------------------- */
+
+/* How many times over the bounds: 0 not due, 4 and more overdue. */
+static unsigned int pressure(const struct tfs *fs)
+{
+	uint64_t used = atomic_load(&fs->log.used), n, worst;
+	uint64_t size = fs->super.log_clusters;
+
+	worst = tfs_ncache_dirty_count(fs) / DIRTY_NODES;
+	n = tfs_alloc_dirty(fs) / DIRTY_REGIONS;
+	worst = n > worst ? n : worst;
+	n = fs->frees.n / PENDING_RUNS;
+	worst = n > worst ? n : worst;
+	n = fs->born * fs->csize / BORN_BYTES;
+	worst = n > worst ? n : worst;
+	n = used > size / 8 * 7 ? 4 : used > size / 2;
+	return n > worst ? n : worst;
+}
+
+void tfs_throttle(struct tfs *fs)
+{
+	unsigned int ckpt, commit;
+
+	pthread_rwlock_rdlock(&fs->tree);
+	ckpt = pressure(fs);
+	commit = tfs_commit_pressure(fs);
+	pthread_rwlock_unlock(&fs->tree);
+	if (ckpt >= 4 || (ckpt && !fs->helper_runs))
+		tfs_ckpt_run(fs);
+	else if (ckpt)
+		tfs_helper_ckpt(fs);
+	if (commit >= 2 || (commit && !fs->helper_runs))
+		tfs_commit(fs);
+	else if (commit)
+		tfs_helper_commit(fs);
+}

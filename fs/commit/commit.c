@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* commit.c - commits: who may be part of one, when it ends, when it is
+ * durable.
+ *
+ *  (1) A handle holds the running commit open: what carries its sequence is
+ *      mapped in it or freed in it.  Closing waits for handles, and new ones
+ *      wait for that.
+ *  (2) One leader at a time closes the running commit, writes it to the log
+ *      and flushes, while others fill the next.  Whoever waits for a commit
+ *      becomes leader or waits for one, so that one flush answers all.
+ *  (3) All data of a commit was written before it was mapped, and its log
+ *      before the flush begins; so the flush proves the commit and all before
+ *      it.  Durable only grows, and nobody is answered before.
+ *  (4) A commit that does not fit into the log is left out, and so is what
+ *      comes after it, until a checkpoint contains it: the log has no gaps.
+ *  (5) After a failed write or flush there are no more commits.
+ *  (6) A commit that is acknowledged is soon called so in the log: by the next
+ *      one or, if none comes, by one that is made for it.  From then on
+ *      damage in it can't be taken for a commit that never arrived. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "commit/log.h"
+
+/* ---- handles -------------------------------------------------------------- */
+
+static void enter(struct tfs_ckpt *ck)
+{
+	pthread_mutex_lock(&ck->lock);
+	while (ck->closing)
+		pthread_cond_wait(&ck->cond, &ck->lock);
+	ck->handles++;
+	pthread_mutex_unlock(&ck->lock);
+}
+
+static void leave(struct tfs_ckpt *ck)
+{
+	pthread_mutex_lock(&ck->lock);
+	if (!--ck->handles && ck->closing)
+		pthread_cond_broadcast(&ck->cond);
+	pthread_mutex_unlock(&ck->lock);
+}
+
+/* What frees space, or takes what it was promised, goes as low as a change
+ * inside of a handle may: see txn.c (4). */
+static bool promise(struct tfs *fs, uint64_t data, uint64_t claimed,
+		    uint64_t meta, bool frees)
+{
+	uint64_t floor = frees || claimed >= data ? fs->reserve / 4 :
+		fs->reserve;
+	uint64_t reserved, need;
+	bool ok;
+
+	pthread_rwlock_wrlock(&fs->tree);
+	reserved = fs->reserved > claimed ? fs->reserved - claimed : 0;
+	need = data + meta + reserved + fs->promised + floor;
+	ok = fs->free >= need;
+	if (ok)
+		fs->promised += data + meta;
+	pthread_rwlock_unlock(&fs->tree);
+	return ok;
+}
+
+int tfs_handle_get(struct tfs *fs, uint64_t data, uint64_t claimed,
+		   uint64_t meta, bool frees)
+{
+	int err;
+
+	tfs_throttle(fs);
+	for (int tries = 2; ; tries--) {
+		if (tfs_rdonly(fs))
+			return -EROFS;
+		enter(&fs->ckpt);
+		if (promise(fs, data, claimed, meta, frees))
+			return 0;
+		leave(&fs->ckpt);
+		if (!tries)
+			return -ENOSPC;
+		err = tfs_ckpt_run(fs);
+		if (err)
+			return err;
+	}
+}
+
+void tfs_handle_put(struct tfs *fs, uint64_t promised)
+{
+	pthread_rwlock_wrlock(&fs->tree);
+	fs->promised -= promised;
+	pthread_rwlock_unlock(&fs->tree);
+	leave(&fs->ckpt);
+}
+
+void tfs_gate_close(struct tfs *fs)
+{
+	struct tfs_ckpt *ck = &fs->ckpt;
+
+	pthread_mutex_lock(&ck->lock);
+	ck->closing = true;
+	while (ck->handles)
+		pthread_cond_wait(&ck->cond, &ck->lock);
+	pthread_mutex_unlock(&ck->lock);
+}
+
+void tfs_gate_open(struct tfs *fs)
+{
+	struct tfs_ckpt *ck = &fs->ckpt;
+
+	pthread_mutex_lock(&ck->lock);
+	ck->closing = false;
+	pthread_cond_broadcast(&ck->cond);
+	pthread_mutex_unlock(&ck->lock);
+}
+
+/* ---- closing -------------------------------------------------------------- */
+
+int tfs_commits_create(struct tfs *fs)
+{
+	struct tfs_log *log = &fs->log;
+
+	/* Memory that no commit touches costs nothing. */
+	log->room = fs->super.log_clusters / 4;
+	log->buf = aligned_alloc(4096, (size_t)log->room * fs->csize);
+	fs->running = calloc(1, sizeof(*fs->running));
+	fs->closed = calloc(1, sizeof(*fs->closed));
+	return log->buf && fs->running && fs->closed ? 0 : -ENOMEM;
+}
+
+void tfs_commits_destroy(struct tfs *fs)
+{
+	free(fs->log.buf);
+	tfs_commit_free(fs->running);
+	tfs_commit_free(fs->closed);
+}
+
+void tfs_lead(struct tfs *fs)
+{
+	struct tfs_ckpt *ck = &fs->ckpt;
+
+	pthread_mutex_lock(&ck->lock);
+	while (ck->leading)
+		pthread_cond_wait(&ck->cond, &ck->lock);
+	ck->leading = true;
+	pthread_mutex_unlock(&ck->lock);
+}
+
+void tfs_unlead(struct tfs *fs)
+{
+	struct tfs_ckpt *ck = &fs->ckpt;
+
+	pthread_mutex_lock(&ck->lock);
+	ck->leading = false;
+	pthread_cond_broadcast(&ck->cond);
+	pthread_mutex_unlock(&ck->lock);
+}
+
+void tfs_commit_close(struct tfs *fs)
+{
+	struct tfs_commit *c = fs->running;
+
+	c->seq = fs->seq++;
+	c->checkpoint = fs->slot_number;
+	c->inodes = fs->inodes;
+	c->reserved = fs->reserved;
+	c->next_ino = fs->next_ino;
+	fs->running = fs->closed;
+	tfs_commit_clear(fs->running);
+	fs->closed = c;
+}
+
+/* ---- making durable ------------------------------------------------------- */
+
+static uint64_t durable(struct tfs *fs)
+{
+	uint64_t seq;
+
+	pthread_mutex_lock(&fs->ckpt.lock);
+	seq = fs->ckpt.durable;
+	pthread_mutex_unlock(&fs->ckpt.lock);
+	return seq;
+}
+
+static void set_durable(struct tfs *fs, uint64_t seq)
+{
+	struct tfs_ckpt *ck = &fs->ckpt;
+
+	pthread_mutex_lock(&ck->lock);
+	if (ck->durable < seq)
+		ck->durable = seq;
+	pthread_cond_broadcast(&ck->cond);
+	pthread_mutex_unlock(&ck->lock);
+}
+
+static void ask_for_mark(struct tfs *fs)
+{
+	if (fs->log.content > fs->log.marked)
+		tfs_helper_mark(fs, fs->log.content);		/* (6) */
+}
+
+/* (3): the newest commit of the log, and all before it. */
+static int flush_log(struct tfs *fs)
+{
+	uint64_t seq = fs->log.newest;
+	int err = eng_dev_flush(fs->dev);
+
+	if (err) {
+		tfs_fail(fs, err, "commit");
+		return err;
+	}
+	set_durable(fs, seq);
+	ask_for_mark(fs);
+	return 0;
+}
+
+static int write_closed(struct tfs *fs)
+{
+	int err = atomic_load(&fs->error);
+
+	if (err)
+		return err;
+	if (!fs->log.on || fs->log.broken || !tfs_log_fits(fs, fs->closed)) {
+		fs->log.broken = true;				/* (4) */
+		return 1;
+	}
+	err = tfs_log_write(fs, fs->closed, durable(fs));
+	if (err)
+		tfs_fail(fs, err, "commit");
+	return err;
+}
+
+int tfs_commit_log(struct tfs *fs)
+{
+	int err = write_closed(fs);
+
+	return err ? err : flush_log(fs);
+}
+
+void tfs_commit_superseded(struct tfs *fs, uint64_t seq)
+{
+	fs->log.broken = false;
+	fs->log.newest = seq;
+	set_durable(fs, seq);
+}
+
+/* The leader's: close what is running, if it changes anything or even if it
+ * does not.  Was it closed? */
+static bool close_running(struct tfs *fs, bool empty_too)
+{
+	bool any;
+
+	tfs_gate_close(fs);
+	pthread_rwlock_wrlock(&fs->tree);
+	any = empty_too || fs->running->n;
+	if (any)
+		tfs_commit_close(fs);
+	pthread_rwlock_unlock(&fs->tree);
+	tfs_gate_open(fs);
+	return any;
+}
+
+/* As leader; 1: a checkpoint is needed. */
+static int lead_commit(struct tfs *fs)
+{
+	int err = atomic_load(&fs->error);
+
+	if (err)
+		return err;					/* (5) */
+	if (close_running(fs, false))
+		return tfs_commit_log(fs);
+	if (fs->log.broken)
+		return 1;
+	return durable(fs) < fs->log.newest ? flush_log(fs) : 0;
+}
+
+/* (2) */
+static int wait_durable(struct tfs *fs, uint64_t want)
+{
+	struct tfs_ckpt *ck = &fs->ckpt;
+	int err = 0;
+
+	pthread_mutex_lock(&ck->lock);
+	while (!err && ck->durable < want) {
+		if (ck->leading) {
+			pthread_cond_wait(&ck->cond, &ck->lock);
+			continue;
+		}
+		ck->leading = true;
+		pthread_mutex_unlock(&ck->lock);
+		err = lead_commit(fs);
+		tfs_unlead(fs);
+		if (err > 0)
+			err = tfs_ckpt_force(fs, false);	/* (4) */
+		pthread_mutex_lock(&ck->lock);
+	}
+	pthread_mutex_unlock(&ck->lock);
+	return err;
+}
+
+int tfs_commit(struct tfs *fs)
+{
+	uint64_t want;
+
+	if (fs->opt.rdonly)
+		return 0;
+	if (atomic_load(&fs->error))
+		return atomic_load(&fs->error);
+	pthread_rwlock_rdlock(&fs->tree);
+	want = fs->running->n ? fs->seq : fs->seq - 1;
+	pthread_rwlock_unlock(&fs->tree);
+	return wait_durable(fs, want);
+}
+
+/* The commit that says so may have no changes of its own. */
+void tfs_commit_mark(struct tfs *fs, uint64_t seq)
+{
+	tfs_lead(fs);
+	if (fs->log.marked >= seq) {	/* others came: wait for quiet */
+		ask_for_mark(fs);
+	} else if (fs->log.on && !fs->log.broken &&
+		   !atomic_load(&fs->error)) {
+		close_running(fs, true);
+		tfs_commit_log(fs);
+	}
+	tfs_unlead(fs);
+}
+
+bool tfs_commit_waiting(const struct tfs *fs)
+{
+	return fs->running->n;
+}
+
+unsigned int tfs_commit_pressure(const struct tfs *fs)
+{
+	uint64_t bound = fs->super.log_clusters / 8 * tfs_log_payload(fs);
+	uint64_t most = fs->running->bytes;
+
+	if (fs->running->used / 4 > most)	/* values outgrown */
+		most = fs->running->used / 4;
+	if (fs->running->proofs / 256 > most / tfs_log_payload(fs))
+		most = fs->running->proofs / 256 * tfs_log_payload(fs);
+	return most / bound;
+}

@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* super.c - superblocks and checkpoint slots.
+ *
+ *  (1) The two copies of the superblock are never changed together: one is
+ *      written and flushed before the other is touched.
+ *  (2) Slot number & 1 takes a checkpoint, in two copies far apart; the
+ *      other slot, the previous checkpoint, is left alone.
+ *  (3) What is read is hostile until decode checked every field.
+ *  (4) The second copy of a slot is written when the first is durable, and if
+ *      one was found bad, that is the first: a power cut leaves one of them
+ *      good, so two bad ones are damage.
+ *  (5) A slot's tags carry its highest sequence, which every mount raises. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tfs.h"
+
+/* Cluster size and number for this device. */
+static void device_clusters(const struct tfs *fs, uint32_t *size, uint64_t *n)
+{
+	*size = eng_profile_run(fs->geo->profile, TFS_TAG_BYTES);
+	*n = fs->geo->intervals / (*size / fs->geo->profile->interval);
+}
+
+/* ---- superblock ----------------------------------------------------------- */
+
+static void super_encode(struct tfs_disk_super *d, const struct tfs_super *s,
+			 unsigned int copy)
+{
+	*d = (struct tfs_disk_super){
+		.version = htole32(TFS_VERSION),
+		.compat = htole64(s->compat),
+		.ro_compat = htole64(s->ro_compat),
+		.incompat = htole64(s->incompat),
+		.seq = htole64(s->seq),
+		.clusters = htole64(s->clusters),
+		.cluster_size = htole32(s->cluster_size),
+		.interval = htole32(s->interval),
+		.log_start = htole64(s->log_start),
+		.log_clusters = htole64(s->log_clusters),
+		.created = htole64(s->created),
+		.copy = copy,
+	};
+	memcpy(d->magic, TFS_SUPER_MAGIC, sizeof(d->magic));
+	memcpy(d->uuid, s->uuid, sizeof(d->uuid));
+	memcpy(d->label, s->label, sizeof(d->label));
+	memcpy(d->nonce, s->nonce, sizeof(d->nonce));
+	d->crc = htole32(tfs_crc32c(d, sizeof(*d),
+				    offsetof(struct tfs_disk_super, crc)));
+}
+
+static void super_load(struct tfs_super *s, const struct tfs_disk_super *d)
+{
+	*s = (struct tfs_super){
+		.compat = le64toh(d->compat),
+		.ro_compat = le64toh(d->ro_compat),
+		.incompat = le64toh(d->incompat),
+		.seq = le64toh(d->seq),
+		.clusters = le64toh(d->clusters),
+		.cluster_size = le32toh(d->cluster_size),
+		.interval = le32toh(d->interval),
+		.log_start = le64toh(d->log_start),
+		.log_clusters = le64toh(d->log_clusters),
+		.created = le64toh(d->created),
+	};
+	memcpy(s->uuid, d->uuid, sizeof(s->uuid));
+	memcpy(s->label, d->label, sizeof(d->label));
+	memcpy(s->nonce, d->nonce, sizeof(s->nonce));
+}
+
+/* (3): the geometry must be the device's, the log inside it. */
+static const char *super_check(const struct tfs *fs,
+			       const struct tfs_super *s)
+{
+	uint32_t size;
+	uint64_t n;
+
+	device_clusters(fs, &size, &n);
+	if (s->cluster_size != size || s->interval !=
+	    fs->geo->profile->interval)
+		return "cluster size or interval is not the device's";
+	if (s->clusters < TFS_CLUSTERS_MIN || s->clusters > TFS_CLUSTERS_MAX)
+		return "number of clusters";
+	if (s->clusters > n)
+		return "device is smaller than the filesystem";
+	if (s->log_start != TFS_AT_LOG || !s->log_clusters ||
+	    s->log_clusters > s->clusters / 2 ||
+	    s->log_clusters >= TFS_SEQ_JUMP)
+		return "place of the log";
+	if (!s->seq || s->seq >= TFS_SEQ_MAX)
+		return "sequence";
+	return NULL;
+}
+
+/* 0, -EMEDIUMTYPE (none here), -EUCLEAN, -EOPNOTSUPP; *why says more. */
+static int super_decode(const struct tfs *fs, const struct tfs_disk_super *d,
+			unsigned int copy, struct tfs_super *s,
+			const char **why)
+{
+	*why = "no magic";
+	if (memcmp(d->magic, TFS_SUPER_MAGIC, sizeof(d->magic)))
+		return -EMEDIUMTYPE;
+	*why = "checksum";
+	if (le32toh(d->crc) != tfs_crc32c(d, sizeof(*d),
+					  offsetof(struct tfs_disk_super, crc)))
+		return -EUCLEAN;
+	*why = "made by a newer, incompatible version of tagfs";
+	if (le32toh(d->version) != TFS_VERSION)
+		return -EOPNOTSUPP;
+	super_load(s, d);
+	if (s->incompat & ~TFS_INCOMPAT_KNOWN)
+		return -EOPNOTSUPP;
+	*why = "copy number or padding";
+	if (d->copy != copy || !tfs_all_zero(d->pad, sizeof(d->pad)))
+		return -EUCLEAN;
+	*why = super_check(fs, s);
+	return *why ? -EUCLEAN : 0;
+}
+
+static struct tfs_record super_record(const struct tfs_super *s,
+				      unsigned int copy)
+{
+	return (struct tfs_record){ .kind = TFS_K_SUPER, .index = copy,
+				    .seq = s->seq };
+}
+
+/* Read one copy; its tags are checked with the nonce that it names. */
+static int super_read_at(struct tfs *fs, uint64_t addr, unsigned int copy,
+			 struct tfs_super *s, const char **why)
+{
+	struct tfs_record_key key;
+	struct tfs_record rec;
+	uint16_t lanes[TFS_LANES];
+	struct eng_io *io;
+	uint8_t *buf = eng_buf_get(fs->dev, fs->csize);
+	int err = -ENOMEM;
+
+	*why = "read error";
+	io = buf ? eng_io_get(fs->dev, fs->ipc, 1) : NULL;
+	if (!io)
+		goto out;
+	io->op = ENG_READ;
+	io->flags = ENG_IO_TAGS_OUT;
+	io->start = addr * fs->ipc;
+	eng_io_add(io, buf, fs->csize);
+	err = eng_io_run(io);
+	if (err == -EBADMSG) {
+		*why = eng_fault_name(io->fault.kind);
+		if (io->fault.kind == ENG_FAULT_ESCAPE)
+			err = -EMEDIUMTYPE;	/* never written */
+	}
+	if (err)
+		goto out;
+	err = super_decode(fs, (void *)buf, copy, s, why);
+	if (err)
+		goto out;
+	rec = super_record(s, copy);
+	tfs_record_key_init(&key, s->nonce);
+	tfs_record_encode(&key, &rec, addr, lanes);
+	if (memcmp(lanes, io->tags, sizeof(lanes))) {
+		*why = "application tags";
+		err = -EUCLEAN;
+	}
+out:
+	eng_io_put(io);
+	eng_buf_put(fs->dev, buf, fs->csize);
+	return err;
+}
+
+static int super_write_copy(struct tfs *fs, unsigned int copy)
+{
+	struct tfs_record rec = super_record(&fs->super, copy);
+	uint64_t addr = copy ? fs->super.clusters - TFS_END_SUPER :
+		TFS_AT_SUPER;
+	uint8_t *buf = eng_buf_get(fs->dev, fs->csize);
+	int err;
+
+	if (!buf)
+		return -ENOMEM;
+	memset(buf, 0, fs->csize);
+	super_encode((void *)buf, &fs->super, copy);
+	err = tfs_cluster_write(fs, addr, &rec, buf);
+	if (!err)
+		err = eng_dev_flush(fs->dev);
+	eng_buf_put(fs->dev, buf, fs->csize);
+	return err;
+}
+
+int tfs_super_write(struct tfs *fs, unsigned int first)
+{
+	int err = super_write_copy(fs, first);
+
+	return err ? err : super_write_copy(fs, !first);	/* (1) */
+}
+
+int tfs_super_read(struct tfs *fs)
+{
+	struct tfs_super s[2];
+	const char *why[2];
+	int err[2], good;
+	uint64_t n;
+
+	device_clusters(fs, &fs->csize, &n);
+	fs->ipc = fs->csize / fs->geo->profile->interval;
+	if (n < TFS_CLUSTERS_MIN) {
+		eng_log(LOG_ERR, "the device holds %llu clusters, fewer than "
+			"any tagfs", (unsigned long long)n);
+		return -EMEDIUMTYPE;
+	}
+	err[0] = super_read_at(fs, TFS_AT_SUPER, 0, &s[0], &why[0]);
+	if (!err[0])
+		n = s[0].clusters;
+	err[1] = super_read_at(fs, n - TFS_END_SUPER, 1, &s[1], &why[1]);
+	if (err[0] && err[1]) {
+		good = err[0] == -EMEDIUMTYPE ? 1 : 0;
+		eng_log(LOG_ERR, "no usable superblock: at the start: %s; "
+			"at the end: %s", why[0], why[1]);
+		return err[good];
+	}
+	good = err[0] || (!err[1] && s[1].seq > s[0].seq);
+	fs->super = s[good];
+	tfs_record_key_init(&fs->key, fs->super.nonce);
+	fs->super_outdated = err[0] || err[1] || s[0].seq != s[1].seq ?
+		!good : -1;
+	if (err[0] || err[1])
+		eng_log(LOG_WARNING, "superblock at the %s is damaged (%s); "
+			"using the copy at the %s", err[0] ? "start" : "end",
+			why[!err[0]], err[0] ? "end" : "start");
+	return 0;
+}
+
+/* ---- slots ---------------------------------------------------------------- */
+
+static void slot_encode(const struct tfs *fs, struct tfs_disk_slot *d,
+			const struct tfs_slot *s)
+{
+	*d = (struct tfs_disk_slot){
+		.magic = htole32(TFS_SLOT_MAGIC),
+		.number = htole64(s->number),
+		.seq = htole64(s->seq),
+		.root = {
+			.addr = { htole64(s->root.addr[0]),
+				  htole64(s->root.addr[1]) },
+			.seq = htole64(s->root.seq),
+		},
+		.free = htole64(s->free),
+		.reserved = htole64(s->reserved),
+		.inodes = htole64(s->inodes),
+		.log_pos = htole64(s->log_pos),
+		.next_ino = htole32(s->next_ino),
+		.flags = htole32(s->flags),
+		.root_level = s->root_level,
+		.used = htole64(s->used),
+		.chain = htole64(s->chain),
+	};
+	memcpy(d->nonce, tfs_nonce(fs), TFS_NONCE);
+	d->crc = htole32(tfs_crc32c(d, sizeof(*d),
+				    offsetof(struct tfs_disk_slot, crc)));
+}
+
+static void slot_load(struct tfs_slot *s, const struct tfs_disk_slot *d)
+{
+	*s = (struct tfs_slot){
+		.number = le64toh(d->number),
+		.seq = le64toh(d->seq),
+		.root = {
+			.addr = { le64toh(d->root.addr[0]),
+				  le64toh(d->root.addr[1]) },
+			.seq = le64toh(d->root.seq),
+		},
+		.free = le64toh(d->free),
+		.reserved = le64toh(d->reserved),
+		.inodes = le64toh(d->inodes),
+		.log_pos = le64toh(d->log_pos),
+		.next_ino = le32toh(d->next_ino),
+		.flags = le32toh(d->flags),
+		.root_level = d->root_level,
+		.used = le64toh(d->used),
+		.chain = le64toh(d->chain),
+	};
+}
+
+/* (3) NULL or what is wrong. */
+static const char *slot_decode(const struct tfs *fs,
+			       const struct tfs_disk_slot *d, unsigned int i,
+			       struct tfs_slot *s)
+{
+	uint64_t n = fs->super.clusters;
+
+	if (le32toh(d->magic) != TFS_SLOT_MAGIC)
+		return "magic";
+	if (le32toh(d->crc) != tfs_crc32c(d, sizeof(*d),
+					  offsetof(struct tfs_disk_slot, crc)))
+		return "checksum";
+	if (memcmp(d->nonce, tfs_nonce(fs), TFS_NONCE))
+		return "nonce";
+	slot_load(s, d);
+	if (!s->number || s->number >> 63 || (s->number & 1) != i)
+		return "number";
+	if (s->seq >= TFS_SEQ_MAX - TFS_SEQ_JUMP || s->root.seq > s->seq ||
+	    s->used >= TFS_SEQ_MAX - TFS_SEQ_JUMP)
+		return "sequence";
+	if (s->root.addr[0] >= n || s->root.addr[1] >= n ||
+	    s->root_level > TFS_LEVEL_MAX)
+		return "root of the tree";
+	if (s->free > n || s->reserved > s->free)
+		return "free space";
+	if (s->log_pos >= fs->super.log_clusters ||
+	    s->flags & ~TFS_SLOT_CLEAN || !tfs_all_zero(d->pad, sizeof(d->pad)))
+		return "log position, flags or padding";
+	return NULL;
+}
+
+static uint64_t slot_addr(const struct tfs *fs, unsigned int i,
+			  unsigned int copy)
+{
+	return copy ? fs->super.clusters - TFS_END_SLOT + i : TFS_AT_SLOT + i;
+}
+
+static int slot_read_at(struct tfs *fs, unsigned int i, unsigned int copy,
+			uint8_t *buf, struct tfs_slot *s)
+{
+	struct tfs_record rec = { .kind = TFS_K_SLOT, .owner = i,
+				  .index = copy };
+	uint64_t addr = slot_addr(fs, i, copy);
+	uint16_t lanes[TFS_LANES];
+	const char *why = NULL;
+	struct eng_io *io = eng_io_get(fs->dev, fs->ipc, 1);
+	int err;
+
+	if (!io)
+		return -ENOMEM;
+	io->op = ENG_READ;
+	io->flags = ENG_IO_TAGS_OUT;
+	io->start = addr * fs->ipc;
+	eng_io_add(io, buf, fs->csize);
+	err = eng_io_run(io);
+	if (err == -EBADMSG)
+		why = eng_fault_name(io->fault.kind);
+	if (!err)
+		why = slot_decode(fs, (void *)buf, i, s);
+	if (!err && !why) {
+		rec.seq = tfs_slot_top(s);			/* (5) */
+		tfs_record_encode(&fs->key, &rec, addr, lanes);
+		if (memcmp(lanes, io->tags, sizeof(lanes)))
+			why = "application tags";
+	}
+	if (err == -EBADMSG && io->fault.kind == ENG_FAULT_ESCAPE)
+		err = -ENOENT;		/* never written */
+	else if (err || why)
+		eng_log(LOG_WARNING, "checkpoint slot %u, copy %u (cluster "
+			"%llu): damaged: %s", i, copy,
+			(unsigned long long)addr, why ? why : strerror(-err));
+	eng_io_put(io);
+	return err ? err : why ? -EUCLEAN : 0;
+}
+
+int tfs_slot_read(struct tfs *fs, struct tfs_slot *out, bool *lost)
+{
+	uint8_t *buf = eng_buf_get(fs->dev, fs->csize);
+	unsigned int good[2] = { 0, 0 }, bad[2] = { 0, 0 };
+	struct tfs_slot s;
+
+	if (!buf)
+		return -ENOMEM;
+	for (unsigned int i = 0; i < 4; i++) {
+		int err = slot_read_at(fs, i / 2, i % 2, buf, &s);
+
+		bad[i / 2] += err && err != -ENOENT;
+		if (err && i % 2)
+			fs->slot_first[i / 2] = 1;
+		if (err)
+			continue;
+		if ((!good[0] && !good[1]) || s.number > out->number)
+			*out = s;
+		good[i / 2]++;
+	}
+	eng_buf_put(fs->dev, buf, fs->csize);
+	/* (4); before there was a log, a slot could be without any copy. */
+	*lost = fs->super.incompat & TFS_INCOMPAT_LOG &&
+		((!good[0] && bad[0]) || (!good[1] && bad[1]));
+	if (good[0] || good[1])
+		return 0;
+	eng_log(LOG_ERR, "no usable checkpoint: both slots are damaged");
+	return -EUCLEAN;
+}
+
+int tfs_slot_write(struct tfs *fs, const struct tfs_slot *slot)
+{
+	struct tfs_record rec = { .kind = TFS_K_SLOT,
+				  .owner = slot->number & 1,
+				  .seq = tfs_slot_top(slot) };	/* (5) */
+	uint8_t *buf = eng_buf_get(fs->dev, fs->csize);
+	int err = 0;
+
+	if (!buf)
+		return -ENOMEM;
+	memset(buf, 0, fs->csize);
+	slot_encode(fs, (void *)buf, slot);
+	for (unsigned int i = 0; !err && i < 2; i++) {
+		rec.index = i ^ fs->slot_first[rec.owner];
+		err = tfs_cluster_write(fs, slot_addr(fs, rec.owner,
+						      rec.index), &rec, buf);
+		if (!err)
+			err = eng_dev_flush(fs->dev);		/* (4) */
+	}
+	eng_buf_put(fs->dev, buf, fs->csize);
+	return err;
+}

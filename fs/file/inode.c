@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* inode.c - inodes across the byte-order line, and their attributes.
+ *  (1) Every field is checked in tfs_inode_decode(); past it nobody does.
+ *  (2) size of a directory counts its entries, of a symbolic link the bytes
+ *      of its target, and is 0 for all that has no content.
+ *  (3) When the mode changes, so does the access ACL, in one transaction:
+ *      the kernel leaves that to us and only drops what it had cached. */
+#include <endian.h>
+#include <errno.h>
+#include <string.h>
+#include <syslog.h>
+
+#include "name/acl.h"
+#include "file/inode.h"
+#include "tfs.h"
+
+/* ---- access times --------------------------------------------------------- */
+
+#define DAY	86400
+
+static bool older(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec != b->tv_sec ? a->tv_sec < b->tv_sec :
+		a->tv_nsec <= b->tv_nsec;
+}
+
+struct access_arg {
+	uint32_t	ino;
+	struct timespec	now;
+	struct tfs_inode in;
+};
+
+/* -EALREADY: not due. */
+static int access_look(struct tfs_txn *tx, void *p)
+{
+	struct access_arg *a = p;
+	int err = tfs_inode_get(tx, a->ino, &a->in);
+
+	if (err)
+		return err;
+	if (!older(&a->in.atime, &a->in.mtime) &&
+	    !older(&a->in.atime, &a->in.ctime) &&
+	    a->in.atime.tv_sec + DAY > a->now.tv_sec)
+		return -EALREADY;
+	return 0;
+}
+
+static int access_fn(struct tfs_txn *tx, void *p)
+{
+	struct access_arg *a = p;
+	int err = access_look(tx, p);
+
+	a->in.atime = a->now;
+	return err ? err : tfs_inode_put(tx, &a->in);
+}
+
+void tfs_accessed(struct tfs *fs, uint32_t ino)
+{
+	struct access_arg a = { .ino = ino, .now = tfs_now() };
+
+	if (!fs->opt.relatime || tfs_rdonly(fs))
+		return;
+	if (!tfs_txn_read(fs, access_look, &a))
+		tfs_txn_write(fs, access_fn, &a, 0);	/* else: not kept */
+}
+
+/* The clock that the kernel stamps files with: a finer one would run ahead of
+ * it. */
+struct timespec tfs_now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME_COARSE, &ts);
+	return ts;
+}
+
+int tfs_item_bad(const struct tfs_key *key, const char *what)
+{
+	eng_log(LOG_ERR, "inode %u, item type %u, offset %#llx: %s",
+		key->obj, key->type, (unsigned long long)key->off, what);
+	return -EUCLEAN;
+}
+
+static struct tfs_disk_time time_encode(struct timespec ts)
+{
+	return (struct tfs_disk_time){
+		.sec = htole64((uint64_t)(int64_t)ts.tv_sec),
+		.nsec = htole32((uint32_t)ts.tv_nsec),
+	};
+}
+
+static bool time_decode(const struct tfs_disk_time *t, struct timespec *out)
+{
+	out->tv_sec = (time_t)(int64_t)le64toh(t->sec);
+	out->tv_nsec = le32toh(t->nsec);
+	return le32toh(t->nsec) < 1000000000u && !t->pad;
+}
+
+void tfs_inode_encode(const struct tfs_inode *in, struct tfs_disk_inode *di)
+{
+	*di = (struct tfs_disk_inode){
+		.mode = htole32(in->mode),
+		.uid = htole32(in->uid),
+		.gid = htole32(in->gid),
+		.nlink = htole32(in->nlink),
+		.size = htole64(in->size),
+		.clusters = htole64(in->clusters),
+		.birth = htole64(in->birth),
+		.rdev_major = htole32(in->rdev_major),
+		.rdev_minor = htole32(in->rdev_minor),
+		.parent = htole32(in->parent),
+		.atime = time_encode(in->atime),
+		.mtime = time_encode(in->mtime),
+		.ctime = time_encode(in->ctime),
+		.btime = time_encode(in->btime),
+	};
+}
+
+/* What the type allows; NULL or what is wrong. */
+static const char *check_type(const struct tfs_inode *in, uint64_t size_max)
+{
+	bool dev = S_ISCHR(in->mode) || S_ISBLK(in->mode);
+
+	switch (in->mode & S_IFMT) {
+	case S_IFREG:
+		if (in->size > size_max)
+			return "file too large";
+		break;
+	case S_IFDIR:
+		if (in->size > UINT32_MAX)
+			return "too many entries";
+		break;
+	case S_IFLNK:
+		if (!in->size || in->size > TFS_LINK_MAX)
+			return "bad length of a link";
+		break;
+	case S_IFCHR: case S_IFBLK: case S_IFIFO: case S_IFSOCK:
+		if (in->size)
+			return "size without content";
+		break;
+	default:
+		return "no such type";
+	}
+	if (!dev && (in->rdev_major || in->rdev_minor))
+		return "device number of no device";
+	if (!S_ISREG(in->mode) && in->clusters)
+		return "clusters without content";
+	return NULL;
+}
+
+static const char *check_inode(const struct tfs_inode *in, uint64_t size_max)
+{
+	bool dir = S_ISDIR(in->mode);
+
+	if (in->mode & ~(uint32_t)(S_IFMT | 07777))
+		return "bad mode";
+	if (dir ? in->nlink == 1 : in->nlink > TFS_NLINK_MAX)
+		return "bad link count";
+	if (dir && !in->parent)
+		return "bad parent";
+	if (in->clusters > TFS_FILE_CLUSTERS)
+		return "bad cluster count";
+	if (in->birth > TFS_SEQ_MAX)
+		return "bad birth";
+	return check_type(in, size_max);
+}
+
+int tfs_inode_decode(struct tfs *fs, const struct tfs_item *item,
+		     struct tfs_inode *out)
+{
+	struct tfs_disk_inode di;
+	const char *bad;
+	bool times;
+
+	if (item->len != sizeof(di) || item->key.off)
+		return tfs_item_bad(&item->key, "bad shape of an inode");
+	memcpy(&di, item->val, sizeof(di));
+	*out = (struct tfs_inode){
+		.ino = item->key.obj,
+		.mode = le32toh(di.mode),
+		.uid = le32toh(di.uid),
+		.gid = le32toh(di.gid),
+		.nlink = le32toh(di.nlink),
+		.parent = le32toh(di.parent),
+		.size = le64toh(di.size),
+		.clusters = le64toh(di.clusters),
+		.birth = le64toh(di.birth),
+		.rdev_major = le32toh(di.rdev_major),
+		.rdev_minor = le32toh(di.rdev_minor),
+	};
+	times = time_decode(&di.atime, &out->atime) &
+		time_decode(&di.mtime, &out->mtime) &
+		time_decode(&di.ctime, &out->ctime) &
+		time_decode(&di.btime, &out->btime);
+	bad = check_inode(out, TFS_FILE_CLUSTERS * tfs_cluster_size(fs));
+	if (!bad && !times)
+		bad = "bad time";
+	if (!bad && di.flags)
+		bad = "unknown flags";
+	return bad ? tfs_item_bad(&item->key, bad) : 0;
+}
+
+int tfs_inode_get(struct tfs_txn *tx, uint32_t ino, struct tfs_inode *out)
+{
+	struct tfs_item item;
+	int err = tfs_txn_get(tx, tfs_key(ino, TFS_T_INODE, 0), &item);
+
+	return err ? err : tfs_inode_decode(tfs_txn_fs(tx), &item, out);
+}
+
+int tfs_inode_named(struct tfs_txn *tx, uint32_t ino, struct tfs_inode *out)
+{
+	int err = tfs_inode_get(tx, ino, out);
+
+	if (err == -ENOENT) {
+		eng_log(LOG_ERR, "inode %u is named but not there", ino);
+		err = -EUCLEAN;
+	}
+	return err;
+}
+
+int tfs_inode_put(struct tfs_txn *tx, const struct tfs_inode *in)
+{
+	struct tfs_disk_inode di;
+
+	tfs_inode_encode(in, &di);
+	return tfs_txn_put(tx, tfs_key(in->ino, TFS_T_INODE, 0), &di,
+			   sizeof(di));
+}
+
+struct attr_arg {
+	uint32_t		ino;
+	unsigned int		mask;
+	struct timespec		now;
+	const struct tfs_inode	*set;
+	struct tfs_inode	*out;
+};
+
+static int getattr_fn(struct tfs_txn *tx, void *p)
+{
+	struct attr_arg *arg = p;
+
+	return tfs_inode_get(tx, arg->ino, arg->out);
+}
+
+int tfs_getattr(struct tfs *fs, uint32_t ino, struct tfs_inode *out)
+{
+	struct attr_arg arg = { .ino = ino, .out = out };
+
+	return tfs_txn_read(fs, getattr_fn, &arg);
+}
+
+bool tfs_kill_priv(struct tfs_inode *in)
+{
+	uint32_t old = in->mode;
+
+	if (S_ISDIR(in->mode))
+		return false;
+	in->mode &= ~(uint32_t)S_ISUID;
+	if (in->mode & S_IXGRP)
+		in->mode &= ~(uint32_t)S_ISGID;
+	return in->mode != old;
+}
+
+static void set_times(struct tfs_inode *in, const struct attr_arg *arg)
+{
+	if (arg->mask & TFS_SET_ATIME)
+		in->atime = arg->set->atime;
+	if (arg->mask & TFS_SET_MTIME)
+		in->mtime = arg->set->mtime;
+	in->ctime = arg->mask & TFS_SET_CTIME ? arg->set->ctime : arg->now;
+}
+
+/* A new owner, as a write by a stranger, takes the privileges away; that
+ * comes before a mode set by the same call. */
+static int set_owner(struct tfs_txn *tx, struct tfs_inode *in,
+		     const struct attr_arg *arg)
+{
+	const unsigned int kills =
+		TFS_SET_UID | TFS_SET_GID | TFS_KILL_PRIV;
+	int err;
+
+	if (!(arg->mask & kills))
+		return 0;
+	if (arg->mask & TFS_SET_UID)
+		in->uid = arg->set->uid;
+	if (arg->mask & TFS_SET_GID)
+		in->gid = arg->set->gid;
+	if (S_ISDIR(in->mode))
+		return 0;
+	tfs_kill_priv(in);
+	err = tfs_xattr_del(tx, in->ino, "security.capability");
+	return err == -ENODATA ? 0 : err;
+}
+
+static int setattr_fn(struct tfs_txn *tx, void *p)
+{
+	struct attr_arg *arg = p;
+	struct tfs_inode in;
+	int err;
+
+	err = tfs_inode_get(tx, arg->ino, &in);
+	if (err)
+		return err;
+	err = set_owner(tx, &in, arg);
+	if (err)
+		return err;
+	if (arg->mask & TFS_SET_MODE) {
+		in.mode = (in.mode & S_IFMT) | (arg->set->mode & 07777);
+		err = tfs_acl_chmod(tx, &in);		/* (3) */
+		if (err)
+			return err;
+	}
+	set_times(&in, arg);
+	*arg->out = in;
+	/* What the kernel sends after each unlink; a name would set it anew. */
+	if (arg->mask == TFS_SET_CTIME && !in.nlink)
+		return 0;
+	return tfs_inode_put(tx, &in);
+}
+
+static bool time_valid(struct timespec ts)
+{
+	return ts.tv_nsec >= 0 && ts.tv_nsec < 1000000000;
+}
+
+int tfs_setattr(struct tfs *fs, uint32_t ino, unsigned int mask,
+		struct tfs_inode *attr)
+{
+	struct tfs_inode want = *attr;
+	struct attr_arg arg = {
+		.ino = ino, .mask = mask & ~(unsigned int)TFS_SET_SIZE,
+		.now = tfs_now(), .set = &want, .out = attr,
+	};
+	int err;
+
+	if ((mask & TFS_SET_ATIME && !time_valid(want.atime)) ||
+	    (mask & TFS_SET_MTIME && !time_valid(want.mtime)) ||
+	    (mask & TFS_SET_CTIME && !time_valid(want.ctime)))
+		return -EINVAL;
+	if (mask & TFS_SET_SIZE) {
+		err = tfs_truncate(fs, ino, want.size);
+		if (err)
+			return err;
+	}
+	if (!arg.mask)
+		return tfs_getattr(fs, ino, attr);
+	return tfs_txn_write(fs, setattr_fn, &arg, 0);
+}

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* refs.c - the inodes in use: references, and locks on ranges of content.
+ *  (1) An inode is in the table exactly while it has references, locked
+ *      ranges, or somebody waiting for one.
+ *  (2) `orphan` is a hint and only ever set: the last reference to go calls
+ *      tfs_orphan_reclaim(), which looks whether it is still true.
+ *  (3) The shard's lock is a leaf.  The tree lock may be held around it;
+ *      nothing that takes a lock is called under it.
+ *  (4) No call here can fail.  What is allocated is small; if there is no
+ *      memory for it, we wait until there is. */
+#include <assert.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "file/inode.h"
+#include "tfs.h"
+
+#define SHARDS		64u
+#define BUCKETS_MIN	16u
+
+struct range {
+	struct range	*next;
+	uint64_t	first, last;
+};
+
+struct ref {
+	struct ref	*next;
+	uint32_t	ino;
+	bool		orphan;		/* (2) */
+	unsigned int	waiting;	/* for a range */
+	uint64_t	count;
+	struct range	*ranges;	/* disjoint, in no order */
+};
+
+struct shard {
+	pthread_mutex_t	lock;		/* protects all of the shard */
+	pthread_cond_t	freed;		/* some range of some inode */
+	struct ref	**bucket;
+	size_t		buckets;	/* a power of two */
+	size_t		refs;
+} __attribute__((aligned(64)));
+
+struct tfs_refs {
+	struct shard	shard[SHARDS];
+};
+
+static void *alloc_wait(size_t size)
+{
+	void *p;
+
+	while (!(p = calloc(1, size)))
+		usleep(10000);
+	return p;
+}
+
+static struct shard *shard_lock(struct tfs *fs, uint32_t ino)
+{
+	struct shard *sh = &fs->refs->shard[ino % SHARDS];
+
+	pthread_mutex_lock(&sh->lock);
+	return sh;
+}
+
+static struct ref **bucket_of(struct shard *sh, uint32_t ino)
+{
+	return &sh->bucket[ino / SHARDS & (sh->buckets - 1)];
+}
+
+static struct ref *ref_find(struct shard *sh, uint32_t ino)
+{
+	struct ref *ref = *bucket_of(sh, ino);
+
+	while (ref && ref->ino != ino)
+		ref = ref->next;
+	return ref;
+}
+
+/* Twice the buckets; without memory for them, chains stay longer. */
+static void shard_grow(struct shard *sh)
+{
+	struct ref **old = sh->bucket, **at, *ref, *next;
+	size_t n = sh->buckets;
+	struct ref **bucket = calloc(2 * n, sizeof(*bucket));
+
+	if (!bucket)
+		return;
+	sh->bucket = bucket;
+	sh->buckets = 2 * n;
+	for (size_t i = 0; i < n; i++) {
+		for (ref = old[i]; ref; ref = next) {
+			next = ref->next;
+			at = bucket_of(sh, ref->ino);
+			ref->next = *at;
+			*at = ref;
+		}
+	}
+	free(old);
+}
+
+static struct ref *ref_get(struct shard *sh, uint32_t ino)
+{
+	struct ref *ref = ref_find(sh, ino), **at;
+
+	if (ref)
+		return ref;
+	if (sh->refs >= sh->buckets)
+		shard_grow(sh);
+	ref = alloc_wait(sizeof(*ref));
+	ref->ino = ino;
+	at = bucket_of(sh, ino);
+	ref->next = *at;
+	*at = ref;
+	sh->refs++;
+	return ref;
+}
+
+/* Take it out of the table if (1) says so. */
+static void ref_settle(struct shard *sh, struct ref *ref)
+{
+	struct ref **at = bucket_of(sh, ref->ino);
+
+	if (ref->count || ref->ranges || ref->waiting)
+		return;
+	while (*at != ref)
+		at = &(*at)->next;
+	*at = ref->next;
+	sh->refs--;
+	free(ref);
+}
+
+int tfs_refs_create(struct tfs_refs **out)
+{
+	struct tfs_refs *refs = aligned_alloc(64, sizeof(*refs));
+	struct shard *sh;
+
+	*out = NULL;
+	if (!refs)
+		return -ENOMEM;
+	for (size_t i = 0; i < SHARDS; i++) {
+		sh = &refs->shard[i];
+		*sh = (struct shard){ .buckets = BUCKETS_MIN };
+		sh->bucket = calloc(sh->buckets, sizeof(*sh->bucket));
+		if (!sh->bucket) {
+			while (i--)
+				free(refs->shard[i].bucket);
+			free(refs);
+			return -ENOMEM;
+		}
+		pthread_mutex_init(&sh->lock, NULL);
+		pthread_cond_init(&sh->freed, NULL);
+	}
+	*out = refs;
+	return 0;
+}
+
+static void shard_destroy(struct shard *sh)
+{
+	struct ref *ref;
+
+	for (size_t i = 0; i < sh->buckets; i++) {
+		while ((ref = sh->bucket[i])) {
+			assert(!ref->ranges && !ref->waiting);
+			sh->bucket[i] = ref->next;
+			free(ref);
+		}
+	}
+	free(sh->bucket);
+	pthread_cond_destroy(&sh->freed);
+	pthread_mutex_destroy(&sh->lock);
+}
+
+void tfs_refs_destroy(struct tfs_refs *refs)
+{
+	if (!refs)
+		return;
+	for (size_t i = 0; i < SHARDS; i++)
+		shard_destroy(&refs->shard[i]);
+	free(refs);
+}
+
+void tfs_ref(struct tfs *fs, uint32_t ino, uint64_t n)
+{
+	struct shard *sh = shard_lock(fs, ino);
+
+	if (n)
+		ref_get(sh, ino)->count += n;
+	pthread_mutex_unlock(&sh->lock);
+}
+
+void tfs_unref(struct tfs *fs, uint32_t ino, uint64_t n)
+{
+	struct shard *sh = shard_lock(fs, ino);
+	struct ref *ref = ref_find(sh, ino);
+	bool last = false;
+
+	/* The root may be forgotten without ever having been looked up. */
+	if (ref && n) {
+		ref->count -= n < ref->count ? n : ref->count;
+		last = !ref->count && ref->orphan;
+		ref_settle(sh, ref);
+	}
+	pthread_mutex_unlock(&sh->lock);
+	if (last)
+		tfs_orphan_reclaim(fs, ino);
+}
+
+bool tfs_refs_held(struct tfs *fs, uint32_t ino)
+{
+	struct shard *sh = shard_lock(fs, ino);
+	struct ref *ref = ref_find(sh, ino);
+	bool held = ref && ref->count;
+
+	pthread_mutex_unlock(&sh->lock);
+	return held;
+}
+
+bool tfs_refs_orphan(struct tfs *fs, uint32_t ino)
+{
+	struct shard *sh = shard_lock(fs, ino);
+	struct ref *ref = ref_find(sh, ino);
+	bool held = ref && ref->count;
+
+	if (held)
+		ref->orphan = true;
+	pthread_mutex_unlock(&sh->lock);
+	return held;
+}
+
+static bool range_busy(const struct ref *ref, uint64_t first, uint64_t last)
+{
+	const struct range *r;
+
+	for (r = ref->ranges; r; r = r->next)
+		if (first <= r->last && r->first <= last)
+			return true;
+	return false;
+}
+
+void tfs_range_lock(struct tfs *fs, uint32_t ino, uint64_t first,
+		    uint64_t last)
+{
+	struct range *r = alloc_wait(sizeof(*r));
+	struct shard *sh = shard_lock(fs, ino);
+	struct ref *ref = ref_get(sh, ino);
+
+	assert(first <= last);
+	ref->waiting++;
+	while (range_busy(ref, first, last))
+		pthread_cond_wait(&sh->freed, &sh->lock);
+	ref->waiting--;
+	*r = (struct range){ ref->ranges, first, last };
+	ref->ranges = r;
+	pthread_mutex_unlock(&sh->lock);
+}
+
+void tfs_range_unlock(struct tfs *fs, uint32_t ino, uint64_t first,
+		      uint64_t last)
+{
+	struct shard *sh = shard_lock(fs, ino);
+	struct ref *ref = ref_find(sh, ino);
+	struct range **at, *r;
+
+	assert(ref);
+	at = &ref->ranges;
+	while (*at && ((*at)->first != first || (*at)->last != last))
+		at = &(*at)->next;
+	r = *at;
+	assert(r);
+	*at = r->next;
+	if (ref->waiting)
+		pthread_cond_broadcast(&sh->freed);
+	ref_settle(sh, ref);
+	pthread_mutex_unlock(&sh->lock);
+	free(r);
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* write.h - one change of a file's content; write.c and space.c. */
+#ifndef TFS_WRITE_H
+#define TFS_WRITE_H
+
+#include "file/extent.h"
+
+#define TFS_PUNCH_LIMIT	64u	/* items that one transaction looks at */
+
+struct tfs_change {
+	struct tfs	*fs;
+	uint32_t	ino;
+	uint64_t	off;
+	size_t		len;
+	const void	*buf;		/* NULL: zeros */
+	unsigned int	flags;		/* TFS_WRITE_* */
+	bool		keep_size;
+	bool		cut;		/* then end the file at size */
+	uint64_t	size;
+	bool		more;		/* out: items past size are left */
+};
+
+/* Content of the range as new clusters, old and new merged at the edges; one
+ * transaction maps them all.  The caller holds the range lock. */
+int tfs_change_clusters(struct tfs_change *c);
+
+/* Look at a file before changing it. */
+struct tfs_look {
+	struct tfs_inode inode;
+	bool		has_inline;
+	uint64_t	claimed;	/* reserved clusters in the range */
+};
+
+int tfs_look(struct tfs *fs, uint32_t ino, uint64_t lc, uint64_t end,
+	     struct tfs_look *out);
+/* Move inline content to a cluster; cluster 0 is locked. */
+int tfs_uninline(struct tfs *fs, uint32_t ino, const struct tfs_look *look);
+
+#endif

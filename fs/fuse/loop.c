@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* loop.c - the threads that receive and handle requests.
+ *
+ * libfuse's own loop keeps several threads waiting for requests, and the
+ * kernel wakes the one that has waited longest: with a single client every
+ * request pays for waking a cold thread.  Here only as many wait as the load
+ * asks for, usually one, which stays warm.
+ *
+ * (1) A thread receives only while it has a turn; loop->turns counts them.
+ *     Somebody has one, unless all threads are at long requests: then the
+ *     first that is done.
+ * (2) A turn is kept while handling a request that should be short, and given
+ *     up for one that is known to take long (fsync).
+ * (3) Another turn is handed out if requests are waiting already when one was
+ *     received, and by the deputy, if all that have a turn have been busy
+ *     with the same requests for a tick: so a handler may take as long as it
+ *     likes.
+ * (4) A thread with a turn that finds another one with a turn and nothing
+ *     waiting parks.  The last one parked is woken first. */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "fuse/ops_priv.h"
+
+#define WORKERS		64
+#define TICK_NS		1000000
+#define TICKS_IDLE	50	/* then the deputy sleeps */
+
+struct worker {
+	struct tfs_loop	*loop;
+	pthread_t	thread;
+	pthread_cond_t	wake;
+	bool		go;		/* lock: was given a turn */
+	atomic_bool	receiving;
+	struct worker	*next;		/* lock: in the parked list */
+	struct fuse_buf	buf;
+};
+
+struct tfs_loop {
+	struct fuse_session *se;
+	int		fd;
+	unsigned int	max, share;	/* workers; turns for (3)'s first */
+	pthread_mutex_t	lock;
+	pthread_cond_t	tick;		/* the deputy; and the end */
+	struct worker	*parked;	/* lock */
+	unsigned int	workers;	/* lock */
+	int		err;		/* lock */
+	atomic_uint	turns;		/* changed under lock */
+	atomic_uint	busy;		/* of them, those handling a request */
+	_Atomic uint64_t received;
+	atomic_bool	armed;		/* the deputy ticks */
+	atomic_bool	end;
+	struct worker	worker[WORKERS];
+};
+
+static bool pending(const struct tfs_loop *loop)
+{
+	struct pollfd pfd = { .fd = loop->fd, .events = POLLIN };
+
+	return poll(&pfd, 1, 0) > 0;
+}
+
+static void *work(void *arg);
+
+/* One more turn, if a thread is left to take it. */
+static void grant_locked(struct tfs_loop *loop)
+{
+	struct worker *w = loop->parked;
+
+	if (w) {
+		loop->parked = w->next;
+		w->go = true;
+		loop->turns++;
+		pthread_cond_signal(&w->wake);
+	} else if (loop->workers < loop->max) {
+		w = &loop->worker[loop->workers];
+		w->loop = loop;
+		pthread_cond_init(&w->wake, NULL);
+		w->go = true;
+		if (!pthread_create(&w->thread, NULL, work, w)) {
+			loop->workers++;
+			loop->turns++;
+		}
+	}
+}
+
+static void turn_add(struct tfs_loop *loop, unsigned int max)
+{
+	pthread_mutex_lock(&loop->lock);
+	if (loop->turns < max && !loop->end)
+		grant_locked(loop);
+	pthread_mutex_unlock(&loop->lock);
+}
+
+/* Before a long request (2). */
+static void turn_give(struct tfs_loop *loop)
+{
+	pthread_mutex_lock(&loop->lock);
+	loop->turns--;
+	if (!loop->turns && !loop->end)
+		grant_locked(loop);
+	pthread_mutex_unlock(&loop->lock);
+}
+
+/* After it: nobody may have been there to take it over. */
+static bool turn_again(struct tfs_loop *loop)
+{
+	bool mine;
+
+	pthread_mutex_lock(&loop->lock);
+	mine = !loop->turns;
+	if (mine)
+		loop->turns++;
+	pthread_mutex_unlock(&loop->lock);
+	return mine;
+}
+
+/* (4) */
+static bool turn_drop(struct tfs_loop *loop)
+{
+	bool dropped;
+
+	if (loop->turns < 2 || pending(loop))
+		return false;
+	pthread_mutex_lock(&loop->lock);
+	dropped = loop->turns > 1;
+	if (dropped)
+		loop->turns--;
+	pthread_mutex_unlock(&loop->lock);
+	return dropped;
+}
+
+/* Until a turn is given.  False: the end. */
+static bool park(struct worker *w)
+{
+	struct tfs_loop *loop = w->loop;
+
+	pthread_mutex_lock(&loop->lock);
+	if (!w->go) {
+		w->next = loop->parked;
+		loop->parked = w;
+	}
+	while (!w->go && !loop->end)
+		pthread_cond_wait(&w->wake, &loop->lock);
+	w->go = false;
+	pthread_mutex_unlock(&loop->lock);
+	return !loop->end;
+}
+
+static void end(struct tfs_loop *loop, int err)
+{
+	pthread_mutex_lock(&loop->lock);
+	loop->end = true;
+	if (!loop->err)
+		loop->err = err;
+	for (struct worker *w = loop->parked; w; w = w->next)
+		pthread_cond_signal(&w->wake);
+	loop->parked = NULL;
+	pthread_cond_broadcast(&loop->tick);
+	pthread_mutex_unlock(&loop->lock);
+}
+
+static void arm(struct tfs_loop *loop)
+{
+	if (loop->armed)
+		return;
+	pthread_mutex_lock(&loop->lock);
+	loop->armed = true;
+	pthread_cond_broadcast(&loop->tick);
+	pthread_mutex_unlock(&loop->lock);
+}
+
+/* One request.  True: the turn is still ours. */
+static bool handle(struct worker *w)
+{
+	struct tfs_loop *loop = w->loop;
+	bool kept = true;
+
+	loop->received++;
+	if (tfs_wire_flags() & TFS_WIRE_LONG) {
+		turn_give(loop);
+		fuse_session_process_buf(loop->se, &w->buf);
+		return turn_again(loop);
+	}
+	loop->busy++;
+	if (loop->max > 1) {
+		arm(loop);
+		if (loop->turns < loop->share && pending(loop))
+			turn_add(loop, loop->share);
+	}
+	fuse_session_process_buf(loop->se, &w->buf);
+	kept = !turn_drop(loop);
+	loop->busy--;
+	return kept;
+}
+
+/* Bytes received; 0: the end; or -errno. */
+static int receive(struct worker *w)
+{
+	struct tfs_loop *loop = w->loop;
+	int n = -EINTR;
+
+	w->receiving = true;
+	while ((n == -EINTR || n == -EAGAIN) && !loop->end)
+		n = fuse_session_receive_buf(loop->se, &w->buf);
+	w->receiving = false;
+	return loop->end ? 0 : n;
+}
+
+static void *work(void *arg)
+{
+	struct worker *w = arg;
+	struct tfs_loop *loop = w->loop;
+	int n;
+
+	while (park(w)) {
+		do
+			n = receive(w);
+		while (n > 0 && handle(w));
+		if (n <= 0)
+			end(loop, n);
+	}
+	free(w->buf.mem);
+	return NULL;
+}
+
+/* ---- the deputy ---------------------------------------------------------- */
+
+static void tick(struct tfs_loop *loop)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += TICK_NS;
+	if (until.tv_nsec >= 1000000000) {
+		until.tv_nsec -= 1000000000;
+		until.tv_sec++;
+	}
+	pthread_mutex_lock(&loop->lock);
+	while (!loop->armed && !loop->end)
+		pthread_cond_wait(&loop->tick, &loop->lock);
+	while (!loop->end)
+		if (pthread_cond_timedwait(&loop->tick, &loop->lock, &until))
+			break;
+	pthread_mutex_unlock(&loop->lock);
+}
+
+/* (3), until the end. */
+static void deputise(struct tfs_loop *loop)
+{
+	uint64_t last = 0;
+	unsigned int quiet = 0;
+
+	while (!loop->end) {
+		tick(loop);
+		if (loop->received != last) {
+			last = loop->received;
+			quiet = 0;
+		} else if (loop->busy && loop->busy >= loop->turns) {
+			turn_add(loop, loop->max);
+		} else if (++quiet >= TICKS_IDLE) {
+			/* A request may come between check and sleep. */
+			loop->armed = false;
+			loop->armed = loop->received != last;
+			quiet = 0;
+		}
+	}
+}
+
+/* ---- from session.c ------------------------------------------------------ */
+
+int tfs_loop_create(struct tfs_loop **out, struct fuse_session *se,
+		    bool single)
+{
+	struct tfs_loop *loop = calloc(1, sizeof(*loop));
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	pthread_condattr_t attr;
+
+	*out = loop;
+	if (!loop)
+		return -ENOMEM;
+	loop->se = se;
+	loop->fd = fuse_session_fd(se);
+	loop->max = single ? 1 : WORKERS;
+	loop->share = cpus > 2 ? 2 * (unsigned int)cpus : 4;
+	pthread_mutex_init(&loop->lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&loop->tick, &attr);
+	pthread_condattr_destroy(&attr);
+	return 0;
+}
+
+static void on_wake(int sig)
+{
+	(void)sig;
+}
+
+/* A worker that sleeps in the kernel sees the end only when woken; the signal
+ * is repeated, so that it can't come too early.  The others finish their
+ * requests. */
+static void join(struct worker *w)
+{
+	struct timespec until;
+
+	for (;;) {
+		clock_gettime(CLOCK_REALTIME, &until);
+		until.tv_sec += until.tv_nsec >= 980000000;
+		until.tv_nsec = (until.tv_nsec + 20000000) % 1000000000;
+		if (!pthread_timedjoin_np(w->thread, NULL, &until))
+			break;
+		if (w->receiving)
+			pthread_kill(w->thread, SIGUSR1);
+	}
+	pthread_cond_destroy(&w->wake);
+}
+
+int tfs_loop_run(struct tfs_loop *loop)
+{
+	struct sigaction wake = { .sa_handler = on_wake };
+
+	sigaction(SIGUSR1, &wake, NULL);
+	turn_add(loop, 1);
+	if (!loop->workers)
+		return loop->end ? 0 : -EAGAIN;
+	deputise(loop);
+	for (unsigned int i = 0; i < loop->workers; i++)
+		join(&loop->worker[i]);
+	return loop->err;
+}
+
+void tfs_loop_stop(struct tfs_loop *loop)
+{
+	end(loop, 0);
+}
+
+void tfs_loop_destroy(struct tfs_loop *loop)
+{
+	if (!loop)
+		return;
+	pthread_cond_destroy(&loop->tick);
+	pthread_mutex_destroy(&loop->lock);
+	free(loop);
+}

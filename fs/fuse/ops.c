@@ -1,0 +1,801 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* ops.c - FUSE requests become calls of fs.h.
+ *
+ * (1) Every request gets exactly one reply, by the function that received it
+ *     or by whom it was handed to (reads: tfs_read()'s end; seeks: late.c).
+ * (2) A reply that carries an entry gives the kernel one reference; if the
+ *     reply did not reach it, the reference is dropped here.
+ * (3) All changes come through this kernel, so names and attributes are
+ *     valid for a day.  What the kernel can't follow by itself are block
+ *     counts under delayed writes and modes after a write that clears set-id
+ *     bits: those it is told to ask for again.  After a read it asks for the
+ *     access time by itself, so that must be set before the reply.
+ * (4) There is no open state: open, opendir and flush answer ENOSYS once and
+ *     are never sent again.  A file that is open is a file the kernel holds a
+ *     reference on. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+#include <sys/xattr.h>
+
+#include "format.h"
+#include "fuse/ops_priv.h"
+
+#define MAX_WRITE	(1u << 20)
+#define BACKGROUND	128u		/* read-ahead, write-back */
+#define XATTR_PREFIX	"tagfs."
+/* The kernel hands out no more. */
+#define XATTR_VALUE	((size_t)XATTR_SIZE_MAX)
+#ifndef XATTR_SIZE_MAX
+#define XATTR_SIZE_MAX	65536
+#endif
+
+static struct tfs_ops *ops_of(fuse_req_t req)
+{
+	return fuse_req_userdata(req);
+}
+
+static struct tfs *fs_of(fuse_req_t req)
+{
+	return ops_of(req)->fs;
+}
+
+void tfs_reply_err(fuse_req_t req, int err)
+{
+	fuse_reply_err(req, -err);
+}
+
+/* ---- inodes on the way out ---------------------------------------------- */
+
+/* A small file lives in the tree, but tar, cp and du take a file without
+ * blocks for one large hole. */
+static uint64_t blocks_of(struct tfs *fs, const struct tfs_inode *in)
+{
+	if (S_ISREG(in->mode) && !in->clusters && in->size <= TFS_INLINE_MAX)
+		return (in->size + 511) / 512;
+	return in->clusters * (tfs_cluster_size(fs) / 512);
+}
+
+void tfs_inode_stat(struct tfs *fs, const struct tfs_inode *in,
+		    struct stat *st)
+{
+	memset(st, 0, sizeof(*st));
+	st->st_ino = in->ino;
+	st->st_mode = in->mode;
+	st->st_nlink = in->nlink;
+	st->st_uid = in->uid;
+	st->st_gid = in->gid;
+	st->st_rdev = makedev(in->rdev_major, in->rdev_minor);
+	st->st_size = (off_t)in->size;
+	st->st_blocks = (blkcnt_t)blocks_of(fs, in);
+	st->st_blksize = tfs_cluster_size(fs);
+	st->st_atim = in->atime;
+	st->st_mtim = in->mtime;
+	st->st_ctim = in->ctime;
+}
+
+/* The kernel keeps 32 bits of a generation but compares all that it is
+ * given. */
+static void to_entry(struct tfs *fs, const struct tfs_inode *in,
+		     struct fuse_entry_param *e)
+{
+	memset(e, 0, sizeof(*e));
+	e->ino = in->ino;
+	e->generation = (uint32_t)in->birth;
+	e->attr_timeout = TFS_VALID;
+	e->entry_timeout = TFS_VALID;
+	tfs_inode_stat(fs, in, &e->attr);
+}
+
+static void reply_entry(fuse_req_t req, int err, const struct tfs_inode *in)
+{
+	struct tfs *fs = fs_of(req);
+	struct fuse_entry_param e;
+
+	if (err) {
+		tfs_reply_err(req, err);
+		return;
+	}
+	to_entry(fs, in, &e);
+	if (fuse_reply_entry(req, &e))
+		tfs_unref(fs, in->ino, 1);	/* (2) */
+}
+
+static void reply_attr(fuse_req_t req, int err, const struct tfs_inode *in)
+{
+	struct stat st;
+
+	if (err) {
+		tfs_reply_err(req, err);
+		return;
+	}
+	tfs_inode_stat(fs_of(req), in, &st);
+	fuse_reply_attr(req, &st, TFS_VALID);
+}
+
+/* ---- names -------------------------------------------------------------- */
+
+/* Asked by whoever turns an old file handle into a name (NFS). */
+static int lookup_dots(struct tfs *fs, uint32_t ino, bool parent,
+		       struct tfs_inode *out)
+{
+	int err;
+
+	tfs_ref(fs, ino, 1);
+	err = tfs_getattr(fs, ino, out);
+	if (!err && parent) {
+		uint32_t up = out->parent;
+
+		tfs_ref(fs, up, 1);
+		tfs_unref(fs, ino, 1);
+		ino = up;
+		err = tfs_getattr(fs, ino, out);
+	}
+	if (!err && !out->nlink)
+		err = -ESTALE;
+	if (err)
+		tfs_unref(fs, ino, 1);
+	return err == -ENOENT ? -ESTALE : err;
+}
+
+static void op_lookup(fuse_req_t req, fuse_ino_t dir, const char *name)
+{
+	static const struct fuse_entry_param none = {
+		.entry_timeout = TFS_VALID,
+	};
+	struct tfs *fs = fs_of(req);
+	struct tfs_inode in;
+	int err;
+
+	if (!strcmp(name, ".") || !strcmp(name, ".."))
+		err = lookup_dots(fs, (uint32_t)dir, name[1], &in);
+	else
+		err = tfs_lookup(fs, (uint32_t)dir, name, &in);
+	if (err == -ENOENT)
+		fuse_reply_entry(req, &none);
+	else
+		reply_entry(req, err, &in);
+}
+
+static void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t n)
+{
+	tfs_unref(fs_of(req), (uint32_t)ino, n);
+	fuse_reply_none(req);
+}
+
+static void op_forget_multi(fuse_req_t req, size_t count,
+			    struct fuse_forget_data *what)
+{
+	for (size_t i = 0; i < count; i++)
+		tfs_unref(fs_of(req), (uint32_t)what[i].ino, what[i].nlookup);
+	fuse_reply_none(req);
+}
+
+static struct tfs_new new_of(fuse_req_t req, mode_t mode)
+{
+	const struct fuse_ctx *ctx = fuse_req_ctx(req);
+	struct tfs_new new = {
+		.mode = mode, .umask = ctx->umask,
+		.uid = ctx->uid, .gid = ctx->gid,
+	};
+
+	return new;
+}
+
+static void create_and_reply(fuse_req_t req, fuse_ino_t dir, const char *name,
+			     const struct tfs_new *new)
+{
+	struct tfs_inode in;
+	int err = tfs_create(fs_of(req), (uint32_t)dir, name, new, &in);
+
+	reply_entry(req, err, &in);
+}
+
+static void op_mknod(fuse_req_t req, fuse_ino_t dir, const char *name,
+		     mode_t mode, dev_t rdev)
+{
+	struct tfs_new new = new_of(req, mode);
+
+	if (S_ISCHR(mode) || S_ISBLK(mode)) {
+		new.rdev_major = major(rdev);
+		new.rdev_minor = minor(rdev);
+	}
+	create_and_reply(req, dir, name, &new);
+}
+
+static void op_mkdir(fuse_req_t req, fuse_ino_t dir, const char *name,
+		     mode_t mode)
+{
+	struct tfs_new new = new_of(req, S_IFDIR | (mode & 07777));
+
+	create_and_reply(req, dir, name, &new);
+}
+
+static void op_symlink(fuse_req_t req, const char *target, fuse_ino_t dir,
+		       const char *name)
+{
+	struct tfs_new new = new_of(req, S_IFLNK | 0777);
+
+	new.umask = 0;
+	new.target = target;
+	create_and_reply(req, dir, name, &new);
+}
+
+static void op_create(fuse_req_t req, fuse_ino_t dir, const char *name,
+		      mode_t mode, struct fuse_file_info *fi)
+{
+	struct tfs_new new = new_of(req, S_IFREG | (mode & 07777));
+	struct tfs *fs = fs_of(req);
+	struct fuse_entry_param e;
+	struct tfs_inode in;
+	int err;
+
+	if (tfs_wire_flags() & TFS_WIRE_TMPFILE)
+		name = NULL;
+	err = tfs_create(fs, (uint32_t)dir, name, &new, &in);
+	if (err) {
+		tfs_reply_err(req, err);
+		return;
+	}
+	to_entry(fs, &in, &e);
+	fi->keep_cache = 1;
+	if (fuse_reply_create(req, &e, fi))
+		tfs_unref(fs, in.ino, 1);	/* (2) */
+}
+
+static void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t dir,
+		    const char *name)
+{
+	struct tfs_inode in;
+	int err = tfs_link(fs_of(req), (uint32_t)ino, (uint32_t)dir, name,
+			   &in);
+
+	reply_entry(req, err, &in);
+}
+
+static void op_unlink(fuse_req_t req, fuse_ino_t dir, const char *name)
+{
+	tfs_reply_err(req, tfs_unlink(fs_of(req), (uint32_t)dir, name));
+}
+
+static void op_rmdir(fuse_req_t req, fuse_ino_t dir, const char *name)
+{
+	tfs_reply_err(req, tfs_rmdir(fs_of(req), (uint32_t)dir, name));
+}
+
+static void op_rename(fuse_req_t req, fuse_ino_t dir, const char *name,
+		      fuse_ino_t newdir, const char *newname,
+		      unsigned int flags)
+{
+	tfs_reply_err(req, tfs_rename(fs_of(req), (uint32_t)dir, name,
+				      (uint32_t)newdir, newname, flags));
+}
+
+static void op_readlink(fuse_req_t req, fuse_ino_t ino)
+{
+	char *target;
+	int err = tfs_readlink(fs_of(req), (uint32_t)ino, &target);
+
+	if (err) {
+		tfs_reply_err(req, err);
+		return;
+	}
+	tfs_accessed(fs_of(req), (uint32_t)ino);
+	fuse_reply_readlink(req, target);
+	free(target);
+}
+
+/* ---- attributes --------------------------------------------------------- */
+
+static void op_getattr(fuse_req_t req, fuse_ino_t ino,
+		       struct fuse_file_info *fi)
+{
+	struct tfs_inode in;
+	int err = tfs_getattr(fs_of(req), (uint32_t)ino, &in);
+
+	(void)fi;
+	reply_attr(req, err, &in);
+}
+
+/* The clock that the kernel itself stamps with: a finer one would put a
+ * create after the write that follows it. */
+static void set_times(const struct stat *st, int set, struct tfs_inode *in)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME_COARSE, &now);
+	in->atime = set & FUSE_SET_ATTR_ATIME_NOW ? now : st->st_atim;
+	in->mtime = set & FUSE_SET_ATTR_MTIME_NOW ? now : st->st_mtim;
+	in->ctime = st->st_ctim;
+}
+
+static unsigned int set_mask(int set)
+{
+	static const struct { int fuse; unsigned int tfs; } map[] = {
+		{ FUSE_SET_ATTR_MODE, TFS_SET_MODE },
+		{ FUSE_SET_ATTR_UID, TFS_SET_UID },
+		{ FUSE_SET_ATTR_GID, TFS_SET_GID },
+		{ FUSE_SET_ATTR_SIZE, TFS_SET_SIZE },
+		{ FUSE_SET_ATTR_ATIME | FUSE_SET_ATTR_ATIME_NOW,
+		  TFS_SET_ATIME },
+		{ FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_MTIME_NOW,
+		  TFS_SET_MTIME },
+		{ FUSE_SET_ATTR_CTIME, TFS_SET_CTIME },
+		{ FUSE_SET_ATTR_KILL_SUID | FUSE_SET_ATTR_KILL_SGID,
+		  TFS_KILL_PRIV },
+	};
+	unsigned int mask = 0;
+
+	for (size_t i = 0; i < sizeof(map) / sizeof(map[0]); i++)
+		if (set & map[i].fuse)
+			mask |= map[i].tfs;
+	return mask;
+}
+
+static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st,
+		       int set, struct fuse_file_info *fi)
+{
+	struct tfs_inode in = {
+		.ino = (uint32_t)ino, .mode = st->st_mode,
+		.uid = st->st_uid, .gid = st->st_gid,
+		.size = (uint64_t)st->st_size,
+	};
+	int err;
+
+	(void)fi;
+	set_times(st, set, &in);
+	err = tfs_setattr(fs_of(req), (uint32_t)ino, set_mask(set), &in);
+	reply_attr(req, err, &in);
+}
+
+static void op_statfs(fuse_req_t req, fuse_ino_t ino)
+{
+	struct statvfs st;
+	int err = tfs_statvfs(fs_of(req), &st);
+
+	(void)ino;
+	if (err)
+		tfs_reply_err(req, err);
+	else
+		fuse_reply_statfs(req, &st);
+}
+
+/* ---- directories -------------------------------------------------------- */
+
+/* A directory page being filled. */
+struct page {
+	fuse_req_t	req;
+	struct tfs	*fs;
+	bool		plus;
+	char		*buf;
+	size_t		used, size;
+	uint32_t	*refs;		/* plus: taken by the entries so far */
+	unsigned int	nrefs;
+};
+
+static size_t page_add_plus(struct page *pg, const struct tfs_dirent *de)
+{
+	struct fuse_entry_param e;
+	bool bare = !de->attr.ino || !strcmp(de->name, ".") ||
+		!strcmp(de->name, "..");
+	size_t len;
+
+	to_entry(pg->fs, &de->attr, &e);
+	e.attr.st_ino = de->ino;
+	e.attr.st_mode = bare ? de->type : e.attr.st_mode;
+	e.ino = bare ? 0 : de->ino;	/* 0: no reference, no attributes */
+	len = fuse_add_direntry_plus(pg->req, pg->buf + pg->used,
+				     pg->size - pg->used, de->name, &e,
+				     (off_t)de->cookie);
+	if (!bare && len <= pg->size - pg->used)
+		pg->refs[pg->nrefs++] = de->ino;
+	return len;
+}
+
+static int page_add(void *arg, const struct tfs_dirent *de)
+{
+	struct page *pg = arg;
+	struct stat st = { .st_ino = de->ino, .st_mode = de->type };
+	size_t len;
+
+	if (pg->plus)
+		len = page_add_plus(pg, de);
+	else
+		len = fuse_add_direntry(pg->req, pg->buf + pg->used,
+					pg->size - pg->used, de->name, &st,
+					(off_t)de->cookie);
+	if (len > pg->size - pg->used)
+		return 1;
+	pg->used += len;
+	return 0;
+}
+
+/* Entries already in the page have their references, so that an error after
+ * them must wait for the next request. */
+static void page_reply(struct page *pg, int err)
+{
+	if (err && !pg->used) {
+		tfs_reply_err(pg->req, err);
+		return;
+	}
+	if (fuse_reply_buf(pg->req, pg->buf, pg->used))
+		for (unsigned int i = 0; i < pg->nrefs; i++)
+			tfs_unref(pg->fs, pg->refs[i], 1);	/* (2) */
+}
+
+static void read_page(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+		      bool plus)
+{
+	struct page pg = {
+		.req = req, .fs = fs_of(req), .plus = plus, .size = size,
+		.buf = malloc(size),
+		/* An entry with attributes has more than 128 bytes. */
+		.refs = malloc((size / 128 + 1) * sizeof(uint32_t)),
+	};
+	int err;
+
+	if (!pg.buf || !pg.refs) {
+		tfs_reply_err(req, -ENOMEM);
+	} else {
+		err = tfs_readdir(pg.fs, (uint32_t)ino, (uint64_t)off, plus,
+				  page_add, &pg);
+		if (!off)
+			tfs_accessed(pg.fs, (uint32_t)ino);
+		page_reply(&pg, err);
+	}
+	free(pg.refs);
+	free(pg.buf);
+}
+
+static void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+		       struct fuse_file_info *fi)
+{
+	(void)fi;
+	read_page(req, ino, size, off, false);
+}
+
+static void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size,
+			   off_t off, struct fuse_file_info *fi)
+{
+	(void)fi;
+	read_page(req, ino, size, off, true);
+}
+
+/* ---- content ------------------------------------------------------------ */
+
+/* (4) The kernel takes ENOSYS for "always succeeds, caches stay valid". */
+static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	(void)ino;
+	(void)fi;
+	tfs_reply_err(req, -ENOSYS);
+}
+
+static void op_release(fuse_req_t req, fuse_ino_t ino,
+		       struct fuse_file_info *fi)
+{
+	(void)ino;
+	(void)fi;
+	tfs_reply_err(req, 0);
+}
+
+struct read {
+	struct tfs_read	rd;
+	fuse_req_t	req;
+	struct tfs_ops	*ops;
+};
+
+static void pending_add(struct tfs_ops *ops)
+{
+	pthread_mutex_lock(&ops->lock);
+	ops->pending++;
+	pthread_mutex_unlock(&ops->lock);
+}
+
+static void pending_del(struct tfs_ops *ops)
+{
+	pthread_mutex_lock(&ops->lock);
+	if (!--ops->pending)
+		pthread_cond_signal(&ops->idle);
+	pthread_mutex_unlock(&ops->lock);
+}
+
+static void read_end(struct tfs_read *rd, int err, const void *data,
+		     size_t len)
+{
+	struct read *r = rd->arg;
+	struct tfs_ops *ops = r->ops;
+
+	if (err)
+		tfs_reply_err(r->req, err);
+	else
+		fuse_reply_buf(r->req, data, len);
+	free(r);
+	pending_del(ops);
+}
+
+static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+		    struct fuse_file_info *fi)
+{
+	struct tfs_ops *ops = ops_of(req);
+	struct read *r = malloc(sizeof(*r));
+
+	(void)fi;
+	if (!r) {
+		tfs_reply_err(req, -ENOMEM);
+		return;
+	}
+	r->req = req;
+	r->ops = ops;
+	r->rd = (struct tfs_read) {
+		.ino = (uint32_t)ino, .off = (uint64_t)off, .len = size,
+		.end = read_end, .arg = r,
+	};
+	pending_add(ops);
+	tfs_accessed(ops->fs, (uint32_t)ino);	/* first: see (3) */
+	tfs_read(ops->fs, &r->rd);
+}
+
+static void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf,
+		     size_t size, off_t off, struct fuse_file_info *fi)
+{
+	struct tfs_ops *ops = ops_of(req);
+	bool kill = tfs_wire_flags() & TFS_WIRE_KILL_PRIV;
+	int err;
+
+	ops->writes++;
+	err = tfs_write(ops->fs, (uint32_t)ino, (uint64_t)off, buf, size,
+			(fi->writepage ? TFS_WRITE_CACHED : 0) |
+			(kill ? TFS_WRITE_KILL_PRIV : 0));
+	/* (3) The writer holds the inode, so this can't be its last user. */
+	if (kill && !err)
+		fuse_lowlevel_notify_inval_inode(ops->se, ino, -1, 0);
+	else if (fi->writepage)
+		tfs_late_stale(&ops->late, (uint32_t)ino);
+	if (err)
+		tfs_reply_err(req, err);
+	else
+		fuse_reply_write(req, size);
+}
+
+static void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync,
+		     struct fuse_file_info *fi)
+{
+	(void)fi;
+	tfs_reply_err(req, tfs_fsync(fs_of(req), (uint32_t)ino, datasync));
+}
+
+static void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off,
+			 off_t len, struct fuse_file_info *fi)
+{
+	(void)fi;
+	tfs_reply_err(req, tfs_fallocate(fs_of(req), (uint32_t)ino, mode,
+					 (uint64_t)off, (uint64_t)len));
+}
+
+static void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence,
+		     struct fuse_file_info *fi)
+{
+	struct tfs_ops *ops = ops_of(req);
+	int64_t at;
+
+	(void)fi;
+	if (ops->writeback) {
+		tfs_late_lseek(&ops->late, req, (uint32_t)ino, (uint64_t)off,
+			       whence);
+		return;
+	}
+	at = tfs_lseek(ops->fs, (uint32_t)ino, (uint64_t)off, whence);
+	if (at < 0)
+		tfs_reply_err(req, (int)at);
+	else
+		fuse_reply_lseek(req, at);
+}
+
+static void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int cmd,
+		     void *arg, struct fuse_file_info *fi, unsigned int flags,
+		     const void *in, size_t in_size, size_t out_size)
+{
+	(void)ino;
+	(void)cmd;
+	(void)arg;
+	(void)fi;
+	(void)flags;
+	(void)in;
+	(void)in_size;
+	(void)out_size;
+	tfs_reply_err(req, -ENOTTY);
+}
+
+/* ---- extended attributes ------------------------------------------------ */
+
+static bool xattr_ours(const char *name)
+{
+	return !strncmp(name, XATTR_PREFIX, strlen(XATTR_PREFIX));
+}
+
+/* Text longer than a value can be ends in a line that says how much is
+ * missing. */
+static size_t clip(char *text, size_t len)
+{
+	char last[48];
+	size_t more = 0, end;
+
+	if (len <= XATTR_VALUE)
+		return len;
+	for (end = XATTR_VALUE - sizeof(last); end && text[end - 1] != '\n';)
+		end--;
+	for (size_t i = end; i < len; i++)
+		more += text[i] == '\n';
+	snprintf(last, sizeof(last), "... and %zu more extents\n", more);
+	memcpy(text + end, last, strlen(last));
+	return end + strlen(last);
+}
+
+/* What is computed on demand. */
+static ssize_t xattr_virtual(struct tfs *fs, uint32_t ino, const char *name,
+			     char **out)
+{
+	ssize_t len;
+
+	name += strlen(XATTR_PREFIX);
+	if (!strcmp(name, "stats") && ino == TFS_ROOT_INO)
+		return tfs_stats(fs, out);
+	if (!strcmp(name, "tags.raw")) {
+		len = tfs_tags(fs, ino, true, out);
+		if (len <= (ssize_t)XATTR_VALUE)
+			return len;
+		free(*out);
+		return -E2BIG;
+	}
+	if (strcmp(name, "tags"))
+		return -ENODATA;
+	len = tfs_tags(fs, ino, false, out);
+	return len < 0 ? len : (ssize_t)clip(*out, (size_t)len);
+}
+
+/* len: of the value, or -errno.  size 0: the length was asked for. */
+static void reply_xattr(fuse_req_t req, ssize_t len, const char *value,
+			size_t size)
+{
+	if (len < 0)
+		tfs_reply_err(req, (int)len);
+	else if (!size)
+		fuse_reply_xattr(req, (size_t)len);
+	else if ((size_t)len > size)
+		tfs_reply_err(req, -ERANGE);
+	else
+		fuse_reply_buf(req, value, (size_t)len);
+}
+
+static void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
+			size_t size)
+{
+	struct tfs *fs = fs_of(req);
+	char small[256], *value = NULL;
+	ssize_t len;
+
+	if (xattr_ours(name)) {
+		len = xattr_virtual(fs, (uint32_t)ino, name, &value);
+		reply_xattr(req, len, value, size);
+		if (len >= 0)
+			free(value);
+		return;
+	}
+	value = size <= sizeof(small) ? small : malloc(size);
+	if (value)
+		len = tfs_getxattr(fs, (uint32_t)ino, name, value, size);
+	else
+		len = -ENOMEM;
+	reply_xattr(req, len, value, size);
+	if (value != small)
+		free(value);
+}
+
+static void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
+{
+	char *list = malloc(size + 1);
+	ssize_t len = -ENOMEM;
+
+	if (list)
+		len = tfs_listxattr(fs_of(req), (uint32_t)ino, list, size);
+	reply_xattr(req, len, list, size);
+	free(list);
+}
+
+static void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
+			const char *value, size_t size, int flags)
+{
+	bool kill = tfs_wire_flags() & TFS_WIRE_KILL_SGID;
+	int err = -EPERM;
+
+	if (!xattr_ours(name))
+		err = tfs_setxattr(fs_of(req), (uint32_t)ino, name, value,
+				   size, flags, kill);
+	tfs_reply_err(req, err);
+}
+
+static void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
+{
+	int err = -EPERM;
+
+	if (!xattr_ours(name))
+		err = tfs_removexattr(fs_of(req), (uint32_t)ino, name);
+	tfs_reply_err(req, err);
+}
+
+/* ---- the connection ----------------------------------------------------- */
+
+/* Not wanted, though libfuse asks for some of them by itself:
+ * ATOMIC_O_TRUNC	a truncating open comes as a setattr, as all do;
+ * AUTO_INVAL_DATA	(3);
+ * HANDLE_KILLPRIV	leaves set-id bits to a server that, with delayed
+ *			writes, would learn too late and not know the writer;
+ *			wire.c asks for its second version;
+ * SPLICE_*		data is looked at by the processor in any case, and
+ *			wire.c must see the requests. */
+#define CAPS_OFF	(FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_AUTO_INVAL_DATA | \
+			 FUSE_CAP_HANDLE_KILLPRIV | FUSE_CAP_SPLICE_READ | \
+			 FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE | \
+			 FUSE_CAP_WRITEBACK_CACHE)
+#define CAPS_ON		(FUSE_CAP_ASYNC_READ | FUSE_CAP_ASYNC_DIO | \
+			 FUSE_CAP_POSIX_ACL | FUSE_CAP_DONT_MASK | \
+			 FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO | \
+			 FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_EXPORT_SUPPORT | \
+			 FUSE_CAP_CACHE_SYMLINKS)
+
+static void op_init(void *userdata, struct fuse_conn_info *conn)
+{
+	struct tfs_ops *ops = userdata;
+
+	conn->want &= ~CAPS_OFF;
+	conn->want |= CAPS_ON & conn->capable;
+	if (ops->writeback && conn->capable & FUSE_CAP_WRITEBACK_CACHE)
+		conn->want |= FUSE_CAP_WRITEBACK_CACHE;
+	else
+		ops->writeback = false;
+	if (conn->max_write > MAX_WRITE)
+		conn->max_write = MAX_WRITE;
+	conn->max_background = BACKGROUND;
+	conn->congestion_threshold = BACKGROUND / 4 * 3;
+	conn->time_gran = 1;
+}
+
+const struct fuse_lowlevel_ops tfs_fuse_ops = {
+	.init		= op_init,
+	.lookup		= op_lookup,
+	.forget		= op_forget,
+	.forget_multi	= op_forget_multi,
+	.getattr	= op_getattr,
+	.setattr	= op_setattr,
+	.readlink	= op_readlink,
+	.mknod		= op_mknod,
+	.mkdir		= op_mkdir,
+	.unlink		= op_unlink,
+	.rmdir		= op_rmdir,
+	.symlink	= op_symlink,
+	.rename		= op_rename,
+	.link		= op_link,
+	.open		= op_open,
+	.read		= op_read,
+	.write		= op_write,
+	.flush		= op_open,
+	.release	= op_release,
+	.fsync		= op_fsync,
+	.opendir	= op_open,
+	.readdir	= op_readdir,
+	.readdirplus	= op_readdirplus,
+	.releasedir	= op_release,
+	.fsyncdir	= op_fsync,
+	.statfs		= op_statfs,
+	.setxattr	= op_setxattr,
+	.getxattr	= op_getxattr,
+	.listxattr	= op_listxattr,
+	.removexattr	= op_removexattr,
+	.create		= op_create,
+	.ioctl		= op_ioctl,
+	.fallocate	= op_fallocate,
+	.lseek		= op_lseek,
+};

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* wire.c - the parts of the FUSE protocol that libfuse 3.14 does not speak.
+ *
+ * Requests and replies pass through here as bytes.  Wanted is:
+ *  - FUSE_HANDLE_KILLPRIV_V2: the kernel says with each write whether set-id
+ *    bits must go, instead of asking for security.capability before each;
+ *  - FUSE_SETXATTR_EXT: it says whether an ACL must clear S_ISGID;
+ *  - FUSE_TMPFILE, a FUSE_CREATE without a name;
+ *  - FUSE_STATX, for the time of birth: answered right here.
+ *
+ * (1) libfuse sees only what it knows: a request has the form that it has
+ *     without these features, and their part is in tfs_wire_flags().
+ * (2) A thread handles a request before it receives the next, so that the
+ *     flags may live in the thread. */
+#include <linux/fuse.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "fuse/ops_priv.h"
+
+/* Newer than the oldest kernel headers that we build with. */
+#ifndef FUSE_TMPFILE
+#define FUSE_TMPFILE	51	/* an enumerator in headers that have it */
+#endif
+#define STATX_OPCODE	52u
+
+struct wire_time {
+/*00*/	int64_t		sec;
+/*08*/	uint32_t	nsec;
+/*0c*/	uint32_t	pad;
+};
+
+struct wire_statx {
+/*000*/	uint64_t	valid;		/* seconds */
+/*008*/	uint32_t	valid_nsec;
+	uint32_t	flags;
+/*010*/	uint64_t	spare[2];
+/*020*/	uint32_t	mask;		/* STATX_* that are valid */
+	uint32_t	blksize;
+/*028*/	uint64_t	attributes;
+/*030*/	uint32_t	nlink;
+	uint32_t	uid;
+/*038*/	uint32_t	gid;
+	uint16_t	mode;
+	uint16_t	pad;
+/*040*/	uint64_t	ino;
+/*048*/	uint64_t	size;
+/*050*/	uint64_t	blocks;
+/*058*/	uint64_t	attributes_mask;
+/*060*/	struct wire_time atime, btime, ctime, mtime;
+/*0a0*/	uint32_t	rdev_major, rdev_minor;
+/*0a8*/	uint32_t	dev_major, dev_minor;
+/*0b0*/	uint64_t	spare2[14];
+};
+_Static_assert(sizeof(struct wire_statx) == 0x120, "fuse_statx_out");
+_Static_assert(offsetof(struct wire_statx, atime) == 0x60, "times");
+_Static_assert(offsetof(struct wire_statx, rdev_major) == 0xa0, "rdev");
+
+#define WANTED	((uint32_t)(FUSE_HANDLE_KILLPRIV_V2 | FUSE_SETXATTR_EXT))
+
+static __thread unsigned int flags_here;	/* (2) */
+
+/* One filesystem per process; INIT is the first request, and nothing else
+ * comes before its reply. */
+static uint64_t init_unique;
+static uint32_t features;	/* of WANTED: offered by the kernel */
+
+unsigned int tfs_wire_flags(void)
+{
+	return flags_here;
+}
+
+static void see_init(const struct fuse_in_header *h,
+		     const struct fuse_init_in *in)
+{
+	init_unique = h->unique;
+	features = 0;
+	if (h->len >= sizeof(*h) + offsetof(struct fuse_init_in, flags2))
+		features = in->flags & WANTED;
+}
+
+/* (1) Back to the short form: size and flags, then the name. */
+static ssize_t see_setxattr(struct fuse_in_header *h,
+			    struct fuse_setxattr_in *in, ssize_t n)
+{
+	const size_t extra = sizeof(*in) - FUSE_COMPAT_SETXATTR_IN_SIZE;
+	char *end = (char *)in + FUSE_COMPAT_SETXATTR_IN_SIZE;
+
+	if (!(features & FUSE_SETXATTR_EXT) ||
+	    (size_t)n < sizeof(*h) + sizeof(*in))
+		return n;
+	if (in->setxattr_flags & FUSE_SETXATTR_ACL_KILL_SGID)
+		flags_here |= TFS_WIRE_KILL_SGID;
+	memmove(end, end + extra, (size_t)n - sizeof(*h) - sizeof(*in));
+	h->len -= (uint32_t)extra;
+	return n - (ssize_t)extra;
+}
+
+static ssize_t see(void *buf, ssize_t n)
+{
+	struct fuse_in_header *h = buf;
+	const struct fuse_write_in *wr = (void *)(h + 1);
+
+	if ((size_t)n < sizeof(*h))
+		return n;
+	switch (h->opcode) {
+	case FUSE_INIT:
+		see_init(h, (void *)(h + 1));
+		break;
+	case FUSE_WRITE:
+		if (wr->write_flags & FUSE_WRITE_KILL_SUIDGID)
+			flags_here |= TFS_WIRE_KILL_PRIV;
+		break;
+	case FUSE_SETXATTR:
+		return see_setxattr(h, (void *)(h + 1), n);
+	case FUSE_FSYNC:
+	case FUSE_FSYNCDIR:
+	case FUSE_FALLOCATE:
+		flags_here |= TFS_WIRE_LONG;
+		break;
+	case FUSE_TMPFILE:
+		h->opcode = FUSE_CREATE;
+		flags_here |= TFS_WIRE_TMPFILE;
+		break;
+	default:
+		break;
+	}
+	return n;
+}
+
+static struct wire_time to_time(const struct timespec *ts)
+{
+	return (struct wire_time) {
+		.sec = ts->tv_sec, .nsec = (uint32_t)ts->tv_nsec,
+	};
+}
+
+static void to_statx(const struct stat *st, const struct tfs_inode *in,
+		     struct wire_statx *out)
+{
+	*out = (struct wire_statx) {
+		.valid = TFS_VALID, .mask = STATX_BASIC_STATS | STATX_BTIME,
+		.blksize = (uint32_t)st->st_blksize, .nlink = in->nlink,
+		.uid = in->uid, .gid = in->gid, .mode = (uint16_t)in->mode,
+		.ino = in->ino, .size = in->size,
+		.blocks = (uint64_t)st->st_blocks,
+		.atime = to_time(&in->atime), .btime = to_time(&in->btime),
+		.ctime = to_time(&in->ctime), .mtime = to_time(&in->mtime),
+		.rdev_major = in->rdev_major, .rdev_minor = in->rdev_minor,
+	};
+}
+
+static void statx_here(int fd, const struct tfs_ops *ops,
+		       const struct fuse_in_header *req)
+{
+	struct fuse_out_header h = { .unique = req->unique };
+	struct wire_statx out;
+	struct tfs_inode in;
+	struct stat st;
+	struct iovec iov[2] = {
+		{ .iov_base = &h, .iov_len = sizeof(h) },
+		{ .iov_base = &out, .iov_len = sizeof(out) },
+	};
+
+	h.error = tfs_getattr(ops->fs, (uint32_t)req->nodeid, &in);
+	if (!h.error) {
+		tfs_inode_stat(ops->fs, &in, &st);
+		to_statx(&st, &in, &out);
+	}
+	h.len = sizeof(h) + (h.error ? 0 : sizeof(out));
+	(void)!writev(fd, iov, h.error ? 1 : 2);
+}
+
+static ssize_t wire_read(int fd, void *buf, size_t size, void *userdata)
+{
+	const struct fuse_in_header *h = buf;
+	ssize_t n;
+
+	flags_here = 0;
+	do {
+		n = read(fd, buf, size);
+		if (n < (ssize_t)sizeof(*h))
+			return n;
+		if (h->opcode == STATX_OPCODE)
+			statx_here(fd, userdata, h);
+	} while (h->opcode == STATX_OPCODE);
+	return see(buf, n);
+}
+
+static ssize_t wire_writev(int fd, struct iovec *iov, int count,
+			   void *userdata)
+{
+	const struct fuse_out_header *h = iov[0].iov_base;
+
+	(void)userdata;
+	if (init_unique && h->unique == init_unique && !h->error &&
+	    count == 2 && iov[1].iov_len >= FUSE_COMPAT_22_INIT_OUT_SIZE) {
+		struct fuse_init_out *out = iov[1].iov_base;
+
+		out->flags |= features;
+		init_unique = 0;
+	}
+	return writev(fd, iov, count);
+}
+
+int tfs_wire_attach(struct fuse_session *se)
+{
+	static const struct fuse_custom_io io = {
+		.read = wire_read, .writev = wire_writev,
+	};
+
+	return fuse_session_custom_io(se, &io, fuse_session_fd(se));
+}

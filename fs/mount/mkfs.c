@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* mkfs.c - make an empty filesystem: a tree with the root folder alone, its
+ * checkpoint, and last the superblocks, without which nothing can be
+ * mounted. */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "tree/alloc.h"
+#include "tree/btree.h"
+#include "file/inode.h"
+
+#define LOG_MIN		64ull
+#define LOG_MAX_BYTES	(128ull << 20)
+
+static int plan(struct tfs *fs, struct tfs_mkfs *how)
+{
+	struct tfs_super *s = &fs->super;
+	uint64_t log_max;
+
+	fs->csize = eng_profile_run(fs->geo->profile, TFS_TAG_BYTES);
+	fs->ipc = fs->csize / fs->geo->profile->interval;
+	s->interval = fs->geo->profile->interval;
+	s->cluster_size = fs->csize;
+	s->clusters = fs->geo->intervals / fs->ipc;
+	if (s->clusters > TFS_CLUSTERS_MAX)
+		s->clusters = TFS_CLUSTERS_MAX;
+	log_max = LOG_MAX_BYTES / fs->csize;
+	s->log_start = TFS_AT_LOG;
+	s->log_clusters = s->clusters / 64;
+	if (s->log_clusters > log_max)
+		s->log_clusters = log_max;
+	if (s->log_clusters < LOG_MIN)
+		s->log_clusters = LOG_MIN;
+	s->incompat = TFS_INCOMPAT_LOG;
+	s->seq = 1;
+	s->created = time(NULL);
+	memcpy(s->uuid, how->uuid, sizeof(s->uuid));
+	memcpy(s->label, how->label, sizeof(how->label));
+	how->cluster_size = fs->csize;
+	how->clusters = s->clusters;
+	how->fixed = tfs_alloc_fixed(fs);
+	if (s->clusters < TFS_CLUSTERS_MIN) {
+		eng_log(LOG_ERR, "too small: %llu clusters of %u bytes, and "
+			"%llu are the least", (unsigned long long)s->clusters,
+			fs->csize, TFS_CLUSTERS_MIN);
+		return -ENOSPC;
+	}
+	how->free = s->clusters - how->fixed;
+	return 0;
+}
+
+/* A tree of one empty leaf. */
+static int plant(struct tfs *fs)
+{
+	struct tfs_fault none;
+	struct tfs_node *root = tfs_node_alloc(fs);
+	int err;
+
+	if (!root)
+		return -ENOMEM;
+	/* The pool's first fill looks into the tree: a stand-in at an
+	 * address that no node can have. */
+	tfs_node_init(fs, root, 0, tfs_key(0, 0, 0), TFS_KEY_MAX);
+	root->ptr = fs->root;
+	tfs_ncache_insert(fs, root);
+	err = tfs_pool_fill(fs, 1, 0, 0, &none);
+	if (err)
+		return err == TFS_SHORT ? -ENOSPC : err;
+	tfs_ncache_remove(fs, root);
+	root = tfs_pool_take(fs);
+	root->ptr.seq = fs->seq;
+	tfs_node_init(fs, root, 0, tfs_key(0, 0, 0), TFS_KEY_MAX);
+	tfs_ncache_insert(fs, root);
+	tfs_ncache_dirty(fs, root);
+	fs->root = root->ptr;
+	return 0;
+}
+
+static int put_root_folder(struct tfs_txn *tx, void *arg)
+{
+	const struct tfs_mkfs *how = arg;
+	struct timespec now = tfs_now();
+	struct tfs_inode root = {
+		.ino = TFS_ROOT_INO,
+		.mode = S_IFDIR | 0755,
+		.uid = how->root_uid,
+		.gid = how->root_gid,
+		.nlink = 2,
+		.parent = TFS_ROOT_INO,
+		.birth = tfs_txn_seq(tx),
+		.atime = now, .mtime = now, .ctime = now, .btime = now,
+	};
+
+	tfs_txn_count(tx, 1, 0);
+	return tfs_inode_put(tx, &root);
+}
+
+static int build(struct tfs *fs, struct tfs_mkfs *how)
+{
+	int err;
+
+	fs->seq = 1;
+	fs->next_ino = TFS_FIRST_INO;
+	fs->free = how->free;
+	err = tfs_setup(fs);
+	if (!err)
+		err = plant(fs);
+	if (!err)
+		err = tfs_txn_write(fs, put_root_folder, how, 0);
+	if (how->progress)
+		how->progress(50);
+	/* Both slots: what an older filesystem left there is gone. */
+	if (!err)
+		err = tfs_ckpt_force(fs, false);
+	if (!err)
+		err = tfs_ckpt_force(fs, true);
+	if (!err)
+		err = tfs_super_write(fs, 1);
+	if (how->progress)
+		how->progress(100);
+	return err;
+}
+
+int tfs_mkfs(struct eng_dev *dev, struct tfs_mkfs *how)
+{
+	struct tfs *fs = tfs_alloc_fs(dev);
+	int err;
+
+	if (!fs)
+		return -ENOMEM;
+	err = plan(fs, how);
+	if (!err && getrandom(fs->super.nonce, TFS_NONCE, 0) != TFS_NONCE)
+		err = -EIO;
+	if (!err && !how->dry_run)
+		err = build(fs, how);
+	tfs_free_fs(fs);
+	return err;
+}

@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* mount.c - bring a filesystem up and down.
+ *
+ *  (1) A read-write mount writes a checkpoint slot before anything else, which
+ *      says that sequences begin far beyond what an earlier life could have
+ *      put on the medium: a (cluster, sequence) pair is never written twice,
+ *      and no commit of a lost timeline is ever the next one.
+ *  (2) A read-only mount writes nothing.
+ *  (3) What was replayed from the log is written as a checkpoint before
+ *      anything is served or logged.  Until that is durable, the old
+ *      checkpoint and the log stay as they were. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "tree/alloc.h"
+#include "tree/btree.h"
+#include "file/inode.h"
+
+#define CACHE_DEFAULT	(64u << 20)
+#define RESERVE_MIN	256ull
+#define RESERVE_MAX	16384ull
+
+void tfs_fail(struct tfs *fs, int err, const char *what)
+{
+	int none = 0;
+
+	if (atomic_compare_exchange_strong(&fs->error, &none, err))
+		eng_log(LOG_CRIT, "%s failed: %s; the filesystem is read-only "
+			"from now on", what, strerror(-err));
+}
+
+bool tfs_rdonly(const struct tfs *fs)
+{
+	return fs->opt.rdonly || atomic_load(&fs->error);
+}
+
+uint32_t tfs_cluster_size(const struct tfs *fs)
+{
+	return fs->csize;
+}
+
+const uint8_t *tfs_uuid(const struct tfs *fs)
+{
+	return fs->super.uuid;
+}
+
+const char *tfs_label(const struct tfs *fs)
+{
+	return fs->super.label;
+}
+
+struct tfs *tfs_alloc_fs(struct eng_dev *dev)
+{
+	struct tfs *fs = calloc(1, sizeof(*fs));
+	pthread_rwlockattr_t attr;
+	pthread_condattr_t clock;
+
+	if (!fs)
+		return NULL;
+	fs->dev = dev;
+	fs->geo = eng_dev_geometry(dev);
+	pthread_rwlockattr_init(&attr);
+	/* Readers come without end; nobody takes the lock twice. */
+	pthread_rwlockattr_setkind_np(&attr,
+				      PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+	pthread_rwlock_init(&fs->tree, &attr);
+	pthread_rwlockattr_destroy(&attr);
+	pthread_mutex_init(&fs->ckpt.lock, NULL);
+	pthread_cond_init(&fs->ckpt.cond, NULL);
+	pthread_mutex_init(&fs->helper_lock, NULL);
+	pthread_condattr_init(&clock);
+	pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
+	pthread_cond_init(&fs->helper_cond, &clock);
+	pthread_condattr_destroy(&clock);
+	return fs;
+}
+
+void tfs_free_fs(struct tfs *fs)
+{
+	if (!fs)
+		return;
+	tfs_commits_destroy(fs);
+	tfs_refs_destroy(fs->refs);
+	tfs_alloc_destroy(fs->alloc);
+	tfs_ncache_destroy(fs->nodes);
+	tfs_extents_clear(&fs->frees);
+	pthread_cond_destroy(&fs->helper_cond);
+	pthread_mutex_destroy(&fs->helper_lock);
+	pthread_cond_destroy(&fs->ckpt.cond);
+	pthread_mutex_destroy(&fs->ckpt.lock);
+	pthread_rwlock_destroy(&fs->tree);
+	free(fs);
+}
+
+/* What both mkfs and mount need once the superblock is known. */
+int tfs_setup(struct tfs *fs)
+{
+	size_t cache = fs->opt.cache ? fs->opt.cache : CACHE_DEFAULT;
+	uint64_t n = fs->super.clusters / 32;
+	int err;
+
+	fs->reserve = n < RESERVE_MIN ? RESERVE_MIN :
+		n > RESERVE_MAX ? RESERVE_MAX : n;
+	tfs_record_key_init(&fs->key, fs->super.nonce);
+	err = tfs_commits_create(fs);
+	if (!err)
+		err = tfs_ncache_create(&fs->nodes, cache, fs->csize);
+	if (!err)
+		err = tfs_alloc_create(&fs->alloc, fs);
+	if (!err)
+		err = tfs_refs_create(&fs->refs);
+	return err;
+}
+
+static void take_slot(struct tfs *fs, const struct tfs_slot *slot)
+{
+	fs->root = slot->root;
+	fs->root_level = slot->root_level;
+	fs->free = slot->free;
+	fs->reserved = slot->reserved;
+	fs->inodes = slot->inodes;
+	fs->next_ino = slot->next_ino;
+	fs->slot_number = slot->number;
+	fs->seq = tfs_slot_top(slot) + TFS_SEQ_JUMP + 1;
+}
+
+/* (1) The same checkpoint once more, and that this life has begun.  Where
+ * nothing is to be replayed, it is the checkpoint of the new sequence. */
+static int begin_life(struct tfs *fs, struct tfs_slot *slot, bool replayed)
+{
+	int err;
+
+	slot->number++;
+	slot->used = fs->seq - 1;
+	slot->flags = 0;
+	if (!replayed)
+		slot->seq = slot->used;
+	err = tfs_slot_write(fs, slot);
+	if (err)
+		eng_log(LOG_ERR, "the first checkpoint can't be written: %s",
+			strerror(-err));
+	fs->slot_number = slot->number;
+	return err;
+}
+
+/* The root must be there: a mount that can't list it is none. */
+static int check_root(struct tfs *fs)
+{
+	struct tfs_inode root;
+	int err = tfs_getattr(fs, TFS_ROOT_INO, &root);
+
+	if (!err && !S_ISDIR(root.mode))
+		err = -EUCLEAN;
+	if (err)
+		eng_log(LOG_ERR, "the root folder can't be read: %s",
+			strerror(-err));
+	return err;
+}
+
+/* A damaged or outdated copy: both are rewritten, the bad one first. */
+static int repair_super(struct tfs *fs)
+{
+	bool old = !(fs->super.incompat & TFS_INCOMPAT_LOG);
+
+	if (fs->super_outdated < 0 && !old)
+		return 0;
+	fs->super.incompat |= TFS_INCOMPAT_LOG;
+	fs->super.seq++;
+	return tfs_super_write(fs, fs->super_outdated > 0);
+}
+
+/* (3): what was replayed is in a checkpoint before anything else is. */
+static int open_rw(struct tfs *fs, struct tfs_slot *slot, bool replayed)
+{
+	int err = begin_life(fs, slot, replayed);
+
+	if (!err && replayed)
+		err = tfs_ckpt_force(fs, false);
+	if (!err)
+		err = repair_super(fs);
+	fs->log.on = !err;
+	fs->log.newest = fs->ckpt.durable = fs->seq - 1;
+	if (!err)
+		err = tfs_orphan_reclaim_all(fs);
+	return err;
+}
+
+int tfs_open(struct tfs **out, struct eng_dev *dev, struct tfs_mount *how)
+{
+	struct tfs *fs = tfs_alloc_fs(dev);
+	struct tfs_slot slot;
+	bool lost, replayed;
+	int err;
+
+	*out = NULL;
+	if (!fs)
+		return -ENOMEM;
+	err = tfs_super_read(fs);
+	if (err)
+		goto fail;
+	if (fs->super.ro_compat & ~TFS_RO_COMPAT_KNOWN && !how->rdonly) {
+		eng_log(LOG_WARNING, "made by a newer version: mounting "
+			"read-only");
+		how->rdonly = true;
+	}
+	fs->opt = *how;
+	err = tfs_slot_read(fs, &slot, &lost);
+	if (!err)
+		err = tfs_setup(fs);
+	if (err)
+		goto fail;
+	take_slot(fs, &slot);
+	err = tfs_recover(fs, &slot, lost, how, &replayed);
+	fs->opt.rdonly = how->rdonly;
+	if (!err)
+		err = check_root(fs);
+	if (!err)
+		err = tfs_helper_start(fs);
+	if (!err && !how->rdonly)
+		err = open_rw(fs, &slot, replayed);
+	if (err)
+		goto fail;
+	*out = fs;
+	return 0;
+fail:
+	tfs_helper_stop(fs);
+	tfs_free_fs(fs);
+	return err;
+}
+
+int tfs_close(struct tfs *fs)
+{
+	int err = 0;
+
+	if (!fs)
+		return 0;
+	tfs_readers_wait(fs);
+	tfs_helper_stop(fs);
+	if (!fs->opt.rdonly)
+		err = tfs_ckpt_force(fs, true);
+	tfs_free_fs(fs);
+	return err;
+}
+
+int tfs_sync(struct tfs *fs)
+{
+	return tfs_commit(fs);
+}
+
+/* A commit is of everything, so there is nothing smaller to make durable. */
+int tfs_fsync(struct tfs *fs, uint32_t ino, bool datasync)
+{
+	(void)ino;
+	(void)datasync;
+	return tfs_commit(fs);
+}

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* report.c - the helper thread: commits and checkpoints that nobody waits for,
+ * and log lines about files whose content failed verification.
+ *
+ *  (1) Completions may not wait, and a path needs the tree; so they leave a
+ *      note, and the helper finds the path and writes the line.
+ *  (2) Notes that are still there when the filesystem is closed are written
+ *      then: none is lost but to lack of memory or to NOTES_MAX.
+ *  (3) What nobody waits for is committed after the commit interval; when
+ *      nothing came in a whole one, a checkpoint lets the log and what was
+ *      freed go. */
+#include <stdlib.h>
+#include <time.h>
+
+#include "tfs.h"
+
+#define MARK_NSEC	5000000	/* nothing came after a commit */
+#define NOTES_MAX	1024u
+#define PATH_TEXT	4096u
+
+struct tfs_report {
+	struct tfs_report *next;
+	uint32_t	ino;
+	uint64_t	off;
+	size_t		len;
+	int		err;
+	struct eng_fault fault;
+};
+
+static void say(struct tfs *fs, const struct tfs_report *r)
+{
+	char *path = malloc(PATH_TEXT), text[160];
+
+	eng_log(LOG_ERR, "%s: bytes %llu-%llu are bad (inode %u): %s",
+		path ? tfs_path(fs, r->ino, path, PATH_TEXT) : "?",
+		(unsigned long long)r->off,
+		(unsigned long long)r->off + r->len - 1, r->ino,
+		tfs_fault_text(r->err, &r->fault, text, sizeof(text)));
+	free(path);
+}
+
+/* In the order in which they came. */
+static void say_all(struct tfs *fs)
+{
+	struct tfs_report *list = NULL, *r;
+
+	pthread_mutex_lock(&fs->helper_lock);
+	while ((r = fs->reports)) {
+		fs->reports = r->next;
+		r->next = list;
+		list = r;
+	}
+	fs->report_count = 0;
+	pthread_mutex_unlock(&fs->helper_lock);
+	while ((r = list)) {
+		list = r->next;
+		say(fs, r);
+		free(r);
+	}
+}
+
+void tfs_report_fault(struct tfs *fs, uint32_t ino, uint64_t off, size_t len,
+		      int err, const struct eng_fault *fault)
+{
+	struct tfs_report *r = malloc(sizeof(*r));
+
+	tfs_fault_count(fs, err, fault);
+	if (!r)
+		return;
+	*r = (struct tfs_report){ .ino = ino, .off = off, .len = len,
+				  .err = err, .fault = *fault };
+	pthread_mutex_lock(&fs->helper_lock);
+	if (fs->report_count++ < NOTES_MAX) {
+		r->next = fs->reports;
+		fs->reports = r;
+		r = NULL;
+	}
+	pthread_cond_signal(&fs->helper_cond);
+	pthread_mutex_unlock(&fs->helper_lock);
+	free(r);
+}
+
+static void ask(struct tfs *fs, bool *what)
+{
+	pthread_mutex_lock(&fs->helper_lock);
+	if (!*what)
+		pthread_cond_signal(&fs->helper_cond);
+	*what = true;
+	pthread_mutex_unlock(&fs->helper_lock);
+}
+
+void tfs_helper_commit(struct tfs *fs)
+{
+	ask(fs, &fs->want_commit);
+}
+
+void tfs_helper_ckpt(struct tfs *fs)
+{
+	ask(fs, &fs->want_ckpt);
+}
+
+void tfs_helper_mark(struct tfs *fs, uint64_t seq)
+{
+	if (!fs->opt.commit)
+		return;
+	pthread_mutex_lock(&fs->helper_lock);
+	if (!fs->want_mark) {
+		fs->want_mark = seq;
+		pthread_cond_signal(&fs->helper_cond);
+	}
+	pthread_mutex_unlock(&fs->helper_lock);
+}
+
+static bool before(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec != b->tv_sec ? a->tv_sec < b->tv_sec :
+		a->tv_nsec < b->tv_nsec;
+}
+
+static struct timespec from_now(unsigned int seconds, long nsec)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	t.tv_sec += seconds + (t.tv_nsec + nsec) / 1000000000;
+	t.tv_nsec = (t.tv_nsec + nsec) % 1000000000;
+	return t;
+}
+
+/* What the helper does next, and when by itself. */
+struct agenda {
+	bool		commit, ckpt, tick, stop;
+	uint64_t	mark;		/* this commit; 0: none */
+	struct timespec	next_tick, next_mark;
+	bool		mark_set;
+	uint64_t	seq;		/* at the last tick */
+};
+
+static const struct timespec *deadline(const struct tfs *fs,
+				       const struct agenda *ag)
+{
+	if (!fs->opt.commit)
+		return NULL;
+	return ag->mark_set && before(&ag->next_mark, &ag->next_tick) ?
+		&ag->next_mark : &ag->next_tick;
+}
+
+/* Sleep until there is something to do. */
+static void wait_for_work(struct tfs *fs, struct agenda *ag)
+{
+	const struct timespec *until = NULL;
+	int err = 0;
+
+	pthread_mutex_lock(&fs->helper_lock);
+	while (!fs->helper_stop && !fs->want_commit && !fs->want_ckpt &&
+	       !fs->reports && !err) {
+		if (fs->want_mark && !ag->mark_set) {
+			ag->next_mark = from_now(0, MARK_NSEC);
+			ag->mark_set = true;
+		}
+		until = deadline(fs, ag);
+		err = until ? pthread_cond_timedwait(&fs->helper_cond,
+						     &fs->helper_lock, until) :
+			pthread_cond_wait(&fs->helper_cond, &fs->helper_lock);
+	}
+	ag->stop = fs->helper_stop;
+	ag->commit = fs->want_commit;
+	ag->ckpt = fs->want_ckpt;
+	ag->mark = err && until == &ag->next_mark ? fs->want_mark : 0;
+	ag->tick = err && !ag->mark;
+	fs->want_commit = fs->want_ckpt = false;
+	if (ag->mark) {
+		fs->want_mark = 0;
+		ag->mark_set = false;
+	}
+	pthread_mutex_unlock(&fs->helper_lock);
+}
+
+/* (3) */
+static void tick(struct tfs *fs, struct agenda *ag)
+{
+	uint64_t seq;
+	bool idle;
+
+	pthread_rwlock_rdlock(&fs->tree);
+	idle = !tfs_commit_waiting(fs) && fs->seq == ag->seq;
+	pthread_rwlock_unlock(&fs->tree);
+	if (idle)
+		tfs_ckpt_run(fs);
+	else
+		tfs_commit(fs);
+	pthread_rwlock_rdlock(&fs->tree);
+	seq = fs->seq;
+	pthread_rwlock_unlock(&fs->tree);
+	ag->seq = seq;
+	ag->next_tick = from_now(fs->opt.commit, 0);
+}
+
+static void *helper(void *arg)
+{
+	struct tfs *fs = arg;
+	struct agenda ag = { .next_tick = from_now(fs->opt.commit, 0) };
+
+	do {
+		wait_for_work(fs, &ag);
+		if (ag.mark)
+			tfs_commit_mark(fs, ag.mark);
+		if (ag.tick)
+			tick(fs, &ag);
+		if (ag.commit)
+			tfs_commit(fs);
+		if (ag.ckpt)
+			tfs_ckpt_run(fs);
+		say_all(fs);
+	} while (!ag.stop);
+	return NULL;
+}
+
+int tfs_helper_start(struct tfs *fs)
+{
+	int err = pthread_create(&fs->helper, NULL, helper, fs);
+
+	fs->helper_runs = !err;
+	return -err;
+}
+
+void tfs_helper_stop(struct tfs *fs)
+{
+	if (fs->helper_runs) {
+		pthread_mutex_lock(&fs->helper_lock);
+		fs->helper_stop = true;
+		pthread_cond_signal(&fs->helper_cond);
+		pthread_mutex_unlock(&fs->helper_lock);
+		pthread_join(fs->helper, NULL);
+		fs->helper_runs = false;
+	}
+	if (fs->nodes)
+		say_all(fs);	/* (2) */
+}

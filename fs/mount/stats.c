@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* stats.c - what the filesystem says of itself: statfs and the JSON of
+ * tagfs.stats. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tree/alloc.h"
+#include "tree/btree.h"
+
+struct space {
+	uint64_t	total, free, pending, reserved, inodes;
+	uint64_t	dirty_nodes, nodes, seq, checkpoint;
+	unsigned int	levels;
+};
+
+static void look(struct tfs *fs, struct space *s)
+{
+	pthread_rwlock_rdlock(&fs->tree);
+	*s = (struct space){
+		.total = fs->super.clusters - tfs_alloc_fixed(fs),
+		.free = fs->free + tfs_pool_clusters(fs),
+		.pending = fs->frees.clusters,
+		.reserved = fs->reserved,
+		.inodes = fs->inodes,
+		.dirty_nodes = tfs_ncache_dirty_count(fs),
+		.nodes = tfs_ncache_count(fs),
+		.seq = fs->seq,
+		.checkpoint = fs->slot_number,
+		.levels = fs->root_level + 1,
+	};
+	pthread_rwlock_unlock(&fs->tree);
+}
+
+int tfs_statvfs(struct tfs *fs, struct statvfs *st)
+{
+	struct space s;
+	uint64_t held;
+
+	look(fs, &s);
+	held = fs->reserve + s.reserved;
+	s.free += s.pending;
+	memset(st, 0, sizeof(*st));
+	st->f_bsize = st->f_frsize = fs->csize;
+	st->f_blocks = s.total;
+	st->f_bfree = s.free;
+	st->f_bavail = s.free > held ? s.free - held : 0;
+	st->f_files = UINT32_MAX;
+	st->f_ffree = st->f_favail = UINT32_MAX - s.inodes;
+	st->f_namemax = TFS_NAME_MAX;
+	st->f_flag = tfs_rdonly(fs) ? ST_RDONLY : 0;
+	return 0;
+}
+
+/* A JSON string; labels are the owner's. */
+static void put_string(FILE *f, const char *s)
+{
+	putc('"', f);
+	for (; *s; s++) {
+		if (*s == '"' || *s == '\\')
+			fprintf(f, "\\%c", *s);
+		else if ((unsigned char)*s < 0x20)
+			fprintf(f, "\\u%04x", *s);
+		else
+			putc(*s, f);
+	}
+	putc('"', f);
+}
+
+static void put_counters(FILE *f, struct tfs_counters *c)
+{
+	const struct {
+		const char	*name;
+		atomic_ullong	*value;
+	} row[] = {
+		{ "reads", &c->reads }, { "read_bytes", &c->read_bytes },
+		{ "writes", &c->writes }, { "write_bytes", &c->write_bytes },
+		{ "bad_guard", &c->fault_guard }, { "bad_ref", &c->fault_ref },
+		{ "bad_app", &c->fault_app },
+		{ "bad_escape", &c->fault_escape },
+		{ "io_errors", &c->io_errors },
+		{ "nodes_healed", &c->healed },
+		{ "write_retries", &c->write_retries },
+		{ "node_reads", &c->node_reads },
+		{ "transactions", &c->txns },
+		{ "commits", &c->commits },
+		{ "log_blocks", &c->log_clusters },
+		{ "log_bytes", &c->log_bytes },
+		{ "commits_replayed", &c->replayed },
+		{ "commits_dropped", &c->dropped },
+		{ "checkpoints", &c->checkpoints },
+	};
+
+	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++)
+		fprintf(f, "  \"%s\": %llu,\n", row[i].name,
+			(unsigned long long)atomic_load(row[i].value));
+}
+
+static void put_identity(FILE *f, struct tfs *fs)
+{
+	const uint8_t *u = fs->super.uuid;
+
+	fprintf(f, "{\n  \"label\": ");
+	put_string(f, fs->super.label);
+	fprintf(f, ",\n  \"uuid\": \"");
+	for (int i = 0; i < 16; i++)
+		fprintf(f, "%s%02x", i == 4 || i == 6 || i == 8 || i == 10 ?
+			"-" : "", u[i]);
+	fprintf(f, "\",\n  \"format\": \"%s\",\n  \"backend\": \"%s\",\n",
+		fs->geo->profile->name, fs->geo->backend);
+	fprintf(f, "  \"cluster_size\": %u,\n  \"read_only\": %s,\n",
+		fs->csize, tfs_rdonly(fs) ? "true" : "false");
+}
+
+static void put_space(FILE *f, const struct space *s)
+{
+	fprintf(f, "  \"clusters\": %llu,\n  \"clusters_free\": %llu,\n"
+		"  \"clusters_pending\": %llu,\n"
+		"  \"clusters_reserved\": %llu,\n  \"inodes\": %llu,\n",
+		(unsigned long long)s->total, (unsigned long long)s->free,
+		(unsigned long long)s->pending,
+		(unsigned long long)s->reserved,
+		(unsigned long long)s->inodes);
+	fprintf(f, "  \"commit\": %llu,\n  \"checkpoint\": %llu,\n"
+		"  \"tree_levels\": %u,\n  \"nodes_cached\": %llu,\n"
+		"  \"nodes_dirty\": %llu,\n", (unsigned long long)s->seq,
+		(unsigned long long)s->checkpoint, s->levels,
+		(unsigned long long)s->nodes,
+		(unsigned long long)s->dirty_nodes);
+}
+
+int tfs_stats(struct tfs *fs, char **out)
+{
+	char device[1024] = "{}";
+	struct space s;
+	size_t size = 0;
+	FILE *f = open_memstream(out, &size);
+
+	if (!f)
+		return -ENOMEM;
+	look(fs, &s);
+	eng_dev_stats(fs->dev, device, sizeof(device));
+	put_identity(f, fs);
+	put_space(f, &s);
+	put_counters(f, &fs->count);
+	fprintf(f, "  \"device\": %s\n}\n", device);
+	if (fclose(f)) {
+		free(*out);
+		*out = NULL;
+		return -ENOMEM;
+	}
+	return size;
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* btree.h - the one tree: looks, and changes that cannot fail.
+ *
+ * Everything under fs->tree: looks for reading, the rest for writing.  A
+ * look returns TFS_FAULT and fills *fault where a node is not in memory. */
+#ifndef TFS_BTREE_H
+#define TFS_BTREE_H
+
+#include "tree/node.h"
+
+int tfs_btree_get(struct tfs *fs, struct tfs_key key, struct tfs_item *out,
+		  struct tfs_fault *fault);
+int tfs_btree_next(struct tfs *fs, struct tfs_key key, struct tfs_item *out,
+		   struct tfs_fault *fault);
+int tfs_btree_prev(struct tfs *fs, struct tfs_key key, struct tfs_item *out,
+		   struct tfs_fault *fault);
+
+/* What changes will need of tfs_pool_fill(). */
+struct tfs_need {
+	uint64_t	mark;	/* unique to this count */
+	unsigned int	nodes;	/* to copy */
+	unsigned int	seen;	/* distinct nodes on the paths */
+};
+
+uint64_t tfs_btree_new_mark(struct tfs *fs);
+/* Bring the path of key into memory (deletes: with a neighbour to merge
+ * with) and count it. 0, TFS_FAULT or -EUCLEAN. */
+int tfs_btree_touch(struct tfs *fs, struct tfs_key key, bool del,
+		    struct tfs_need *need, struct tfs_fault *fault);
+
+/* Nodes that splitting may need, at most, where so many items, with their
+ * heads so many bytes, come in below the nodes that were seen. */
+unsigned int tfs_btree_splits(const struct tfs *fs,
+			      const struct tfs_need *need, unsigned int puts,
+			      size_t bytes);
+/* After tfs_btree_touch() of every key and tfs_pool_fill() for the need. */
+void tfs_btree_put(struct tfs *fs, struct tfs_key key, const void *val,
+		   unsigned int len);
+void tfs_btree_del(struct tfs *fs, struct tfs_key key);
+/* Rewrite the node that covers key at level at the next checkpoint. */
+void tfs_btree_rewrite(struct tfs *fs, struct tfs_key key, uint8_t level);
+
+#endif

@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* ncache.c - the tree nodes in memory, found by the address of their first
+ * copy.
+ *
+ *  (1) Nodes are inserted, moved and evicted only with fs->tree held for
+ *      writing; so who holds it for reading may keep pointers to them.
+ *  (2) Only clean nodes are evicted.  A dirty one is frozen at a checkpoint's
+ *      boundary and never changes again at that address.
+ *  (3) A node is read with no lock held, from its first copy or, if that one
+ *      is bad, from its second, and decoded before it is inserted.  One bad
+ *      copy is remembered, for the next checkpoint to rewrite the node.
+ *  (4) While it is read, the node may be freed and its place used again; so
+ *      nodes are found by address and sequence.  What was inserted too late
+ *      is never found, and evicted in time.
+ *  (5) What was used since the hand last came by survives a visit.  So a
+ *      transaction that starts over finds the nodes that it used, however
+ *      many they are, and at last has them all. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "tree/node.h"
+
+#define HEAL_MAX	1024	/* more than that is for scrub and fsck */
+#define NODES_MIN	256
+
+struct tfs_ncache {
+	struct tfs_node	**table;
+	size_t		size;		/* of table, a power of two */
+	size_t		count, limit;
+	size_t		clean;		/* of count: in the ring */
+	size_t		dirty;
+	struct tfs_node	*dirty_list;	/* linked by next */
+	struct tfs_node	*hand;		/* ring of nodes for eviction */
+	struct tfs_fault heal[HEAL_MAX];
+	size_t		heal_count;
+};
+
+int tfs_ncache_create(struct tfs_ncache **out, size_t bytes, uint32_t csize)
+{
+	struct tfs_ncache *nc = calloc(1, sizeof(*nc));
+
+	*out = NULL;
+	if (!nc)
+		return -ENOMEM;
+	nc->size = 1024;
+	nc->limit = bytes / csize < NODES_MIN ? NODES_MIN : bytes / csize;
+	nc->table = calloc(nc->size, sizeof(nc->table[0]));
+	if (!nc->table) {
+		free(nc);
+		return -ENOMEM;
+	}
+	*out = nc;
+	return 0;
+}
+
+struct tfs_node *tfs_node_alloc(struct tfs *fs)
+{
+	struct tfs_node *node = calloc(1, sizeof(*node));
+
+	if (node)
+		node->buf = aligned_alloc(4096, fs->csize);
+	if (!node || !node->buf) {
+		free(node);
+		return NULL;
+	}
+	memset(node->buf, 0, fs->csize);
+	return node;
+}
+
+void tfs_node_free(struct tfs_node *node)
+{
+	if (node)
+		free(node->buf);
+	free(node);
+}
+
+void tfs_ncache_destroy(struct tfs_ncache *nc)
+{
+	if (!nc)
+		return;
+	for (size_t i = 0; i < nc->size; i++) {
+		struct tfs_node *node = nc->table[i], *next;
+
+		for (; node; node = next) {
+			next = node->hash_next;
+			tfs_node_free(node);
+		}
+	}
+	free(nc->table);
+	free(nc);
+}
+
+static size_t slot_of(const struct tfs_ncache *nc, uint64_t addr)
+{
+	return addr * 0x9e3779b97f4a7c15ull >> 20 & (nc->size - 1);
+}
+
+struct tfs_node *tfs_ncache_find(struct tfs *fs, const struct tfs_ptr *ptr)
+{
+	struct tfs_ncache *nc = fs->nodes;
+	struct tfs_node *node = nc->table[slot_of(nc, ptr->addr[0])];
+
+	while (node && (node->ptr.addr[0] != ptr->addr[0] ||
+			node->ptr.seq != ptr->seq || node->stale))
+		node = node->hash_next;
+	if (node && !atomic_load_explicit(&node->used, memory_order_relaxed))
+		atomic_store_explicit(&node->used, true,
+				      memory_order_relaxed);
+	return node;
+}
+
+static void grow(struct tfs_ncache *nc)
+{
+	struct tfs_node **old = nc->table, *node, *next;
+	size_t n = nc->size;
+	struct tfs_node **table = calloc(2 * n, sizeof(table[0]));
+
+	if (!table)
+		return;		/* longer chains, no harm */
+	nc->table = table;
+	nc->size = 2 * n;
+	for (size_t i = 0; i < n; i++) {
+		for (node = old[i]; node; node = next) {
+			struct tfs_node **head =
+				&table[slot_of(nc, node->ptr.addr[0])];
+
+			next = node->hash_next;
+			node->hash_next = *head;
+			*head = node;
+		}
+	}
+	free(old);
+}
+
+static void hash_add(struct tfs_ncache *nc, struct tfs_node *node)
+{
+	struct tfs_node **head = &nc->table[slot_of(nc, node->ptr.addr[0])];
+
+	node->hash_next = *head;
+	*head = node;
+}
+
+static void hash_del(struct tfs_ncache *nc, struct tfs_node *node)
+{
+	struct tfs_node **p = &nc->table[slot_of(nc, node->ptr.addr[0])];
+
+	while (*p != node)
+		p = &(*p)->hash_next;
+	*p = node->hash_next;
+}
+
+/* Clean nodes form a ring, which the clock hand walks. */
+static void ring_add(struct tfs_ncache *nc, struct tfs_node *node)
+{
+	nc->clean++;
+	if (!nc->hand) {
+		node->prev = node->next = node;
+		nc->hand = node;
+		return;
+	}
+	node->next = nc->hand;
+	node->prev = nc->hand->prev;
+	node->prev->next = node;
+	node->next->prev = node;
+}
+
+static void ring_del(struct tfs_ncache *nc, struct tfs_node *node)
+{
+	nc->clean--;
+	if (nc->hand == node)
+		nc->hand = node->next == node ? NULL : node->next;
+	node->prev->next = node->next;
+	node->next->prev = node->prev;
+}
+
+static void drop_clean(struct tfs_ncache *nc, struct tfs_node *node)
+{
+	ring_del(nc, node);
+	hash_del(nc, node);
+	tfs_node_free(node);
+	nc->count--;
+}
+
+/* Throw clean nodes out until the cache has room, once around at most (5);
+ * some are kept even if the others alone fill it. */
+static void evict(struct tfs_ncache *nc)
+{
+	size_t busy = nc->count - nc->clean, turns = nc->clean;
+	size_t keep = nc->limit > busy + NODES_MIN ? nc->limit - busy :
+		NODES_MIN;
+
+	while (nc->clean > keep && turns--) {
+		struct tfs_node *node = nc->hand;
+
+		nc->hand = node->next;
+		if (!atomic_exchange_explicit(&node->used, false,
+					      memory_order_relaxed))
+			drop_clean(nc, node);
+	}
+}
+
+void tfs_ncache_insert(struct tfs *fs, struct tfs_node *node)
+{
+	struct tfs_ncache *nc = fs->nodes;
+
+	if (nc->count >= nc->size)
+		grow(nc);
+	node->state = TFS_NODE_CLEAN;
+	atomic_store(&node->used, true);
+	hash_add(nc, node);
+	ring_add(nc, node);
+	nc->count++;
+}
+
+void tfs_ncache_dirty(struct tfs *fs, struct tfs_node *node)
+{
+	struct tfs_ncache *nc = fs->nodes;
+
+	ring_del(nc, node);
+	node->state = TFS_NODE_DIRTY;
+	node->prev = NULL;
+	node->next = nc->dirty_list;
+	if (nc->dirty_list)
+		nc->dirty_list->prev = node;
+	nc->dirty_list = node;
+	nc->dirty++;
+}
+
+static void dirty_del(struct tfs_ncache *nc, struct tfs_node *node)
+{
+	if (node->prev)
+		node->prev->next = node->next;
+	else
+		nc->dirty_list = node->next;
+	if (node->next)
+		node->next->prev = node->prev;
+	nc->dirty--;
+}
+
+void tfs_ncache_remove(struct tfs *fs, struct tfs_node *node)
+{
+	struct tfs_ncache *nc = fs->nodes;
+
+	if (node->state == TFS_NODE_FROZEN) {
+		node->stale = true;	/* freed when it was written */
+		return;
+	}
+	if (node->state == TFS_NODE_DIRTY)
+		dirty_del(nc, node);
+	else
+		ring_del(nc, node);
+	hash_del(nc, node);
+	nc->count--;
+	tfs_node_free(node);
+}
+
+size_t tfs_ncache_dirty_count(const struct tfs *fs)
+{
+	return fs->nodes->dirty;
+}
+
+size_t tfs_ncache_count(const struct tfs *fs)
+{
+	return fs->nodes->count;
+}
+
+struct tfs_node *tfs_ncache_freeze(struct tfs *fs, size_t *count)
+{
+	struct tfs_ncache *nc = fs->nodes;
+	struct tfs_node *list = nc->dirty_list;
+
+	for (struct tfs_node *n = list; n; n = n->next)
+		n->state = TFS_NODE_FROZEN;
+	*count = nc->dirty;
+	nc->dirty_list = NULL;
+	nc->dirty = 0;
+	return list;
+}
+
+void tfs_ncache_thaw(struct tfs *fs, struct tfs_node *list)
+{
+	struct tfs_ncache *nc = fs->nodes;
+	struct tfs_node *node, *next;
+
+	for (node = list; node; node = next) {
+		next = node->next;
+		if (node->stale) {
+			hash_del(nc, node);
+			nc->count--;
+			tfs_node_free(node);
+			continue;
+		}
+		node->state = TFS_NODE_CLEAN;
+		ring_add(nc, node);
+	}
+	evict(nc);
+}
+
+/* ---- reading ------------------------------------------------------------- */
+
+static int read_copy(struct tfs *fs, struct tfs_node *node,
+		     const struct tfs_fault *f, unsigned int copy)
+{
+	struct tfs_record rec = {
+		.kind = TFS_K_NODE, .owner = f->level, .index = copy,
+		.seq = f->ptr.seq,
+	};
+	const char *bad;
+	int err = tfs_cluster_read(fs, f->ptr.addr[copy], &rec, node->buf);
+
+	node->ptr = f->ptr;
+	if (err)
+		return err;
+	bad = tfs_node_decode(fs, node, f->level, &f->low, &f->high);
+	if (!bad)
+		return 0;
+	eng_log(LOG_ERR, "tree node at cluster %llu (level %u, commit %llu): "
+		"wrong %s", (unsigned long long)f->ptr.addr[copy], f->level,
+		(unsigned long long)f->ptr.seq, bad);
+	return -EUCLEAN;
+}
+
+/* Two places of their own, where nodes may be. */
+static bool ptr_sound(const struct tfs *fs, const struct tfs_ptr *ptr)
+{
+	uint64_t low = fs->super.log_start + fs->super.log_clusters;
+	uint64_t high = fs->super.clusters - TFS_END_FIXED;
+
+	return ptr->addr[0] >= low && ptr->addr[0] < high &&
+		ptr->addr[1] >= low && ptr->addr[1] < high &&
+		ptr->addr[0] != ptr->addr[1];
+}
+
+static int read_any(struct tfs *fs, struct tfs_node *node,
+		    const struct tfs_fault *f, bool *heal)
+{
+	int err, first;
+
+	if (!ptr_sound(fs, &f->ptr)) {
+		eng_log(LOG_ERR, "tree node (level %u): can't be at clusters "
+			"%llu and %llu", f->level,
+			(unsigned long long)f->ptr.addr[0],
+			(unsigned long long)f->ptr.addr[1]);
+		return -EUCLEAN;
+	}
+	first = read_copy(fs, node, f, 0);
+	if (!first)
+		return 0;
+	err = read_copy(fs, node, f, 1);
+	if (err) {
+		eng_log(LOG_ERR, "tree node at clusters %llu and %llu: "
+			"both copies are bad",
+			(unsigned long long)f->ptr.addr[0],
+			(unsigned long long)f->ptr.addr[1]);
+		return first == -ENOMEM ? first : -EUCLEAN;
+	}
+	*heal = true;
+	atomic_fetch_add(&fs->count.healed, 1);
+	eng_log(LOG_WARNING, "tree node at cluster %llu: bad copy, using the "
+		"one at cluster %llu; %s", (unsigned long long)f->ptr.addr[0],
+		(unsigned long long)f->ptr.addr[1], tfs_rdonly(fs) ?
+		"not repaired, read-only" : "the next checkpoint heals it");
+	return 0;
+}
+
+int tfs_node_fetch(struct tfs *fs, const struct tfs_fault *fault)
+{
+	struct tfs_ncache *nc = fs->nodes;
+	struct tfs_node *node = tfs_node_alloc(fs);
+	bool heal = false;
+	int err;
+
+	if (!node)
+		return -ENOMEM;
+	err = read_any(fs, node, fault, &heal);
+	if (err) {
+		tfs_node_free(node);
+		return err == -EUCLEAN || err == -ENOMEM ? err : -EIO;
+	}
+	atomic_fetch_add(&fs->count.node_reads, 1);
+	pthread_rwlock_wrlock(&fs->tree);
+	if (tfs_ncache_find(fs, &fault->ptr)) {
+		tfs_node_free(node);	/* another thread was faster */
+	} else {
+		evict(nc);
+		tfs_ncache_insert(fs, node);
+		if (heal && nc->heal_count < HEAL_MAX)
+			nc->heal[nc->heal_count++] = *fault;
+		if (heal)
+			fs->dirty = true;
+	}
+	pthread_rwlock_unlock(&fs->tree);
+	return 0;
+}
+
+bool tfs_ncache_heal_peek(const struct tfs *fs, struct tfs_fault *out)
+{
+	const struct tfs_ncache *nc = fs->nodes;
+
+	if (!nc->heal_count)
+		return false;
+	*out = nc->heal[nc->heal_count - 1];
+	return true;
+}
+
+void tfs_ncache_heal_done(struct tfs *fs)
+{
+	fs->nodes->heal_count--;
+}

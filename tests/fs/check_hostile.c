@@ -1,0 +1,741 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* check_hostile.c - an image may lie in every field and pass every check.
+ *
+ * Structures are changed and then sealed again: guards, tags, checksums and
+ * hashes are right, in all copies.  Whatever such an image says, opening it, walking
+ * it and writing to it ends, with errors or without.  A sanitizer and an
+ * alarm say the rest. */
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "support/fs_bed.h"
+#include "support/fs_check.h"
+#include "support/fs_state.h"
+#include "file/inode.h"
+#include "commit/log.h"
+#include "tree/node.h"
+
+#define CASES	40u		/* per test and range of seeds */
+#define SECONDS	60u
+
+static struct sim *base, *logged;	/* without a log, with one */
+static struct tfs_fault *nodes;
+static size_t n_nodes;
+
+/* ---- an image with something of everything -------------------------------- */
+
+static void populate(struct bed *b)
+{
+	uint64_t rand = 3;
+	char name[64];
+	uint8_t *buf = malloc(300000);
+	struct tfs_inode in = { .size = 0 };
+	struct tfs_new tmp = { .mode = S_IFREG | 0600 };
+
+	for (int i = 0; i < 400; i++)
+		ck_assert_int_eq(fs_step(b->fs, &rand), 0);
+	for (unsigned int i = 0; i < 60; i++) {
+		sprintf(name, "%040u", i);
+		bed_file(b, name);
+	}
+	/* Many extents, large attributes, a long link, a reservation. */
+	in.ino = bed_file(b, "extents");
+	for (unsigned int i = 0; i < 150; i++)
+		ck_assert_int_eq(tfs_write(b->fs, in.ino, i * 10000, "x", 1,
+					   0), 0);
+	bed_fill(buf, 300000, 1);
+	ck_assert_int_eq(tfs_setxattr(b->fs, in.ino, "user.big", buf, 60000,
+				      0, false), 0);
+	ck_assert_int_eq(tfs_fallocate(b->fs, in.ino, 1, 5000000, 100000), 0);
+	ck_assert_int_eq(tfs_write(b->fs, bed_file(b, "big"), 0, buf, 300000,
+				   0), 0);
+	memset(buf, 'l', 4000);
+	buf[4000] = 0;
+	tmp.mode = S_IFLNK;
+	tmp.target = (char *)buf;
+	ck_assert_int_eq(tfs_create(b->fs, TFS_ROOT_INO, "link", &tmp, &in),
+			 0);
+	tfs_unref(b->fs, in.ino, 1);
+	/* An orphan, for the mount to reclaim: never let go of. */
+	tmp.mode = S_IFREG;
+	ck_assert_int_eq(tfs_create(b->fs, TFS_ROOT_INO, NULL, &tmp, &in), 0);
+	ck_assert_int_eq(tfs_write(b->fs, in.ino, 0, buf, 20000, 0), 0);
+	free(buf);
+}
+
+/* Commits of all sizes, the last of which says that they are durable. */
+static void live_on(struct bed *b)
+{
+	uint64_t rand = 4;
+	uint8_t *buf = malloc(100000);
+	uint32_t ino = bed_file(b, "more");
+
+	bed_fill(buf, 100000, 2);
+	for (int i = 0; i < 12; i++) {
+		for (int k = 0; k < i * i; k++)
+			ck_assert_int_eq(fs_step(b->fs, &rand), 0);
+		ck_assert_int_eq(tfs_write(b->fs, ino, i * 30000, buf,
+					   20000 + i * 5000, 0), 0);
+		ck_assert_int_eq(tfs_sync(b->fs), 0);
+	}
+	ck_assert_int_eq(tfs_unlink(b->fs, TFS_ROOT_INO, "extents"), 0);
+	ck_assert_int_eq(tfs_sync(b->fs), 0);
+	tfs_commit_mark(b->fs, b->fs->log.content);
+	free(buf);
+}
+
+static void setup(void)
+{
+	struct bed b;
+
+	bed_make(&b, "512+8", 4096, 1);
+	populate(&b);
+	ck_assert_int_eq(tfs_sync(b.fs), 0);
+	n_nodes = fs_nodes(b.fs, &nodes);
+	ck_assert_uint_gt(n_nodes, 30);
+	base = sim_clone(b.sim);
+	sim_settle(base, true);
+	live_on(&b);
+	logged = sim_clone(b.sim);
+	sim_settle(logged, true);
+	bed_free(&b);
+}
+
+static void teardown(void)
+{
+	free(nodes);
+	sim_destroy(base);
+	sim_destroy(logged);
+}
+
+/* ---- the liar ------------------------------------------------------------ */
+
+struct liar {
+	struct bed	bed;		/* mounted read-only, for its keys */
+	uint64_t	rand;
+	uint8_t		*buf;
+};
+
+static uint64_t pick(struct liar *l, uint64_t n)
+{
+	return sim_rand(&l->rand) % n;
+}
+
+/* Numbers that programs stumble over. */
+static uint64_t odd_number(struct liar *l)
+{
+	static const uint64_t odd[] = {
+		0, 1, 2, 15, 16, 4095, 4096, 8191, 8192, 65535, 65536,
+		INT32_MAX, UINT32_MAX, 1ull << 32, TFS_SEQ_MAX,
+		TFS_SEQ_MAX + 1, INT64_MAX, UINT64_MAX, UINT64_MAX - 1,
+		1ull << 44,
+	};
+
+	switch (pick(l, 4)) {
+	case 0:
+		return sim_rand(&l->rand) >> pick(l, 64);
+	case 1:
+		return pick(l, 4200);
+	default:
+		return odd[pick(l, sizeof(odd) / sizeof(odd[0]))];
+	}
+}
+
+/* Some bytes of a field of the size become another number. */
+static void lie(struct liar *l, uint8_t *at, size_t size)
+{
+	uint64_t v = 0, odd = odd_number(l);
+
+	memcpy(&v, at, size < 8 ? size : 8);
+	switch (pick(l, 4)) {
+	case 0:
+		v ^= 1ull << pick(l, 8 * (size < 8 ? size : 8));
+		break;
+	case 1:
+		v += pick(l, 5) - 2;
+		break;
+	default:
+		v = odd;
+	}
+	memcpy(at, &v, size < 8 ? size : 8);
+}
+
+static void seal(void *buf, size_t len, size_t crc_at)
+{
+	uint32_t crc = htole32(tfs_crc32c(buf, len, crc_at));
+
+	memcpy((uint8_t *)buf + crc_at, &crc, 4);
+}
+
+static void write_cluster(struct liar *l, uint64_t addr,
+			  struct tfs_record rec)
+{
+	ck_assert_int_eq(tfs_cluster_write(l->bed.fs, addr, &rec, l->buf), 0);
+}
+
+static void read_cluster(struct liar *l, uint64_t addr)
+{
+	ck_assert_int_eq(tfs_cluster_read(l->bed.fs, addr, NULL, l->buf), 0);
+}
+
+static void lie_in_super(struct liar *l)
+{
+	static const struct { uint16_t at, size; } field[] = {
+		{ 0x00, 8 }, { 0x08, 4 }, { 0x40, 8 }, { 0x48, 8 },
+		{ 0x50, 8 }, { 0x58, 8 }, { 0x60, 8 }, { 0x70, 8 },
+		{ 0x78, 4 }, { 0x7c, 4 }, { 0x80, 8 }, { 0x88, 8 },
+		{ 0x98, 1 }, { 0x99, 8 },
+	};
+	struct tfs *fs = l->bed.fs;
+	unsigned int f = pick(l, sizeof(field) / sizeof(field[0]));
+	uint64_t rand = l->rand;
+
+	for (unsigned int copy = 0; copy < 2; copy++) {
+		uint64_t addr = copy ? fs->super.clusters - TFS_END_SUPER :
+			TFS_AT_SUPER;
+		struct tfs_record rec = { .kind = TFS_K_SUPER, .index = copy };
+		struct tfs_disk_super *d = (void *)l->buf;
+
+		l->rand = rand;
+		read_cluster(l, addr);
+		lie(l, l->buf + field[f].at, field[f].size);
+		seal(d, sizeof(*d), offsetof(struct tfs_disk_super, crc));
+		rec.seq = le64toh(d->seq);
+		write_cluster(l, addr, rec);
+	}
+}
+
+static void lie_in_slot(struct liar *l)
+{
+	static const struct { uint16_t at, size; } field[] = {
+		{ 0x00, 4 }, { 0x08, 8 }, { 0x18, 8 }, { 0x20, 8 },
+		{ 0x28, 8 }, { 0x30, 8 }, { 0x38, 8 }, { 0x40, 8 },
+		{ 0x48, 8 }, { 0x50, 8 }, { 0x58, 8 }, { 0x60, 4 },
+		{ 0x64, 4 }, { 0x68, 1 }, { 0x69, 7 }, { 0x70, 8 },
+		{ 0x78, 8 },
+	};
+	struct tfs *fs = l->bed.fs;
+	unsigned int f = pick(l, sizeof(field) / sizeof(field[0]));
+	uint64_t rand = l->rand;
+
+	for (unsigned int i = 0; i < 4; i++) {
+		unsigned int slot = i / 2, copy = i % 2;
+		uint64_t addr = copy ? fs->super.clusters - TFS_END_SLOT +
+			slot : TFS_AT_SLOT + slot;
+		struct tfs_record rec = { .kind = TFS_K_SLOT, .owner = slot,
+					  .index = copy };
+		struct tfs_disk_slot *d = (void *)l->buf;
+
+		l->rand = rand;
+		read_cluster(l, addr);
+		lie(l, l->buf + field[f].at, field[f].size);
+		seal(d, sizeof(*d), offsetof(struct tfs_disk_slot, crc));
+		rec.seq = le64toh(d->seq);
+		if (rec.seq < le64toh(d->used))
+			rec.seq = le64toh(d->used);
+		rec.seq &= TFS_SEQ_MAX;
+		write_cluster(l, addr, rec);
+	}
+}
+
+/* ---- lies in the log ------------------------------------------------------- */
+
+/* The commits behind the checkpoint, their clusters one after the other. */
+struct chain {
+	uint64_t	pos, prev;
+	unsigned int	blocks[64], n;
+	uint8_t		*clusters;
+};
+
+static struct tfs_disk_log *head_at(struct liar *l, struct chain *c,
+				    unsigned int i)
+{
+	return (struct tfs_disk_log *)(c->clusters + i * l->bed.fs->csize);
+}
+
+static void load_chain(struct liar *l, struct chain *c)
+{
+	struct tfs *fs = l->bed.fs;
+	uint64_t size = fs->super.log_clusters;
+	struct tfs_slot slot;
+	bool lost;
+
+	ck_assert_int_eq(tfs_slot_read(fs, &slot, &lost), 0);
+	c->clusters = aligned_alloc(4096, size * fs->csize);
+	c->pos = slot.log_pos;
+	c->prev = slot.chain;
+	for (uint64_t i = 0; i < size; i++) {
+		struct tfs_disk_log *h = head_at(l, c, i);
+		struct tfs_record rec = {
+			.kind = TFS_K_LOG, .index = (c->pos + i) % size,
+			.seq = slot.seq + c->n + 1,
+		};
+
+		if (tfs_cluster_read(fs, tfs_log_addr(fs, rec.index), &rec,
+				     h))
+			break;
+		c->blocks[c->n]++;
+		if (le32toh(h->block) + 1 == le32toh(h->blocks))
+			c->n++;
+	}
+	ck_assert_uint_gt(c->n, 5);
+}
+
+/* All that follows is right once more. */
+static void store_chain(struct liar *l, struct chain *c)
+{
+	struct tfs *fs = l->bed.fs;
+	unsigned int at = 0;
+
+	for (unsigned int i = 0; i < c->n; at += c->blocks[i++]) {
+		for (unsigned int k = 0; k < c->blocks[i]; k++)
+			head_at(l, c, at + k)->prev = htole64(c->prev);
+		c->prev = tfs_log_hash(fs, (uint8_t *)head_at(l, c, at),
+				       c->blocks[i]);
+		for (unsigned int k = at; k < at + c->blocks[i]; k++) {
+			struct tfs_disk_log *h = head_at(l, c, k);
+			struct tfs_record rec = {
+				.kind = TFS_K_LOG, .index = (c->pos + k) %
+					fs->super.log_clusters,
+				.seq = le64toh(h->seq) & TFS_SEQ_MAX,
+			};
+
+			h->hash = htole64(c->prev);
+			seal(h, fs->csize, offsetof(struct tfs_disk_log, crc));
+			ck_assert_int_eq(tfs_cluster_write(fs,
+				tfs_log_addr(fs, rec.index), &rec, h), 0);
+		}
+	}
+	free(c->clusters);
+}
+
+/* In one cluster, or in all of the commit. */
+static void lie_in_log_header(struct liar *l, struct chain *c,
+			      unsigned int first, unsigned int blocks)
+{
+	static const struct { uint16_t at, size; } field[] = {
+		{ 0x00, 4 }, { 0x08, 8 }, { 0x18, 8 }, { 0x30, 8 },
+		{ 0x38, 8 }, { 0x40, 8 }, { 0x48, 8 }, { 0x50, 8 },
+		{ 0x58, 4 }, { 0x5c, 4 }, { 0x60, 4 }, { 0x64, 4 },
+		{ 0x68, 8 },
+	};
+	unsigned int f = pick(l, sizeof(field) / sizeof(field[0]));
+	uint8_t *at = (uint8_t *)head_at(l, c, first) + field[f].at;
+
+	lie(l, at, field[f].size);
+	for (unsigned int i = 1; i < blocks && pick(l, 8); i++)
+		memcpy(at + i * l->bed.fs->csize, at, field[f].size);
+}
+
+/* A field of an operation, or a number in its value. */
+static void lie_in_op(struct liar *l, uint8_t *ops, size_t bytes)
+{
+	static const struct { uint8_t at, size; } field[] = {
+		{ 0x00, 8 }, { 0x08, 4 }, { 0x0c, 1 }, { 0x0d, 1 },
+		{ 0x0e, 2 },
+	};
+	size_t at = 0, len = 0;
+	unsigned int f;
+
+	for (unsigned int n = pick(l, 100) + 1; n--; at += 16 + len) {
+		if (at + 16 > bytes)
+			at = 0;
+		len = ops[at + 14] | ops[at + 15] << 8;
+		if (!n && at + 16 + len <= bytes)
+			break;
+	}
+	if (at + 16 + len > bytes)
+		return;
+	f = pick(l, 10);
+	if (f < 5)
+		lie(l, ops + at + field[f].at, field[f].size);
+	else if (len >= 8)
+		lie(l, ops + at + 16 + pick(l, len / 4 - 1) * 4,
+		    f % 2 ? 4 : 8);
+}
+
+static void lie_in_ops(struct liar *l, struct chain *c, unsigned int first,
+		       unsigned int blocks)
+{
+	size_t csize = l->bed.fs->csize, payload = tfs_log_payload(l->bed.fs);
+	size_t bytes = le32toh(head_at(l, c, first + blocks - 1)->bytes) +
+		(blocks - 1) * payload;
+	uint8_t *ops = calloc(blocks, csize);
+
+	for (unsigned int i = 0; i < blocks; i++)
+		memcpy(ops + i * payload, head_at(l, c, first + i) + 1,
+		       payload);
+	if (bytes >= sizeof(struct tfs_disk_op) && bytes <= blocks * payload)
+		lie_in_op(l, ops, bytes);
+	for (unsigned int i = 0; i < blocks; i++)
+		memcpy(head_at(l, c, first + i) + 1, ops + i * payload,
+		       payload);
+	free(ops);
+}
+
+static void lie_in_log(struct liar *l)
+{
+	struct chain c = { .n = 0 };
+	unsigned int first = 0, i;
+
+	load_chain(l, &c);
+	for (unsigned int n = 1 + pick(l, 3); n--; first = 0) {
+		unsigned int which = pick(l, c.n);
+
+		for (i = 0; i < which; i++)
+			first += c.blocks[i];
+		if (pick(l, 4))
+			lie_in_ops(l, &c, first, c.blocks[which]);
+		else
+			lie_in_log_header(l, &c, first, c.blocks[which]);
+	}
+	store_chain(l, &c);
+}
+
+/* ---- lies in nodes ------------------------------------------------------- */
+
+static struct tfs_disk_item *item(struct liar *l, unsigned int i)
+{
+	return (struct tfs_disk_item *)(l->buf +
+					sizeof(struct tfs_disk_node)) + i;
+}
+
+static unsigned int items(struct liar *l)
+{
+	const struct tfs_disk_node *h = (void *)l->buf;
+	unsigned int n = le16toh(h->items);
+
+	return n < 170 ? n : 170;	/* what a node has room for */
+}
+
+static void lie_in_header(struct liar *l)
+{
+	static const struct { uint16_t at, size; } field[] = {
+		{ 0x00, 4 }, { 0x08, 8 }, { 0x18, 8 }, { 0x20, 8 },
+		{ 0x28, 4 }, { 0x2c, 1 }, { 0x2d, 3 }, { 0x30, 8 },
+		{ 0x38, 4 }, { 0x3c, 1 }, { 0x40, 2 }, { 0x42, 1 },
+		{ 0x43, 1 }, { 0x44, 4 },
+	};
+	unsigned int f = pick(l, sizeof(field) / sizeof(field[0]));
+
+	lie(l, l->buf + field[f].at, field[f].size);
+}
+
+static void lie_in_item(struct liar *l)
+{
+	static const struct { uint16_t at, size; } field[] = {
+		{ 0x00, 8 }, { 0x08, 4 }, { 0x0c, 1 }, { 0x0d, 3 },
+		{ 0x10, 2 }, { 0x12, 2 }, { 0x14, 4 },
+	};
+	unsigned int f = pick(l, sizeof(field) / sizeof(field[0]));
+	unsigned int n = items(l), i;
+
+	if (!n)
+		return;
+	i = pick(l, n);
+	lie(l, (uint8_t *)item(l, i) + field[f].at, field[f].size);
+}
+
+/* Two items change places, or one is there twice, or one takes another's
+ * value. */
+static void mix_items(struct liar *l)
+{
+	unsigned int n = items(l), i, j;
+	struct tfs_disk_item t;
+
+	if (n < 2)
+		return;
+	i = pick(l, n);
+	j = pick(l, n);
+	t = *item(l, i);
+	switch (pick(l, 3)) {
+	case 0:
+		*item(l, i) = *item(l, j);
+		*item(l, j) = t;
+		break;
+	case 1:
+		*item(l, i) = *item(l, j);
+		break;
+	default:
+		item(l, i)->pos = item(l, j)->pos;
+		item(l, i)->len = item(l, j)->len;
+	}
+}
+
+/* A pointer to another node, to itself, to anywhere. */
+static void lie_in_pointer(struct liar *l, unsigned int self)
+{
+	unsigned int n = items(l), other = pick(l, 3) ? pick(l, n_nodes) :
+		self;
+	struct tfs_disk_ptr d;
+	uint8_t *at;
+
+	if (!n)
+		return;
+	at = l->buf + le16toh(item(l, pick(l, n))->pos);
+	tfs_ptr_encode(&d, &nodes[other].ptr);
+	switch (pick(l, 4)) {
+	case 0:
+		lie(l, at + 8 * pick(l, 3), 8);
+		break;
+	case 1:
+		memcpy(at, &d, sizeof(d));
+		break;
+	case 2:
+		memcpy(at + 8, at, 8);		/* both copies in one place */
+		break;
+	default:
+		memcpy(at + 8, &d.addr[pick(l, 2)], 8);
+	}
+}
+
+/* In the value of an item: numbers where numbers are. */
+static void lie_in_value(struct liar *l)
+{
+	unsigned int n = items(l), len, i;
+	uint8_t *at;
+
+	for (int tries = 0; n && tries < 20; tries++) {
+		i = pick(l, n);
+		len = le16toh(item(l, i)->len);
+		/* There are more entries than anything else. */
+		if (item(l, i)->key.type == TFS_T_DIRENT && pick(l, 4))
+			continue;
+		if (len < 4)
+			continue;
+		at = l->buf + le16toh(item(l, i)->pos);
+		if (item(l, i)->key.type == TFS_T_REGION && pick(l, 2))
+			memset(at, pick(l, 2) ? 0 : 0xff, len);
+		else
+			lie(l, at + pick(l, len / 4) * 4, len < 8 ||
+			    pick(l, 2) ? 4 : 8 - 4 * (len % 8 != 0));
+		return;
+	}
+}
+
+/* An item of another kind, length or owner. */
+static void move_item(struct liar *l)
+{
+	static const uint8_t types[] = {
+		TFS_T_REGION, TFS_T_SUMMARY, TFS_T_ORPHAN, TFS_T_INODE,
+		TFS_T_XATTR, TFS_T_DIRENT, TFS_T_INLINE, TFS_T_EXTENT, 99,
+	};
+	unsigned int n = items(l), i;
+
+	if (!n)
+		return;
+	i = pick(l, n);
+	if (pick(l, 2))
+		item(l, i)->key.type = types[pick(l, sizeof(types))];
+	else
+		item(l, i)->len = htole16(pick(l, le16toh(item(l, i)->len) +
+					       1));
+}
+
+static void lie_in_node(struct liar *l)
+{
+	unsigned int i = pick(l, n_nodes);
+	struct tfs_disk_node *h = (void *)l->buf;
+	const struct tfs_fault *f = &nodes[i];
+
+	read_cluster(l, f->ptr.addr[0]);
+	switch (pick(l, f->level ? 6 : 8)) {
+	case 0:
+		lie_in_header(l);
+		break;
+	case 1:
+		lie_in_item(l);
+		break;
+	case 2:
+		mix_items(l);
+		break;
+	case 3:
+		move_item(l);
+		break;
+	default:
+		if (f->level)
+			lie_in_pointer(l, i);
+		else
+			lie_in_value(l);
+	}
+	seal(h, l->bed.fs->csize, offsetof(struct tfs_disk_node, crc));
+	for (unsigned int copy = 0; copy < 2; copy++)
+		write_cluster(l, f->ptr.addr[copy], (struct tfs_record){
+			.kind = TFS_K_NODE, .owner = f->level, .index = copy,
+			.seq = f->ptr.seq });
+}
+
+/* ---- the victim ---------------------------------------------------------- */
+
+static int nothing(void *arg, const struct tfs_dirent *de)
+{
+	(void)de;
+	return ++*(unsigned int *)arg > 500;
+}
+
+/* Every call, on every inode that there may be. */
+static void ask_all(struct tfs *fs)
+{
+	char buf[256], *text;
+	struct tfs_inode in;
+	struct statvfs st;
+	unsigned int n;
+
+	for (uint32_t ino = 0; ino < 200; ino++) {
+		n = 0;
+		tfs_getattr(fs, ino, &in);
+		tfs_readdir(fs, ino, 0, false, nothing, &n);
+		tfs_listxattr(fs, ino, buf, sizeof(buf));
+		tfs_lseek(fs, ino, 0, SEEK_DATA);
+		tfs_lseek(fs, ino, 0, SEEK_HOLE);
+		if (!tfs_readlink(fs, ino, &text))
+			free(text);
+		if (ino % 8 == 0 && tfs_tags(fs, ino, ino % 16, &text) >= 0)
+			free(text);
+		tfs_path(fs, ino, buf, sizeof(buf));
+	}
+	tfs_statvfs(fs, &st);
+	if (tfs_stats(fs, &text) >= 0)
+		free(text);
+}
+
+static void write_some(struct tfs *fs, uint64_t rand)
+{
+	struct tfs_inode in;
+
+	for (int i = 0; i < 30; i++)
+		fs_step(fs, &rand);
+	for (uint32_t ino = 16; ino < 120; ino += 3) {
+		in.size = ino * 100;
+		tfs_ref(fs, ino, 1);
+		tfs_write(fs, ino, ino * 50, &in, sizeof(in), 0);
+		tfs_setattr(fs, ino, TFS_SET_SIZE, &in);
+		tfs_fallocate(fs, ino, ino % 2 ? 0 : 3, 100, 30000);
+		tfs_unref(fs, ino, 1);
+	}
+	tfs_sync(fs);
+	tfs_unlink(fs, TFS_ROOT_INO, "extents");
+	tfs_unlink(fs, TFS_ROOT_INO, "big");
+	tfs_unlink(fs, TFS_ROOT_INO, "link");
+	for (int i = 0; i < 30; i++)
+		fs_step(fs, &rand);
+	tfs_sync(fs);
+}
+
+static void suffer(struct bed *b, uint64_t seed)
+{
+	for (int again = 0; again < 2; again++) {
+		if (bed_open(b))
+			continue;
+		free(fs_state(b->fs));
+		ask_all(b->fs);
+		if (!b->how.rdonly)
+			write_some(b->fs, seed);
+		fs_check(b->fs, 0);
+		bed_drop(b);
+	}
+}
+
+static void one_case(void (*tell)(struct liar *l), struct sim *of,
+		     uint64_t seed, unsigned int lies)
+{
+	struct liar l = { .rand = seed };
+	struct tfs *fs;
+
+	/* A message in case that it does not end. */
+	if (getenv("CHECK_STEPS"))
+		fprintf(stderr, "seed %llu\n", (unsigned long long)seed);
+	alarm(SECONDS);
+	bed_take(&l.bed, sim_clone(of), seed);
+	/* Read-only for the filesystem, not for the device. */
+	ck_assert_int_eq(eng_soft_open(&l.bed.dev, sim_raw(l.bed.sim),
+				       &(struct eng_open){
+					       .pool = l.bed.pool }), 0);
+	ck_assert_int_eq(tfs_open(&fs, l.bed.dev, &(struct tfs_mount){
+		.rdonly = true }), 0);
+	l.bed.fs = fs;
+	/* After one lie, the next may look past the end. */
+	l.buf = aligned_alloc(4096, 2 * TFS_CLUSTER_MAX);
+	memset(l.buf, 0, 2 * TFS_CLUSTER_MAX);
+	while (lies--)
+		tell(&l);
+	free(l.buf);
+	ck_assert_int_eq(eng_dev_flush(l.bed.dev), 0);
+	bed_drop(&l.bed);
+	l.bed.how.rdonly = seed % 5 == 0;
+	suffer(&l.bed, seed);
+	bed_free(&l.bed);
+	alarm(0);
+}
+
+START_TEST(superblock_may_say_anything)
+{
+	for (uint64_t seed = _i * CASES; seed < (_i + 1) * CASES; seed++)
+		one_case(lie_in_super, base, seed, 1);
+}
+END_TEST
+
+START_TEST(slot_may_say_anything)
+{
+	for (uint64_t seed = _i * CASES; seed < (_i + 1) * CASES; seed++)
+		one_case(lie_in_slot, seed % 2 ? base : logged,
+			 seed, 1);
+}
+END_TEST
+
+START_TEST(node_may_say_anything)
+{
+	for (uint64_t seed = _i * CASES; seed < (_i + 1) * CASES; seed++)
+		one_case(lie_in_node, base, seed, 1 + seed % 4);
+}
+END_TEST
+
+START_TEST(log_may_say_anything)
+{
+	for (uint64_t seed = _i * CASES; seed < (_i + 1) * CASES; seed++)
+		one_case(lie_in_log, logged, seed, 1);
+}
+END_TEST
+
+/* The checkpoint lies, and a log continues it. */
+START_TEST(node_under_a_log_may_say_anything)
+{
+	for (uint64_t seed = _i * CASES; seed < (_i + 1) * CASES; seed++)
+		one_case(lie_in_node, logged, seed, 1 + seed % 4);
+}
+END_TEST
+
+START_TEST(without_lies_all_is_well)
+{
+	struct bed b;
+
+	bed_take(&b, sim_clone(_i ? logged : base), 0);
+	bed_mount(&b);
+	ck_assert_int_eq(!atomic_load(&b.fs->count.replayed), !_i);
+	bed_check(&b, 0);
+	write_some(b.fs, 1);
+	bed_remount(&b, 0);
+	bed_free(&b);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("hostile");
+	TCase *tc = tcase_create("hostile");
+
+	tcase_set_timeout(tc, 240);
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_loop_test(tc, without_lies_all_is_well, 0, 2);
+	tcase_add_loop_test(tc, superblock_may_say_anything, 0, 2);
+	tcase_add_loop_test(tc, slot_may_say_anything, 0, 3);
+	tcase_add_loop_test(tc, node_may_say_anything, 0, 12);
+	tcase_add_loop_test(tc, log_may_say_anything, 0, 8);
+	tcase_add_loop_test(tc, node_under_a_log_may_say_anything, 0, 6);
+	suite_add_tcase(s, tc);
+	return bed_run_suite(s);
+}

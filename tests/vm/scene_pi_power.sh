@@ -1,0 +1,44 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# scene_pi_power.sh - the power is cut under load, and what was written since
+# the last flush is lost with it: what was fsynced is there, and everything
+# else is old or new.
+. "$(dirname "$0")/lib.sh"
+command -v qemu-img >/dev/null || skip_all "no qemu-img"
+
+cuts=$(amount 1 3 40)
+mib=128
+format=512+8
+
+# A new top layer, where nothing has a place yet: all that is written from now
+# on is lost unless it was flushed (see vm/run).
+layer()
+{
+	local base=()
+
+	[ "$1" -eq 0 ] || base=(-b "$work/$(($1 - 1)).qcow2" -F qcow2)
+	qemu-img create -q -f qcow2 -o cluster_size=4096 "${base[@]}" \
+		"$work/$1.qcow2" $((mib * 1048576 / 512 * 520))
+}
+
+seeds=()
+for ((i = 0; i <= cuts; i++)); do
+	seed=$((RANDOM % 10000 * 100 + i))
+	seconds=$((1 + RANDOM % 4)).$((RANDOM % 10))
+	[ $i -lt "$cuts" ] || seconds=0
+	# Both ways to the device, taking turns.
+	suite=trixie-backports
+	[ $((i % 2)) -eq 0 ] || suite=bookworm
+	layer $i
+	guest -k $suite -n "$format:type1:img=$work/$i.qcow2" -- \
+		power.sh "$work" "$seconds" "$seed" "${seeds[@]}"
+	status=$?
+	if [ $status -ne 90 ] && { [ $status -ne 0 ] || [ $seconds != 0 ]; }
+	then
+		fail "cut $i, $suite, seed $seed"
+		break
+	fi
+	# The newest first; of the old ones a few are enough.
+	seeds=("$seed" "${seeds[@]:0:3}")
+done
+exit $failed
