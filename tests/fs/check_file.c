@@ -813,6 +813,7 @@ struct thread {
 	uint32_t	ino;
 	uint64_t	seed;
 	uint64_t	first, stride;	/* bytes first, first + stride, ... */
+	size_t		most;		/* bytes from there that are its own */
 	uint64_t	size;
 	uint8_t		*data;
 	unsigned int	rounds;
@@ -830,10 +831,8 @@ static void *write_own(void *arg)
 	for (unsigned int i = 0; i < t->rounds; i++) {
 		uint64_t at = t->first + t->stride *
 			(sim_rand(&rand) % (t->size / t->stride));
-		size_t len = 1 + sim_rand(&rand) % 5000;
+		size_t len = 1 + sim_rand(&rand) % t->most;
 
-		if (len > t->stride)
-			len = t->stride;
 		bed_fill(buf, len, sim_rand(&rand));
 		ck_assert_int_eq(tfs_write(t->bed->fs, t->ino, at, buf, len,
 					   0), 0);
@@ -884,8 +883,8 @@ START_TEST(threads_do_not_disturb_each_other)
 	for (unsigned int i = 0; i < THREADS + 2; i++)
 		t[i] = (struct thread){
 			.bed = &w.bed, .seed = i, .first = 0,
-			.stride = 1000 + 1500 * i, .size = 1000000,
-			.rounds = rounds, .stop = &stop,
+			.stride = 1000 + 1500 * i, .most = 5000,
+			.size = 1000000, .rounds = rounds, .stop = &stop,
 		};
 	for (unsigned int i = 0; i < THREADS; i++) {
 		char name[16];
@@ -897,15 +896,13 @@ START_TEST(threads_do_not_disturb_each_other)
 		if (_i % 2) {
 			t[i].first = 1700 * i;
 			t[i].stride = 1700 * THREADS;
+			t[i].most = 1700;
 		}
 	}
 	bed_umount(&w.bed);
 	bed_threads(&w.bed, 2);
 	bed_mount(&w.bed);
 	t[THREADS + 1].ino = t[0].ino;
-	for (unsigned int i = 0; i < THREADS; i++)
-		if (_i % 2)
-			t[i].stride = 1700 * THREADS;
 	for (unsigned int i = 0; i < THREADS + 2; i++)
 		pthread_create(&t[i].id, NULL, i < THREADS ? write_own :
 			       i == THREADS ? sync_all : read_any, &t[i]);
