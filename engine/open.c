@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* dev.c - find out what a path is, and open or format it.
+/* open.c - find out what a path is, and open or format it.
  *  (1) Exactly one layer logs an error: the lowest that knows what it
  *      expected.  Nothing is added here.
  *  (2) Backends are probed in order of how much of the checking is done by
