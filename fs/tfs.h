@@ -25,7 +25,7 @@
 #include "base/record.h"
 #include "commit/txn.h"
 
-struct tfs_alloc;
+struct tfs_freemap;
 struct tfs_commit;
 struct tfs_ncache;
 struct tfs_node;
@@ -148,7 +148,7 @@ struct tfs {
 	bool		dirty;		/* something to checkpoint */
 	struct tfs_commit *running;	/* what the running commit changes */
 	struct tfs_ncache *nodes;
-	struct tfs_alloc *alloc;
+	struct tfs_freemap *freemap;
 	struct tfs_extents frees;	/* freed in the running commit */
 	uint64_t	born;		/* clusters written since */
 	uint64_t	marks;		/* see tfs_btree_new_mark() */

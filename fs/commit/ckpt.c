@@ -303,7 +303,7 @@ static int checkpoint(struct tfs *fs, bool clean)
 	if (!err) {	/* else they stay frozen: memory alone has them */
 		tfs_ncache_thaw(fs, b.nodes);
 		fs->slot_number = b.slot.number;
-		tfs_alloc_release(fs, &b.freed);	/* (4) */
+		tfs_freemap_release(fs, &b.freed);	/* (4) */
 		atomic_fetch_sub(&fs->log.used, b.log_used);
 	}
 	pthread_rwlock_unlock(&fs->tree);
@@ -323,7 +323,7 @@ static bool is_dirty(struct tfs *fs)
 
 	pthread_rwlock_rdlock(&fs->tree);
 	dirty = fs->dirty || fs->frees.n || tfs_ncache_dirty_count(fs) ||
-		tfs_alloc_dirty(fs);
+		tfs_freemap_dirty(fs);
 	pthread_rwlock_unlock(&fs->tree);
 	return dirty;
 }
@@ -380,7 +380,7 @@ static unsigned int pressure(const struct tfs *fs)
 	uint64_t size = fs->super.log_clusters;
 
 	worst = tfs_ncache_dirty_count(fs) / DIRTY_NODES;
-	n = tfs_alloc_dirty(fs) / DIRTY_REGIONS;
+	n = tfs_freemap_dirty(fs) / DIRTY_REGIONS;
 	worst = n > worst ? n : worst;
 	n = fs->frees.n / PENDING_RUNS;
 	worst = n > worst ? n : worst;

@@ -30,7 +30,7 @@ int tfs_extent_decode(struct tfs *fs, const struct tfs_item *item,
 		bad = "range in the file";
 	else if (!out->addr != !out->seq || out->seq > fs->seq)
 		bad = "sequence";
-	else if (out->addr && (out->addr < tfs_alloc_fixed(fs) -
+	else if (out->addr && (out->addr < tfs_freemap_fixed(fs) -
 			       TFS_END_FIXED || out->addr + out->len >
 			       fs->super.clusters - TFS_END_FIXED ||
 			       out->addr > fs->super.clusters))

@@ -40,7 +40,7 @@ static int plan(struct tfs *fs, struct tfs_mkfs *how)
 	memcpy(s->label, how->label, sizeof(how->label));
 	how->cluster_size = fs->csize;
 	how->clusters = s->clusters;
-	how->fixed = tfs_alloc_fixed(fs);
+	how->fixed = tfs_freemap_fixed(fs);
 	if (s->clusters < TFS_CLUSTERS_MIN) {
 		eng_log(LOG_ERR, "too small: %llu clusters of %u bytes, and "
 			"%llu are the least", (unsigned long long)s->clusters,

@@ -81,7 +81,7 @@ void tfs_free_fs(struct tfs *fs)
 		return;
 	tfs_commits_destroy(fs);
 	tfs_refs_destroy(fs->refs);
-	tfs_alloc_destroy(fs->alloc);
+	tfs_freemap_destroy(fs->freemap);
 	tfs_ncache_destroy(fs->nodes);
 	tfs_extents_clear(&fs->frees);
 	pthread_cond_destroy(&fs->helper_cond);
@@ -106,7 +106,7 @@ int tfs_setup(struct tfs *fs)
 	if (!err)
 		err = tfs_ncache_create(&fs->nodes, cache, fs->csize);
 	if (!err)
-		err = tfs_alloc_create(&fs->alloc, fs);
+		err = tfs_freemap_create(&fs->freemap, fs);
 	if (!err)
 		err = tfs_refs_create(&fs->refs);
 	return err;

@@ -18,7 +18,7 @@ static void look(struct tfs *fs, struct space *s)
 {
 	pthread_rwlock_rdlock(&fs->tree);
 	*s = (struct space){
-		.total = fs->super.clusters - tfs_alloc_fixed(fs),
+		.total = fs->super.clusters - tfs_freemap_fixed(fs),
 		.free = fs->free + tfs_pool_clusters(fs),
 		.pending = fs->frees.clusters,
 		.reserved = fs->reserved,

@@ -14,7 +14,7 @@
  *      every walk ends. */
 #include <string.h>
 
-#include "tree/alloc.h"
+#include "tree/freemap.h"
 #include "tree/btree.h"
 
 struct path {

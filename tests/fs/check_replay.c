@@ -396,8 +396,8 @@ static void taken_once_freed(struct forge *f)
 
 static void more_than_is_free(struct forge *f)
 {
-	map(f, inos[0], 100, tfs_alloc_fixed(f->fs) - TFS_END_FIXED,
-	    seq_of(f), f->fs->super.clusters - tfs_alloc_fixed(f->fs));
+	map(f, inos[0], 100, tfs_freemap_fixed(f->fs) - TFS_END_FIXED,
+	    seq_of(f), f->fs->super.clusters - tfs_freemap_fixed(f->fs));
 }
 
 static void slice_of_nothing(struct forge *f)
@@ -453,8 +453,8 @@ static void address_without_birth(struct forge *f)
 static void whole_device_many_times(struct forge *f)
 {
 	for (unsigned int i = 0; i < 4000; i++)
-		map(f, inos[0], i, tfs_alloc_fixed(f->fs), seq_of(f),
-		    f->fs->super.clusters - 2 * tfs_alloc_fixed(f->fs));
+		map(f, inos[0], i, tfs_freemap_fixed(f->fs), seq_of(f),
+		    f->fs->super.clusters - 2 * tfs_freemap_fixed(f->fs));
 	commit(f);
 	f->done = true;
 }

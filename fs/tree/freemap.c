@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* freemap.c - the free space that is in memory: bitmaps of regions, counts of
+ * their groups, and the pool of places for nodes.  alloc.c loads them from the
+ * tree and stores them there.
+ *
+ *  (1) region->map has a bit for every cluster that must not be handed out:
+ *      in use, or freed but not yet reusable, or set aside in the pool.
+ *  (2) region->hide has those of them that are free in the checkpoint that
+ *      is (or will be) on the medium: what that checkpoint freed, and the
+ *      pool.  What the tree stores is map without hide.
+ *  (3) A region that is dirty or hides anything stays in memory.
+ *  (4) Superblocks, slots, the log and what lies past the end are in use
+ *      whatever the stored bitmap says.
+ *  (5) A group is in memory before its first region is, and stays. */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "tree/freemap.h"
+
+#define REGIONS_KEPT	512	/* clean ones, after a checkpoint */
+
+/* ---- bits ---------------------------------------------------------------- */
+
+void tfs_bits_put(uint64_t *map, unsigned int from, unsigned int n, bool on)
+{
+	for (unsigned int i = from; i < from + n; ) {
+		unsigned int k = 64 - i % 64;
+		uint64_t mask;
+
+		if (k > from + n - i)
+			k = from + n - i;
+		mask = (k == 64 ? ~0ull : (1ull << k) - 1) << i % 64;
+		if (on)
+			map[i / 64] |= mask;
+		else
+			map[i / 64] &= ~mask;
+		i += k;
+	}
+}
+
+unsigned int tfs_bits_next(const uint64_t *map, unsigned int i, bool on)
+{
+	while (i < TFS_REGION_BITS) {
+		uint64_t w = (on ? map[i / 64] : ~map[i / 64]) >> i % 64;
+
+		if (w)
+			return i + __builtin_ctzll(w);
+		i = (i / 64 + 1) * 64;
+	}
+	return TFS_REGION_BITS;
+}
+
+unsigned int tfs_bits_clear(const uint64_t *map)
+{
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < TFS_REGION_WORDS; i++)
+		n += __builtin_popcountll(~map[i]);
+	return n;
+}
+
+/* ---- regions and groups -------------------------------------------------- */
+
+/* (4), clipped to region idx; both ends of the device. */
+void tfs_bits_fixed(const struct tfs *fs, uint64_t idx, uint64_t *map)
+{
+	uint64_t base = idx * TFS_REGION_BITS, end = base + TFS_REGION_BITS;
+	uint64_t head = fs->super.log_start + fs->super.log_clusters;
+	uint64_t tail = fs->super.clusters - TFS_END_FIXED;
+
+	if (head > base)
+		tfs_bits_put(map, 0, (head < end ? head : end) - base, true);
+	if (tail < end)
+		tfs_bits_put(map, tail > base ? tail - base : 0,
+			     end - (tail > base ? tail : base), true);
+}
+
+uint64_t tfs_freemap_fixed(const struct tfs *fs)
+{
+	return fs->super.log_start + fs->super.log_clusters + TFS_END_FIXED;
+}
+
+uint64_t tfs_region_count(const struct tfs *fs)
+{
+	return (fs->super.clusters + TFS_REGION_BITS - 1) / TFS_REGION_BITS;
+}
+
+uint16_t *tfs_region_free(struct tfs *fs, uint64_t region)
+{
+	uint64_t idx = region / TFS_GROUP_REGIONS;
+	struct tfs_group *g = fs->freemap->group[idx % TFS_FREEMAP_TABLE];
+
+	while (g->idx != idx)
+		g = g->next;
+	return &g->free[region % TFS_GROUP_REGIONS];
+}
+
+struct tfs_region *tfs_region_find(struct tfs_freemap *fm, uint64_t idx)
+{
+	struct tfs_region *r = fm->last;
+
+	if (r && r->idx == idx)
+		return r;
+	for (r = fm->region[idx % TFS_FREEMAP_TABLE]; r && r->idx != idx; )
+		r = r->next;
+	if (r)
+		fm->last = r;
+	return r;
+}
+
+void tfs_region_dirty(struct tfs *fs, struct tfs_region *r)
+{
+	fs->dirty = true;
+	fs->freemap->dirty += !r->dirty;
+	r->dirty = true;
+}
+
+int tfs_region_hide(struct tfs_region *r, unsigned int from, unsigned int n)
+{
+	if (!r->hide)
+		r->hide = calloc(TFS_REGION_WORDS, sizeof(uint64_t));
+	if (!r->hide)
+		return -ENOMEM;
+	tfs_bits_put(r->hide, from, n, true);
+	r->hidden += n;
+	return 0;
+}
+
+void tfs_region_unhide(struct tfs_region *r, unsigned int from, unsigned int n)
+{
+	tfs_bits_put(r->hide, from, n, false);
+	r->hidden -= n;
+	if (!r->hidden) {
+		free(r->hide);
+		r->hide = NULL;
+	}
+}
+
+int tfs_freemap_create(struct tfs_freemap **out, const struct tfs *fs)
+{
+	struct tfs_freemap *fm = calloc(1, sizeof(*fm));
+
+	*out = fm;
+	if (!fm)
+		return -ENOMEM;
+	/* Nodes begin at the front, their copies half a device away. */
+	fm->cursor[TFS_CURSOR_NODE] = tfs_freemap_fixed(fs) - TFS_END_FIXED;
+	fm->cursor[TFS_CURSOR_DATA] = fm->cursor[TFS_CURSOR_NODE] +
+		fs->super.clusters / 32;
+	fm->cursor[TFS_CURSOR_COPY] = fs->super.clusters / 2;
+	return 0;
+}
+
+static void free_region(struct tfs_region *r)
+{
+	free(r->hide);
+	free(r);
+}
+
+void tfs_freemap_destroy(struct tfs_freemap *fm)
+{
+	if (!fm)
+		return;
+	for (unsigned int i = 0; i < TFS_FREEMAP_TABLE; i++) {
+		for (struct tfs_region *r = fm->region[i], *n; r; r = n) {
+			n = r->next;
+			free_region(r);
+		}
+		for (struct tfs_group *g = fm->group[i], *n; g; g = n) {
+			n = g->next;
+			free(g);
+		}
+	}
+	for (size_t i = 0; i < fm->pool_n; i++)
+		tfs_node_free(fm->pool[i]);
+	free(fm->pool);
+	free(fm);
+}
+
+/* ---- taking and freeing --------------------------------------------------- */
+
+unsigned int tfs_region_run(const struct tfs_region *r, unsigned int bit,
+			    unsigned int want, unsigned int *at)
+{
+	unsigned int best = 0;
+
+	for (int pass = 0; pass < 2; pass++, bit = 0) {
+		for (unsigned int i = bit; i < TFS_REGION_BITS; ) {
+			unsigned int a = tfs_bits_next(r->map, i, false);
+			unsigned int b = a < TFS_REGION_BITS ?
+				tfs_bits_next(r->map, a, true) : a;
+
+			if (b - a > best) {
+				best = b - a;
+				*at = a;
+			}
+			if (best >= want)
+				return want;
+			i = b > a ? b : TFS_REGION_BITS;
+		}
+	}
+	return best;
+}
+
+void tfs_region_take(struct tfs *fs, struct tfs_region *r, unsigned int bit,
+		     unsigned int n)
+{
+	tfs_bits_put(r->map, bit, n, true);
+	*tfs_region_free(fs, r->idx) -= n;
+	fs->free -= n;
+}
+
+int tfs_free_reserve(struct tfs *fs, size_t runs)
+{
+	return tfs_extents_reserve(&fs->frees, runs);
+}
+
+/* A checkpoint will load and write all regions that something is freed in:
+ * how many that will be decides when it is due.  A region is counted again
+ * if others came in between. */
+static void freed_in(struct tfs_freemap *fm, uint64_t region)
+{
+	for (unsigned int i = 0; i < TFS_FREEMAP_RECENT; i++)
+		if (fm->recent[i] == region + 1)
+			return;
+	fm->recent[fm->recent_at++ % TFS_FREEMAP_RECENT] = region + 1;
+	fm->freed++;
+}
+
+void tfs_free_later(struct tfs *fs, uint64_t addr, uint64_t len)
+{
+	uint64_t last = (addr + len - 1) / TFS_REGION_BITS;
+
+	for (uint64_t i = addr / TFS_REGION_BITS; i <= last; i++)
+		freed_in(fs->freemap, i);
+	tfs_extents_add(&fs->frees, addr, len);	/* has room: cannot fail */
+	fs->dirty = true;
+}
+
+/* ---- the pool ------------------------------------------------------------ */
+
+void tfs_pool_untake(struct tfs *fs, uint64_t addr)
+{
+	struct tfs_region *r = tfs_region_find(fs->freemap,
+					       addr / TFS_REGION_BITS);
+
+	tfs_region_unhide(r, addr % TFS_REGION_BITS, 1);
+	tfs_bits_put(r->map, addr % TFS_REGION_BITS, 1, false);
+	*tfs_region_free(fs, r->idx) += 1;
+	fs->free++;
+}
+
+struct tfs_node *tfs_pool_take(struct tfs *fs)
+{
+	struct tfs_freemap *fm = fs->freemap;
+	struct tfs_node *node;
+
+	assert(fm->pool_n);	/* btree.c (3) */
+	node = fm->pool[--fm->pool_n];
+	for (int i = 0; i < 2; i++) {
+		uint64_t addr = node->ptr.addr[i];
+		struct tfs_region *r = tfs_region_find(fm, addr /
+						       TFS_REGION_BITS);
+
+		tfs_region_unhide(r, addr % TFS_REGION_BITS, 1);
+		tfs_region_dirty(fs, r);
+	}
+	return node;
+}
+
+bool tfs_pool_spare(struct tfs *fs)
+{
+	if (!fs->freemap->spare)
+		return false;
+	fs->freemap->spare--;
+	return true;
+}
+
+uint64_t tfs_pool_clusters(const struct tfs *fs)
+{
+	return 2 * fs->freemap->pool_n;
+}
+
+/* ---- checkpoints --------------------------------------------------------- */
+
+int tfs_region_each(struct tfs *fs, const struct tfs_extents *list,
+		    int (*fn)(struct tfs *fs, uint64_t region,
+			      unsigned int bit, unsigned int n,
+			      struct tfs_fault *fault),
+		    struct tfs_fault *fault)
+{
+	for (size_t i = 0; i < list->n; i++) {
+		uint64_t addr = list->run[i].addr, left = list->run[i].len;
+
+		while (left) {
+			unsigned int bit = addr % TFS_REGION_BITS;
+			unsigned int n = TFS_REGION_BITS - bit;
+			int err;
+
+			if (n > left)
+				n = left;
+			err = fn(fs, addr / TFS_REGION_BITS, bit, n, fault);
+			if (err)
+				return err;
+			addr += n;
+			left -= n;
+		}
+	}
+	return 0;
+}
+
+static int part_hide(struct tfs *fs, uint64_t idx, unsigned int bit,
+		     unsigned int n, struct tfs_fault *fault)
+{
+	struct tfs_region *r = tfs_region_find(fs->freemap, idx);
+
+	(void)fault;
+	if (r->hide && tfs_bits_next(r->hide, bit, true) < bit + n)
+		return -EUCLEAN;	/* freed twice */
+	return tfs_region_hide(r, bit, n);
+}
+
+int tfs_freemap_hide(struct tfs *fs)
+{
+	int err = tfs_region_each(fs, &fs->frees, part_hide, NULL);
+
+	fs->freemap->freed = 0;
+	return err;
+}
+
+static int part_release(struct tfs *fs, uint64_t idx, unsigned int bit,
+			unsigned int n, struct tfs_fault *fault)
+{
+	struct tfs_region *r = tfs_region_find(fs->freemap, idx);
+
+	(void)fault;
+	tfs_region_unhide(r, bit, n);
+	tfs_bits_put(r->map, bit, n, false);
+	*tfs_region_free(fs, idx) += n;
+	fs->free += n;
+	return 0;
+}
+
+static void drop_clean(struct tfs_freemap *fm)
+{
+	fm->last = NULL;
+	for (unsigned int i = 0; i < TFS_FREEMAP_TABLE; i++) {
+		struct tfs_region **p = &fm->region[i], *r;
+
+		while ((r = *p)) {
+			if (r->dirty || r->hidden) {
+				p = &r->next;
+				continue;
+			}
+			*p = r->next;
+			free_region(r);
+			fm->regions--;
+		}
+	}
+}
+
+void tfs_freemap_release(struct tfs *fs, const struct tfs_extents *freed)
+{
+	tfs_region_each(fs, freed, part_release, NULL);
+	if (fs->freemap->regions > REGIONS_KEPT)
+		drop_clean(fs->freemap);
+}
+
+size_t tfs_freemap_dirty(const struct tfs *fs)
+{
+	return fs->freemap->dirty + fs->freemap->freed;
+}
