@@ -178,9 +178,6 @@ static inline const uint8_t *tfs_nonce(const struct tfs *fs)
 	return fs->super.nonce;
 }
 
-/* Turn read-only for good, once, with a line in the log. */
-void tfs_fail(struct tfs *fs, int err, const char *what);
-
 /* ---- super.c ------------------------------------------------------------ */
 
 int tfs_super_read(struct tfs *fs);

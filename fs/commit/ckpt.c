@@ -21,6 +21,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/state.h"
 #include "tree/alloc.h"
 #include "tree/btree.h"
 #include "commit/log.h"

@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/state.h"
 #include "commit/log.h"
 
 /* ---- handles -------------------------------------------------------------- */

@@ -20,35 +20,6 @@
 #define RESERVE_MIN	256ull
 #define RESERVE_MAX	16384ull
 
-void tfs_fail(struct tfs *fs, int err, const char *what)
-{
-	int none = 0;
-
-	if (atomic_compare_exchange_strong(&fs->error, &none, err))
-		eng_log(LOG_CRIT, "%s failed: %s; the filesystem is read-only "
-			"from now on", what, strerror(-err));
-}
-
-bool tfs_rdonly(const struct tfs *fs)
-{
-	return fs->opt.rdonly || atomic_load(&fs->error);
-}
-
-uint32_t tfs_cluster_size(const struct tfs *fs)
-{
-	return fs->csize;
-}
-
-const uint8_t *tfs_uuid(const struct tfs *fs)
-{
-	return fs->super.uuid;
-}
-
-const char *tfs_label(const struct tfs *fs)
-{
-	return fs->super.label;
-}
-
 struct tfs *tfs_alloc_fs(struct eng_dev *dev)
 {
 	struct tfs *fs = calloc(1, sizeof(*fs));
