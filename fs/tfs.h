@@ -255,13 +255,8 @@ bool tfs_commit_waiting(const struct tfs *fs);
 /* Has it reached its bound, how many times? */
 unsigned int tfs_commit_pressure(const struct tfs *fs);
 
-/* For checkpoints.  One leader at a time closes commits and logs them. */
-void tfs_lead(struct tfs *fs);
-void tfs_unlead(struct tfs *fs);
-/* No handle is open from here to there. */
-void tfs_gate_close(struct tfs *fs);
-void tfs_gate_open(struct tfs *fs);
-/* Between these, under fs->tree: the next commit is running from now on. */
+/* While the gate is closed, under fs->tree: the next commit is running from
+ * now on. */
 void tfs_commit_close(struct tfs *fs);
 /* Log what was closed and flush.  0: it is durable; 1: it can't be logged,
  * and nothing can before a checkpoint that contains it; -errno: the end. */
@@ -285,11 +280,6 @@ int tfs_ckpt_force(struct tfs *fs, bool clean);
 /* Before a change: start a commit or checkpoint that is due, wait for one
  * that is overdue.  No handle and no lock held but range locks. */
 void tfs_throttle(struct tfs *fs);
-/* Reads pin what they look at; call the first under fs->tree. */
-unsigned int tfs_reader_enter(struct tfs *fs);
-void tfs_reader_exit(struct tfs *fs, unsigned int ticket);
-/* None comes any more: until the last one is through. */
-void tfs_readers_wait(struct tfs *fs);
 
 /* ---- path.c -------------------------------------------------------------- */
 

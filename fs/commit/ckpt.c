@@ -21,6 +21,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/gate.h"
 #include "base/state.h"
 #include "tree/alloc.h"
 #include "tree/btree.h"
@@ -31,46 +32,6 @@
 #define PENDING_RUNS	65536u
 #define BORN_BYTES	(4ull << 30)
 #define IN_FLIGHT	64	/* node writes at once */
-
-/* ---- readers -------------------------------------------------------------- */
-
-unsigned int tfs_reader_enter(struct tfs *fs)
-{
-	unsigned int ticket = fs->epoch & 1;
-
-	atomic_fetch_add(&fs->ckpt.readers[ticket], 1);
-	return ticket;
-}
-
-void tfs_reader_exit(struct tfs *fs, unsigned int ticket)
-{
-	atomic_uint *readers = &fs->ckpt.readers[ticket];
-	unsigned int n = atomic_load(readers);
-
-	while (n > 1)
-		if (atomic_compare_exchange_weak(readers, &n, n - 1))
-			return;
-	/* The last one under the lock: who waits may free it. */
-	pthread_mutex_lock(&fs->ckpt.lock);
-	if (atomic_fetch_sub(readers, 1) == 1)
-		pthread_cond_broadcast(&fs->ckpt.cond);
-	pthread_mutex_unlock(&fs->ckpt.lock);
-}
-
-/* (4): reads of the epoch that a boundary ended. */
-static void wait_readers(struct tfs *fs, unsigned int ticket)
-{
-	pthread_mutex_lock(&fs->ckpt.lock);
-	while (atomic_load(&fs->ckpt.readers[ticket]))
-		pthread_cond_wait(&fs->ckpt.cond, &fs->ckpt.lock);
-	pthread_mutex_unlock(&fs->ckpt.lock);
-}
-
-void tfs_readers_wait(struct tfs *fs)
-{
-	wait_readers(fs, 0);
-	wait_readers(fs, 1);
-}
 
 /* ---- writing nodes -------------------------------------------------------- */
 
@@ -297,7 +258,7 @@ static int checkpoint(struct tfs *fs, bool clean)
 	err = write_out(fs, &b);
 	if (err)
 		tfs_fail(fs, err, "checkpoint");
-	wait_readers(fs, b.ticket);
+	tfs_readers_drain(fs, b.ticket);
 	if (!err)
 		discard_runs(fs, &b.freed);
 	pthread_rwlock_wrlock(&fs->tree);

@@ -20,27 +20,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/gate.h"
 #include "base/state.h"
 #include "commit/log.h"
 
 /* ---- handles -------------------------------------------------------------- */
-
-static void enter(struct tfs_ckpt *ck)
-{
-	pthread_mutex_lock(&ck->lock);
-	while (ck->closing)
-		pthread_cond_wait(&ck->cond, &ck->lock);
-	ck->handles++;
-	pthread_mutex_unlock(&ck->lock);
-}
-
-static void leave(struct tfs_ckpt *ck)
-{
-	pthread_mutex_lock(&ck->lock);
-	if (!--ck->handles && ck->closing)
-		pthread_cond_broadcast(&ck->cond);
-	pthread_mutex_unlock(&ck->lock);
-}
 
 /* What frees space, or takes what it was promised, goes as low as a change
  * inside of a handle may: see txn.c (4). */
@@ -71,10 +55,10 @@ int tfs_handle_get(struct tfs *fs, uint64_t data, uint64_t claimed,
 	for (int tries = 2; ; tries--) {
 		if (tfs_rdonly(fs))
 			return -EROFS;
-		enter(&fs->ckpt);
+		tfs_gate_enter(fs);
 		if (promise(fs, data, claimed, meta, frees))
 			return 0;
-		leave(&fs->ckpt);
+		tfs_gate_leave(fs);
 		if (!tries)
 			return -ENOSPC;
 		err = tfs_ckpt_run(fs);
@@ -88,28 +72,7 @@ void tfs_handle_put(struct tfs *fs, uint64_t promised)
 	pthread_rwlock_wrlock(&fs->tree);
 	fs->promised -= promised;
 	pthread_rwlock_unlock(&fs->tree);
-	leave(&fs->ckpt);
-}
-
-void tfs_gate_close(struct tfs *fs)
-{
-	struct tfs_ckpt *ck = &fs->ckpt;
-
-	pthread_mutex_lock(&ck->lock);
-	ck->closing = true;
-	while (ck->handles)
-		pthread_cond_wait(&ck->cond, &ck->lock);
-	pthread_mutex_unlock(&ck->lock);
-}
-
-void tfs_gate_open(struct tfs *fs)
-{
-	struct tfs_ckpt *ck = &fs->ckpt;
-
-	pthread_mutex_lock(&ck->lock);
-	ck->closing = false;
-	pthread_cond_broadcast(&ck->cond);
-	pthread_mutex_unlock(&ck->lock);
+	tfs_gate_leave(fs);
 }
 
 /* ---- closing -------------------------------------------------------------- */
@@ -131,27 +94,6 @@ void tfs_commits_destroy(struct tfs *fs)
 	free(fs->log.buf);
 	tfs_commit_free(fs->running);
 	tfs_commit_free(fs->closed);
-}
-
-void tfs_lead(struct tfs *fs)
-{
-	struct tfs_ckpt *ck = &fs->ckpt;
-
-	pthread_mutex_lock(&ck->lock);
-	while (ck->leading)
-		pthread_cond_wait(&ck->cond, &ck->lock);
-	ck->leading = true;
-	pthread_mutex_unlock(&ck->lock);
-}
-
-void tfs_unlead(struct tfs *fs)
-{
-	struct tfs_ckpt *ck = &fs->ckpt;
-
-	pthread_mutex_lock(&ck->lock);
-	ck->leading = false;
-	pthread_cond_broadcast(&ck->cond);
-	pthread_mutex_unlock(&ck->lock);
 }
 
 void tfs_commit_close(struct tfs *fs)

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/gate.h"
 #include "file/extent.h"
 
 struct piece {			/* of one extent, in intervals */

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/gate.h"
 #include "tree/alloc.h"
 #include "tree/btree.h"
 #include "file/inode.h"

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/gate.h"
 #include "file/extent.h"
 #include "support/fs_bed.h"
 #include "support/fs_check.h"

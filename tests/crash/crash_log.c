@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/gate.h"
 #include "file/extent.h"
 #include "support/fs_check.h"
 #include "support/fs_state.h"
