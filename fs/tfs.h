@@ -286,16 +286,4 @@ void tfs_throttle(struct tfs *fs);
 /* For messages; somewhere in buf, which is at least 64 bytes. */
 const char *tfs_path(struct tfs *fs, uint32_t ino, char *buf, size_t size);
 
-/* ---- report.c ------------------------------------------------------------ */
-
-/* One log line about a bad range of a file, by path; never blocks. */
-void tfs_report_fault(struct tfs *fs, uint32_t ino, uint64_t off, size_t len,
-		      int err, const struct eng_fault *fault);
-int tfs_helper_start(struct tfs *fs);
-/* Ask it for a commit, a checkpoint, a mark in a while. */
-void tfs_helper_commit(struct tfs *fs);
-void tfs_helper_ckpt(struct tfs *fs);
-void tfs_helper_mark(struct tfs *fs, uint64_t seq);
-void tfs_helper_stop(struct tfs *fs);
-
 #endif

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "base/gate.h"
+#include "base/notes.h"
 #include "base/state.h"
 #include "tree/alloc.h"
 #include "tree/btree.h"
@@ -363,9 +364,9 @@ void tfs_throttle(struct tfs *fs)
 	if (ckpt >= 4 || (ckpt && !fs->helper_runs))
 		tfs_ckpt_run(fs);
 	else if (ckpt)
-		tfs_helper_ckpt(fs);
+		tfs_note_ckpt(fs);
 	if (commit >= 2 || (commit && !fs->helper_runs))
 		tfs_commit(fs);
 	else if (commit)
-		tfs_helper_commit(fs);
+		tfs_note_commit(fs);
 }

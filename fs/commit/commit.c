@@ -21,6 +21,7 @@
 #include <string.h>
 
 #include "base/gate.h"
+#include "base/notes.h"
 #include "base/state.h"
 #include "commit/log.h"
 
@@ -136,7 +137,7 @@ static void set_durable(struct tfs *fs, uint64_t seq)
 static void ask_for_mark(struct tfs *fs)
 {
 	if (fs->log.content > fs->log.marked)
-		tfs_helper_mark(fs, fs->log.content);		/* (6) */
+		tfs_note_mark(fs, fs->log.content);		/* (6) */
 }
 
 /* (3): the newest commit of the log, and all before it. */

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "base/gate.h"
+#include "base/notes.h"
 #include "file/extent.h"
 
 struct piece {			/* of one extent, in intervals */
@@ -197,13 +198,13 @@ static void piece_done(struct eng_io *io)
 	uint32_t isize = rq->fs->geo->profile->interval;
 
 	if (io->err == -EBADMSG)	/* one interval is known to be bad */
-		tfs_report_fault(rq->fs, rq->rd->ino, off +
-				 (io->fault.interval - io->start) * isize,
-				 isize, io->err, &io->fault);
+		tfs_note_fault(rq->fs, rq->rd->ino, off +
+			       (io->fault.interval - io->start) * isize,
+			       isize, io->err, &io->fault);
 	else if (io->err)
-		tfs_report_fault(rq->fs, rq->rd->ino, off,
-				 (size_t)io->count * isize, io->err,
-				 &io->fault);
+		tfs_note_fault(rq->fs, rq->rd->ino, off,
+			       (size_t)io->count * isize, io->err,
+			       &io->fault);
 	if (io->err)
 		set_error(rq, -EIO);
 	eng_io_put(io);

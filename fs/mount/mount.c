@@ -16,6 +16,7 @@
 #include "tree/alloc.h"
 #include "tree/btree.h"
 #include "file/inode.h"
+#include "mount/helper.h"
 
 #define CACHE_DEFAULT	(64u << 20)
 #define RESERVE_MIN	256ull

@@ -1,31 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* report.c - the helper thread: commits and checkpoints that nobody waits for,
+/* helper.c - the helper thread: commits and checkpoints that nobody waits for,
  * and log lines about files whose content failed verification.
  *
  *  (1) Completions may not wait, and a path needs the tree; so they leave a
- *      note, and the helper finds the path and writes the line.
+ *      note (notes.c), and the helper finds the path and writes the line.
  *  (2) Notes that are still there when the filesystem is closed are written
- *      then: none is lost but to lack of memory or to NOTES_MAX.
+ *      then.
  *  (3) What nobody waits for is committed after the commit interval; when
  *      nothing came in a whole one, a checkpoint lets the log and what was
  *      freed go. */
 #include <stdlib.h>
 #include <time.h>
 
-#include "tfs.h"
+#include "base/notes.h"
+#include "mount/helper.h"
 
 #define MARK_NSEC	5000000	/* nothing came after a commit */
-#define NOTES_MAX	1024u
 #define PATH_TEXT	4096u
-
-struct tfs_report {
-	struct tfs_report *next;
-	uint32_t	ino;
-	uint64_t	off;
-	size_t		len;
-	int		err;
-	struct eng_fault fault;
-};
 
 static void say(struct tfs *fs, const struct tfs_report *r)
 {
@@ -39,76 +30,15 @@ static void say(struct tfs *fs, const struct tfs_report *r)
 	free(path);
 }
 
-/* In the order in which they came. */
 static void say_all(struct tfs *fs)
 {
-	struct tfs_report *list = NULL, *r;
+	struct tfs_report *list = tfs_notes_take(fs), *r;
 
-	pthread_mutex_lock(&fs->helper_lock);
-	while ((r = fs->reports)) {
-		fs->reports = r->next;
-		r->next = list;
-		list = r;
-	}
-	fs->report_count = 0;
-	pthread_mutex_unlock(&fs->helper_lock);
 	while ((r = list)) {
 		list = r->next;
 		say(fs, r);
 		free(r);
 	}
-}
-
-void tfs_report_fault(struct tfs *fs, uint32_t ino, uint64_t off, size_t len,
-		      int err, const struct eng_fault *fault)
-{
-	struct tfs_report *r = malloc(sizeof(*r));
-
-	tfs_fault_count(fs, err, fault);
-	if (!r)
-		return;
-	*r = (struct tfs_report){ .ino = ino, .off = off, .len = len,
-				  .err = err, .fault = *fault };
-	pthread_mutex_lock(&fs->helper_lock);
-	if (fs->report_count++ < NOTES_MAX) {
-		r->next = fs->reports;
-		fs->reports = r;
-		r = NULL;
-	}
-	pthread_cond_signal(&fs->helper_cond);
-	pthread_mutex_unlock(&fs->helper_lock);
-	free(r);
-}
-
-static void ask(struct tfs *fs, bool *what)
-{
-	pthread_mutex_lock(&fs->helper_lock);
-	if (!*what)
-		pthread_cond_signal(&fs->helper_cond);
-	*what = true;
-	pthread_mutex_unlock(&fs->helper_lock);
-}
-
-void tfs_helper_commit(struct tfs *fs)
-{
-	ask(fs, &fs->want_commit);
-}
-
-void tfs_helper_ckpt(struct tfs *fs)
-{
-	ask(fs, &fs->want_ckpt);
-}
-
-void tfs_helper_mark(struct tfs *fs, uint64_t seq)
-{
-	if (!fs->opt.commit)
-		return;
-	pthread_mutex_lock(&fs->helper_lock);
-	if (!fs->want_mark) {
-		fs->want_mark = seq;
-		pthread_cond_signal(&fs->helper_cond);
-	}
-	pthread_mutex_unlock(&fs->helper_lock);
 }
 
 static bool before(const struct timespec *a, const struct timespec *b)

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* notes.h - requests to the helper thread; from any thread. */
+#ifndef TFS_NOTES_H
+#define TFS_NOTES_H
+
+#include "tfs.h"
+
+/* A bad range of a file. */
+struct tfs_report {
+	struct tfs_report *next;
+	uint32_t	ino;
+	uint64_t	off;
+	size_t		len;
+	int		err;
+	struct eng_fault fault;
+};
+
+/* One log line about it, by path; counts it, too. */
+void tfs_note_fault(struct tfs *fs, uint32_t ino, uint64_t off, size_t len,
+		    int err, const struct eng_fault *fault);
+/* A commit, a checkpoint; a mark in a while that this commit is durable. */
+void tfs_note_commit(struct tfs *fs);
+void tfs_note_ckpt(struct tfs *fs);
+void tfs_note_mark(struct tfs *fs, uint64_t seq);
+/* What came in since, in the order in which it came; the caller frees. */
+struct tfs_report *tfs_notes_take(struct tfs *fs);
+
+#endif
