@@ -239,15 +239,9 @@ int tfs_setup(struct tfs *fs);
 
 int tfs_commits_create(struct tfs *fs);
 void tfs_commits_destroy(struct tfs *fs);
-/* Hold the running commit open from tag assignment to mapping; promises data
- * and meta clusters, claimed of which reservations cover.  frees: it zeroes
- * what is around freed clusters.  -ENOSPC: not even after a checkpoint. */
-int tfs_handle_get(struct tfs *fs, uint64_t data, uint64_t claimed,
-		   uint64_t meta, bool frees);
-/* promised: data + meta. */
-void tfs_handle_put(struct tfs *fs, uint64_t promised);
-/* Make all that was done before durable, with one flush. */
-int tfs_commit(struct tfs *fs);
+/* As leader: close what is running and make it durable, if there is anything.
+ * 0, -errno, or 1: it takes a checkpoint. */
+int tfs_commit_lead(struct tfs *fs);
 /* Write down that this commit is durable, if the log does not say so yet. */
 void tfs_commit_mark(struct tfs *fs, uint64_t seq);
 /* Under fs->tree: is there anything for the running commit to say? */
@@ -277,9 +271,6 @@ int tfs_recover(struct tfs *fs, const struct tfs_slot *slot, bool lost,
 int tfs_ckpt_run(struct tfs *fs);
 /* Even if nothing changed; clean: it is the last one. */
 int tfs_ckpt_force(struct tfs *fs, bool clean);
-/* Before a change: start a commit or checkpoint that is due, wait for one
- * that is overdue.  No handle and no lock held but range locks. */
-void tfs_throttle(struct tfs *fs);
 
 /* ---- path.c -------------------------------------------------------------- */
 

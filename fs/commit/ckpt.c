@@ -22,16 +22,11 @@
 #include <unistd.h>
 
 #include "base/gate.h"
-#include "base/notes.h"
 #include "base/state.h"
 #include "tree/alloc.h"
 #include "tree/btree.h"
 #include "commit/log.h"
 
-#define DIRTY_NODES	4096u	/* due; overdue at four times that */
-#define DIRTY_REGIONS	512u
-#define PENDING_RUNS	65536u
-#define BORN_BYTES	(4ull << 30)
 #define IN_FLIGHT	64	/* node writes at once */
 
 /* ---- writing nodes -------------------------------------------------------- */
@@ -332,41 +327,4 @@ int tfs_ckpt_run(struct tfs *fs)
 int tfs_ckpt_force(struct tfs *fs, bool clean)
 {
 	return run(fs, true, clean);
-}
-
-/* ---- pressure ------------------------------------------------------------- */
-
-/* How many times over the bounds: 0 not due, 4 and more overdue. */
-static unsigned int pressure(const struct tfs *fs)
-{
-	uint64_t used = atomic_load(&fs->log.used), n, worst;
-	uint64_t size = fs->super.log_clusters;
-
-	worst = tfs_ncache_dirty_count(fs) / DIRTY_NODES;
-	n = tfs_freemap_dirty(fs) / DIRTY_REGIONS;
-	worst = n > worst ? n : worst;
-	n = fs->frees.n / PENDING_RUNS;
-	worst = n > worst ? n : worst;
-	n = fs->born * fs->csize / BORN_BYTES;
-	worst = n > worst ? n : worst;
-	n = used > size / 8 * 7 ? 4 : used > size / 2;
-	return n > worst ? n : worst;
-}
-
-void tfs_throttle(struct tfs *fs)
-{
-	unsigned int ckpt, commit;
-
-	pthread_rwlock_rdlock(&fs->tree);
-	ckpt = pressure(fs);
-	commit = tfs_commit_pressure(fs);
-	pthread_rwlock_unlock(&fs->tree);
-	if (ckpt >= 4 || (ckpt && !fs->helper_runs))
-		tfs_ckpt_run(fs);
-	else if (ckpt)
-		tfs_note_ckpt(fs);
-	if (commit >= 2 || (commit && !fs->helper_runs))
-		tfs_commit(fs);
-	else if (commit)
-		tfs_note_commit(fs);
 }

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* commit.c - commits: who may be part of one, when it ends, when it is
- * durable.
+/* commit.c - commits: when one ends, and when it is durable.
  *
  *  (1) A handle holds the running commit open: what carries its sequence is
  *      mapped in it or freed in it.  Closing waits for handles, and new ones
  *      wait for that.
  *  (2) One leader at a time closes the running commit, writes it to the log
- *      and flushes, while others fill the next.  Whoever waits for a commit
- *      becomes leader or waits for one, so that one flush answers all.
+ *      and flushes, while others fill the next.
  *  (3) All data of a commit was written before it was mapped, and its log
  *      before the flush begins; so the flush proves the commit and all before
  *      it.  Durable only grows, and nobody is answered before.
@@ -24,57 +22,6 @@
 #include "base/notes.h"
 #include "base/state.h"
 #include "commit/log.h"
-
-/* ---- handles -------------------------------------------------------------- */
-
-/* What frees space, or takes what it was promised, goes as low as a change
- * inside of a handle may: see txn.c (4). */
-static bool promise(struct tfs *fs, uint64_t data, uint64_t claimed,
-		    uint64_t meta, bool frees)
-{
-	uint64_t floor = frees || claimed >= data ? fs->reserve / 4 :
-		fs->reserve;
-	uint64_t reserved, need;
-	bool ok;
-
-	pthread_rwlock_wrlock(&fs->tree);
-	reserved = fs->reserved > claimed ? fs->reserved - claimed : 0;
-	need = data + meta + reserved + fs->promised + floor;
-	ok = fs->free >= need;
-	if (ok)
-		fs->promised += data + meta;
-	pthread_rwlock_unlock(&fs->tree);
-	return ok;
-}
-
-int tfs_handle_get(struct tfs *fs, uint64_t data, uint64_t claimed,
-		   uint64_t meta, bool frees)
-{
-	int err;
-
-	tfs_throttle(fs);
-	for (int tries = 2; ; tries--) {
-		if (tfs_rdonly(fs))
-			return -EROFS;
-		tfs_gate_enter(fs);
-		if (promise(fs, data, claimed, meta, frees))
-			return 0;
-		tfs_gate_leave(fs);
-		if (!tries)
-			return -ENOSPC;
-		err = tfs_ckpt_run(fs);
-		if (err)
-			return err;
-	}
-}
-
-void tfs_handle_put(struct tfs *fs, uint64_t promised)
-{
-	pthread_rwlock_wrlock(&fs->tree);
-	fs->promised -= promised;
-	pthread_rwlock_unlock(&fs->tree);
-	tfs_gate_leave(fs);
-}
 
 /* ---- closing -------------------------------------------------------------- */
 
@@ -201,8 +148,7 @@ static bool close_running(struct tfs *fs, bool empty_too)
 	return any;
 }
 
-/* As leader; 1: a checkpoint is needed. */
-static int lead_commit(struct tfs *fs)
+int tfs_commit_lead(struct tfs *fs)
 {
 	int err = atomic_load(&fs->error);
 
@@ -213,44 +159,6 @@ static int lead_commit(struct tfs *fs)
 	if (fs->log.broken)
 		return 1;
 	return durable(fs) < fs->log.newest ? flush_log(fs) : 0;
-}
-
-/* (2) */
-static int wait_durable(struct tfs *fs, uint64_t want)
-{
-	struct tfs_ckpt *ck = &fs->ckpt;
-	int err = 0;
-
-	pthread_mutex_lock(&ck->lock);
-	while (!err && ck->durable < want) {
-		if (ck->leading) {
-			pthread_cond_wait(&ck->cond, &ck->lock);
-			continue;
-		}
-		ck->leading = true;
-		pthread_mutex_unlock(&ck->lock);
-		err = lead_commit(fs);
-		tfs_unlead(fs);
-		if (err > 0)
-			err = tfs_ckpt_force(fs, false);	/* (4) */
-		pthread_mutex_lock(&ck->lock);
-	}
-	pthread_mutex_unlock(&ck->lock);
-	return err;
-}
-
-int tfs_commit(struct tfs *fs)
-{
-	uint64_t want;
-
-	if (fs->opt.rdonly)
-		return 0;
-	if (atomic_load(&fs->error))
-		return atomic_load(&fs->error);
-	pthread_rwlock_rdlock(&fs->tree);
-	want = fs->running->n ? fs->seq : fs->seq - 1;
-	pthread_rwlock_unlock(&fs->tree);
-	return wait_durable(fs, want);
 }
 
 /* The commit that says so may have no changes of its own. */

@@ -18,6 +18,7 @@
 #include "tree/alloc.h"
 #include "tree/btree.h"
 #include "commit/log.h"
+#include "commit/sync.h"
 
 struct op {
 	struct tfs_key	key;

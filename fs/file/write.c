@@ -17,6 +17,7 @@
 
 #include "tree/alloc.h"
 #include "commit/log.h"
+#include "commit/sync.h"
 #include "file/write.h"
 
 #define META_PROMISE	64u	/* clusters for the tree's part of a write */

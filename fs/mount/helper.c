@@ -118,7 +118,7 @@ static void tick(struct tfs *fs, struct agenda *ag)
 	if (idle)
 		tfs_ckpt_run(fs);
 	else
-		tfs_commit(fs);
+		tfs_sync(fs);
 	pthread_rwlock_rdlock(&fs->tree);
 	seq = fs->seq;
 	pthread_rwlock_unlock(&fs->tree);
@@ -138,7 +138,7 @@ static void *helper(void *arg)
 		if (ag.tick)
 			tick(fs, &ag);
 		if (ag.commit)
-			tfs_commit(fs);
+			tfs_sync(fs);
 		if (ag.ckpt)
 			tfs_ckpt_run(fs);
 		say_all(fs);

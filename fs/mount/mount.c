@@ -214,16 +214,3 @@ int tfs_close(struct tfs *fs)
 	tfs_free_fs(fs);
 	return err;
 }
-
-int tfs_sync(struct tfs *fs)
-{
-	return tfs_commit(fs);
-}
-
-/* A commit is of everything, so there is nothing smaller to make durable. */
-int tfs_fsync(struct tfs *fs, uint32_t ino, bool datasync)
-{
-	(void)ino;
-	(void)datasync;
-	return tfs_commit(fs);
-}

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* sync.c - who waits for commits and checkpoints: changes that need space or
+ * come too fast, and callers that want what they did to be durable.
+ *
+ *  (1) What a handle was promised is there when it is taken: nobody else is
+ *      given it.
+ *  (2) Whoever waits for a commit becomes leader or waits for one, so that one
+ *      flush answers all.
+ *  (3) A commit that the log could not take is durable by a checkpoint. */
+#include "base/gate.h"
+#include "base/notes.h"
+#include "base/state.h"
+#include "tree/alloc.h"
+#include "commit/log.h"
+#include "commit/sync.h"
+
+#define DIRTY_NODES	4096u	/* due; overdue at four times that */
+#define DIRTY_REGIONS	512u
+#define PENDING_RUNS	65536u
+#define BORN_BYTES	(4ull << 30)
+
+/* ---- pressure ------------------------------------------------------------- */
+
+/* How many times over the bounds: 0 not due, 4 and more overdue. */
+static unsigned int pressure(const struct tfs *fs)
+{
+	uint64_t used = atomic_load(&fs->log.used), n, worst;
+	uint64_t size = fs->super.log_clusters;
+
+	worst = tfs_ncache_dirty_count(fs) / DIRTY_NODES;
+	n = tfs_freemap_dirty(fs) / DIRTY_REGIONS;
+	worst = n > worst ? n : worst;
+	n = fs->frees.n / PENDING_RUNS;
+	worst = n > worst ? n : worst;
+	n = fs->born * fs->csize / BORN_BYTES;
+	worst = n > worst ? n : worst;
+	n = used > size / 8 * 7 ? 4 : used > size / 2;
+	return n > worst ? n : worst;
+}
+
+void tfs_throttle(struct tfs *fs)
+{
+	unsigned int ckpt, commit;
+
+	pthread_rwlock_rdlock(&fs->tree);
+	ckpt = pressure(fs);
+	commit = tfs_commit_pressure(fs);
+	pthread_rwlock_unlock(&fs->tree);
+	if (ckpt >= 4 || (ckpt && !fs->helper_runs))
+		tfs_ckpt_run(fs);
+	else if (ckpt)
+		tfs_note_ckpt(fs);
+	if (commit >= 2 || (commit && !fs->helper_runs))
+		tfs_sync(fs);
+	else if (commit)
+		tfs_note_commit(fs);
+}
+
+/* ---- handles -------------------------------------------------------------- */
+
+/* What frees space, or takes what it was promised, goes as low as a change
+ * inside of a handle may: see txn.c (4). */
+static bool promise(struct tfs *fs, uint64_t data, uint64_t claimed,
+		    uint64_t meta, bool frees)
+{
+	uint64_t floor = frees || claimed >= data ? fs->reserve / 4 :
+		fs->reserve;
+	uint64_t reserved, need;
+	bool ok;
+
+	pthread_rwlock_wrlock(&fs->tree);
+	reserved = fs->reserved > claimed ? fs->reserved - claimed : 0;
+	need = data + meta + reserved + fs->promised + floor;
+	ok = fs->free >= need;
+	if (ok)
+		fs->promised += data + meta;
+	pthread_rwlock_unlock(&fs->tree);
+	return ok;
+}
+
+int tfs_handle_get(struct tfs *fs, uint64_t data, uint64_t claimed,
+		   uint64_t meta, bool frees)
+{
+	int err;
+
+	tfs_throttle(fs);
+	for (int tries = 2; ; tries--) {
+		if (tfs_rdonly(fs))
+			return -EROFS;
+		tfs_gate_enter(fs);
+		if (promise(fs, data, claimed, meta, frees))
+			return 0;
+		tfs_gate_leave(fs);
+		if (!tries)
+			return -ENOSPC;
+		err = tfs_ckpt_run(fs);
+		if (err)
+			return err;
+	}
+}
+
+void tfs_handle_put(struct tfs *fs, uint64_t promised)
+{
+	pthread_rwlock_wrlock(&fs->tree);
+	fs->promised -= promised;
+	pthread_rwlock_unlock(&fs->tree);
+	tfs_gate_leave(fs);
+}
+
+/* ---- waiting -------------------------------------------------------------- */
+
+/* (2) */
+static int wait_durable(struct tfs *fs, uint64_t want)
+{
+	struct tfs_ckpt *ck = &fs->ckpt;
+	int err = 0;
+
+	pthread_mutex_lock(&ck->lock);
+	while (!err && ck->durable < want) {
+		if (ck->leading) {
+			pthread_cond_wait(&ck->cond, &ck->lock);
+			continue;
+		}
+		ck->leading = true;
+		pthread_mutex_unlock(&ck->lock);
+		err = tfs_commit_lead(fs);
+		tfs_unlead(fs);
+		if (err > 0)
+			err = tfs_ckpt_force(fs, false);	/* (3) */
+		pthread_mutex_lock(&ck->lock);
+	}
+	pthread_mutex_unlock(&ck->lock);
+	return err;
+}
+
+int tfs_sync(struct tfs *fs)
+{
+	uint64_t want;
+
+	if (fs->opt.rdonly)
+		return 0;
+	if (atomic_load(&fs->error))
+		return atomic_load(&fs->error);
+	pthread_rwlock_rdlock(&fs->tree);
+	want = fs->running->n ? fs->seq : fs->seq - 1;
+	pthread_rwlock_unlock(&fs->tree);
+	return wait_durable(fs, want);
+}
+
+/* A commit is of everything, so there is nothing smaller to make durable. */
+int tfs_fsync(struct tfs *fs, uint32_t ino, bool datasync)
+{
+	(void)ino;
+	(void)datasync;
+	return tfs_sync(fs);
+}
