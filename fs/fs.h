@@ -197,13 +197,27 @@ int tfs_fallocate(struct tfs *fs, uint32_t ino, int mode, uint64_t off,
 		  uint64_t len);
 /* SEEK_DATA or SEEK_HOLE; the offset, or -ENXIO. */
 int64_t tfs_lseek(struct tfs *fs, uint32_t ino, uint64_t off, int whence);
+
+/* The same in steps of bounded work, for callers that can be told to stop.
+ * Set the first three, step until it fails or done is set; at is the answer
+ * then. */
+struct tfs_seek {
+	uint32_t	ino;
+	int		whence;
+	uint64_t	at;
+	bool		begun, done;
+};
+
+int tfs_seek_step(struct tfs *fs, struct tfs_seek *sk);
 int tfs_fsync(struct tfs *fs, uint32_t ino, bool datasync);
 
 /* ---- the tags ------------------------------------------------------------ */
 
 /* Text with one line per extent, read from the medium and verified; malloced
  * into *out, its length.  raw: the 16-bit tags themselves, big-endian, one
- * per protection interval of every mapped cluster in file order. */
-ssize_t tfs_tags(struct tfs *fs, uint32_t ino, bool raw, char **out);
+ * per protection interval of every mapped cluster in file order.  Longer than
+ * limit bytes: the text ends with a line that says so; raw is -E2BIG. */
+ssize_t tfs_tags(struct tfs *fs, uint32_t ino, bool raw, size_t limit,
+		 char **out);
 
 #endif

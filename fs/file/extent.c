@@ -88,9 +88,8 @@ static int del_extent(struct tfs_txn *tx, uint32_t ino,
 	return tfs_txn_del(tx, tfs_key(ino, TFS_T_EXTENT, ext->lc));
 }
 
-/* The part of ext from lc on, len clusters. */
-static struct tfs_extent slice(const struct tfs_extent *ext, uint64_t lc,
-			       uint64_t len)
+struct tfs_extent tfs_extent_slice(const struct tfs_extent *ext, uint64_t lc,
+				   uint64_t len)
 {
 	struct tfs_extent s = *ext;
 
@@ -111,16 +110,16 @@ static int cut(struct tfs_txn *tx, uint32_t ino, const struct tfs_extent *ext,
 	int err;
 
 	if (from > ext->lc) {
-		part = slice(ext, ext->lc, from - ext->lc);
+		part = tfs_extent_slice(ext, ext->lc, from - ext->lc);
 		err = put_extent(tx, ino, &part);
 	} else {
 		err = del_extent(tx, ino, ext);
 	}
 	if (!err && to < stop) {
-		part = slice(ext, to, stop - to);
+		part = tfs_extent_slice(ext, to, stop - to);
 		err = put_extent(tx, ino, &part);
 	}
-	part = slice(ext, from, to - from);
+	part = tfs_extent_slice(ext, from, to - from);
 	if (!part.addr) {
 		p->reserved += part.len;
 		return err;

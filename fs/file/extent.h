@@ -20,6 +20,10 @@ int tfs_extent_decode(struct tfs *fs, const struct tfs_item *item,
 int tfs_extent_find(struct tfs_txn *tx, uint32_t ino, uint64_t lc,
 		    struct tfs_extent *out);
 
+/* The part of it from lc on, len clusters. */
+struct tfs_extent tfs_extent_slice(const struct tfs_extent *ext, uint64_t lc,
+				   uint64_t len);
+
 struct tfs_punch {
 	uint64_t	mapped, reserved;	/* clusters that went */
 	unsigned int	items;			/* looked at */

@@ -1,81 +1,109 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* seek.c - lseek: where a file has content and where it has none. */
+/* seek.c - lseek: where a file has content and where it has none.
+ *
+ *  (1) A step looks at a bounded number of extents under one hold of the
+ *      tree lock.  The place reached survives a missing node and the end of
+ *      a step, so that a walk costs what it walks, however cold the tree is.
+ *  (2) What changes behind that place while the walk goes on is not seen:
+ *      the answer says of each extent what was true when it was passed. */
 #include <unistd.h>
 
 #include "file/extent.h"
 
-struct seek {
-	uint32_t	ino;
-	uint64_t	off;
-	int		whence;
-	int64_t		result;
+#define STEP	256u	/* extents */
+
+struct step {
+	struct tfs_seek	*sk;
+	unsigned int	left;		/* extents that may still be looked at */
 };
 
-/* The first byte at or after off that a mapped cluster holds (or none). */
-static int seek_extents(struct tfs_txn *tx, struct seek *s, uint64_t size)
+/* Go on over one extent or hole.  1: the place is the answer. */
+static int pass_extent(struct tfs_txn *tx, struct tfs_seek *sk)
 {
-	uint64_t csize = tfs_txn_fs(tx)->csize, at = s->off;
+	uint64_t csize = tfs_txn_fs(tx)->csize;
 	struct tfs_extent ext;
-	int err;
+	int err = tfs_extent_find(tx, sk->ino, sk->at / csize, &ext);
+	bool none = err == -ENOENT, data;
 
-	while (at < size) {
-		err = tfs_extent_find(tx, s->ino, at / csize, &ext);
-		if (err && err != -ENOENT)
-			return err;
-		if (err || ext.lc > at / csize || !ext.addr) {	/* a hole */
-			if (s->whence == SEEK_HOLE)
-				break;
-			if (err)
-				return -ENXIO;
-			if (!ext.addr)
-				at = (ext.lc + ext.len) * csize;
-			else
-				at = ext.lc * csize;
-			continue;
-		}
-		if (s->whence == SEEK_DATA)
-			break;
-		at = (ext.lc + ext.len) * csize;
-	}
-	if (at >= size && s->whence == SEEK_DATA)
+	if (err && !none)
+		return err;
+	data = !none && ext.addr && ext.lc <= sk->at / csize;
+	if (data == (sk->whence == SEEK_DATA))
+		return 1;
+	if (none)
 		return -ENXIO;
-	s->result = at < size ? at : size;
+	sk->at = (data || !ext.addr ? ext.lc + ext.len : ext.lc) * csize;
+	return 0;
+}
+
+static int seek_extents(struct tfs_txn *tx, struct step *st, uint64_t size)
+{
+	struct tfs_seek *sk = st->sk;
+
+	while (sk->at < size) {
+		int err;
+
+		if (!st->left)
+			return 0;
+		err = pass_extent(tx, sk);	/* (1) */
+		sk->done = err == 1;
+		if (err)
+			return err < 0 ? err : 0;
+		st->left--;
+	}
+	sk->at = size;
+	sk->done = true;
+	return sk->whence == SEEK_DATA ? -ENXIO : 0;
+}
+
+static int seek_inline(struct tfs_txn *tx, struct tfs_seek *sk, uint64_t size)
+{
+	struct tfs_item item;
+	int err = tfs_txn_get(tx, tfs_key(sk->ino, TFS_T_INLINE, 0), &item);
+	uint64_t end = err ? 0 : item.len < size ? item.len : size;
+
+	if (err && err != -ENOENT)
+		return err;
+	sk->done = true;
+	if (sk->at >= end)		/* nothing but a hole */
+		return sk->whence == SEEK_DATA ? -ENXIO : 0;
+	if (sk->whence == SEEK_HOLE)
+		sk->at = end;
 	return 0;
 }
 
 static int seek_fn(struct tfs_txn *tx, void *arg)
 {
-	struct seek *s = arg;
+	struct step *st = arg;
+	struct tfs_seek *sk = st->sk;
 	struct tfs_inode inode;
-	struct tfs_item item;
-	int err = tfs_inode_get(tx, s->ino, &inode);
+	int err = tfs_inode_get(tx, sk->ino, &inode);
 
 	if (err)
 		return err;
-	if (s->off >= inode.size)
+	if (!sk->begun && sk->at >= inode.size)
 		return -ENXIO;
+	sk->begun = true;
 	if (inode.clusters)
-		return seek_extents(tx, s, inode.size);
-	err = tfs_txn_get(tx, tfs_key(s->ino, TFS_T_INLINE, 0), &item);
-	if (err && err != -ENOENT)
-		return err;
-	if (err || s->off >= item.len) {	/* nothing but a hole */
-		s->result = s->off;
-		return s->whence == SEEK_DATA ? -ENXIO : 0;
-	}
-	s->result = s->whence == SEEK_DATA ? s->off : inode.size;
-	if (s->whence == SEEK_HOLE && item.len < inode.size)
-		s->result = item.len;
-	return 0;
+		return seek_extents(tx, st, inode.size);
+	return seek_inline(tx, sk, inode.size);
+}
+
+int tfs_seek_step(struct tfs *fs, struct tfs_seek *sk)
+{
+	struct step st = { .sk = sk, .left = STEP };
+
+	if (sk->whence != SEEK_DATA && sk->whence != SEEK_HOLE)
+		return -EINVAL;
+	return tfs_txn_read(fs, seek_fn, &st);
 }
 
 int64_t tfs_lseek(struct tfs *fs, uint32_t ino, uint64_t off, int whence)
 {
-	struct seek s = { .ino = ino, .off = off, .whence = whence };
-	int err;
+	struct tfs_seek sk = { .ino = ino, .at = off, .whence = whence };
+	int err = 0;
 
-	if (whence != SEEK_DATA && whence != SEEK_HOLE)
-		return -EINVAL;
-	err = tfs_txn_read(fs, seek_fn, &s);
-	return err ? err : s.result;
+	while (!err && !sk.done)
+		err = tfs_seek_step(fs, &sk);
+	return err ? err : (int64_t)sk.at;
 }

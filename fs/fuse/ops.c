@@ -616,44 +616,18 @@ static bool xattr_ours(const char *name)
 	return !strncmp(name, XATTR_PREFIX, strlen(XATTR_PREFIX));
 }
 
-/* Text longer than a value can be ends in a line that says how much is
- * missing. */
-static size_t clip(char *text, size_t len)
-{
-	char last[48];
-	size_t more = 0, end;
-
-	if (len <= XATTR_VALUE)
-		return len;
-	for (end = XATTR_VALUE - sizeof(last); end && text[end - 1] != '\n';)
-		end--;
-	for (size_t i = end; i < len; i++)
-		more += text[i] == '\n';
-	snprintf(last, sizeof(last), "... and %zu more extents\n", more);
-	memcpy(text + end, last, strlen(last));
-	return end + strlen(last);
-}
-
 /* What is computed on demand. */
 static ssize_t xattr_virtual(struct tfs *fs, uint32_t ino, const char *name,
 			     char **out)
 {
-	ssize_t len;
-
 	name += strlen(XATTR_PREFIX);
 	if (!strcmp(name, "stats") && ino == TFS_ROOT_INO)
 		return tfs_stats(fs, out);
-	if (!strcmp(name, "tags.raw")) {
-		len = tfs_tags(fs, ino, true, out);
-		if (len <= (ssize_t)XATTR_VALUE)
-			return len;
-		free(*out);
-		return -E2BIG;
-	}
-	if (strcmp(name, "tags"))
-		return -ENODATA;
-	len = tfs_tags(fs, ino, false, out);
-	return len < 0 ? len : (ssize_t)clip(*out, (size_t)len);
+	if (!strcmp(name, "tags.raw"))
+		return tfs_tags(fs, ino, true, XATTR_VALUE, out);
+	if (!strcmp(name, "tags"))
+		return tfs_tags(fs, ino, false, XATTR_VALUE, out);
+	return -ENODATA;
 }
 
 /* len: of the value, or -errno.  size 0: the length was asked for. */

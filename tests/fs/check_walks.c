@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* check_walks.c - walks over a file's extents: bounded steps that go on
+ * where they were, however cold the tree is. */
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "support/fs_bed.h"
+
+#define CLUSTERS	3000u
+
+struct work {
+	struct bed	bed;
+	uint32_t	ino;
+	uint64_t	csize;
+};
+
+/* A file of which no two neighbouring clusters are one extent. */
+static void make(struct work *w, unsigned int i)
+{
+	static const char *const profiles[] = { "512+8", "4096+8" };
+	uint8_t *buf;
+
+	bed_make(&w->bed, profiles[i], 3 * CLUSTERS, i);
+	w->csize = tfs_cluster_size(w->bed.fs);
+	w->ino = bed_file(&w->bed, "pieces");
+	buf = calloc(1, w->csize);
+	for (unsigned int odd = 0; odd < 2; odd++)
+		for (uint64_t c = odd; c < CLUSTERS; c += 2)
+			ck_assert_int_eq(tfs_write(w->bed.fs, w->ino,
+						   c * w->csize, buf,
+						   w->csize, 0), 0);
+	free(buf);
+	bed_remount(&w->bed, 0);
+}
+
+static void end(struct work *w)
+{
+	bed_check(&w->bed, 0);
+	bed_free(&w->bed);
+}
+
+START_TEST(a_seek_goes_in_bounded_steps)
+{
+	struct tfs_seek sk;
+	struct work w;
+	unsigned int steps = 0;
+
+	make(&w, _i);
+	sk = (struct tfs_seek){ .ino = w.ino, .whence = SEEK_HOLE };
+	while (!sk.done) {
+		uint64_t before = sk.at;
+
+		ck_assert_int_eq(tfs_seek_step(w.bed.fs, &sk), 0);
+		ck_assert_uint_le(sk.at - before, 256 * w.csize);
+		ck_assert_msg(sk.done || sk.at > before, "%s: stuck at %llu",
+			      w.bed.where, (unsigned long long)sk.at);
+		steps++;
+	}
+	ck_assert_uint_eq(sk.at, CLUSTERS * w.csize);
+	ck_assert_uint_ge(steps, CLUSTERS / 256);
+	ck_assert_uint_le(steps, CLUSTERS / 256 + 2);
+	end(&w);
+}
+END_TEST
+
+/* An unreadable node interrupts the walk as a missing one does: what was
+ * passed before it is not walked again. */
+START_TEST(a_seek_goes_on_where_a_node_was_missing)
+{
+	struct tfs_seek sk;
+	struct work w;
+	uint64_t last = 0;
+
+	make(&w, 0);
+	sk = (struct tfs_seek){ .ino = w.ino, .whence = SEEK_HOLE };
+	for (unsigned int spared = 1; !sk.done; spared = 2) {
+		sim_fault(w.bed.sim, SIM_READ_FAIL, 0, UINT64_MAX, -EIO,
+			  spared, 0);
+		while (!sk.done && !tfs_seek_step(w.bed.fs, &sk))
+			;
+		sim_clear_faults(w.bed.sim);
+		ck_assert_msg(sk.at >= last, "%s: back from %llu to %llu",
+			      w.bed.where, (unsigned long long)last,
+			      (unsigned long long)sk.at);
+		last = sk.at;
+	}
+	ck_assert_uint_eq(sk.at, CLUSTERS * w.csize);
+	end(&w);
+}
+END_TEST
+
+/* Every change can be made durable and its space given back while a long
+ * answer is in the making: tags pin a batch, not the file. */
+struct reader {
+	struct work	*w;
+	atomic_bool	stop;
+	unsigned int	answers;
+};
+
+static void *read_tags(void *arg)
+{
+	struct reader *r = arg;
+
+	while (!atomic_load(&r->stop)) {
+		char *text;
+		ssize_t n = tfs_tags(r->w->bed.fs, r->w->ino, false,
+				     SIZE_MAX, &text);
+
+		ck_assert_int_gt(n, 0);
+		ck_assert_msg(!strstr(text, "bad cluster"), "%s: %s",
+			      r->w->bed.where, text);
+		free(text);
+		r->answers++;
+	}
+	return NULL;
+}
+
+START_TEST(tags_are_right_while_the_file_is_rewritten)
+{
+	struct work w;
+	struct reader r = { .w = &w };
+	uint8_t *buf;
+	pthread_t t;
+
+	make(&w, _i);
+	bed_umount(&w.bed);
+	bed_threads(&w.bed, 2);
+	bed_mount(&w.bed);
+	buf = calloc(1, 64 * w.csize);
+	pthread_create(&t, NULL, read_tags, &r);
+	for (uint64_t c = 0; c < 4 * CLUSTERS; c += 64) {
+		ck_assert_int_eq(tfs_write(w.bed.fs, w.ino, c % CLUSTERS /
+					   64 * 64 * w.csize, buf,
+					   64 * w.csize, 0), 0);
+		ck_assert_int_eq(tfs_sync(w.bed.fs), 0);
+	}
+	atomic_store(&r.stop, true);
+	pthread_join(t, NULL);
+	free(buf);
+	end(&w);
+}
+END_TEST
+
+START_TEST(tags_stop_where_the_answer_is_full)
+{
+	uint64_t before;
+	struct work w;
+	char *text;
+	ssize_t n;
+
+	make(&w, 0);
+	before = atomic_load(&w.bed.fs->count.node_reads);
+	ck_assert_int_eq(tfs_tags(w.bed.fs, w.ino, true,
+				  CLUSTERS * TFS_TAG_BYTES - 1, &text),
+			 -E2BIG);
+	n = tfs_tags(w.bed.fs, w.ino, true, CLUSTERS * TFS_TAG_BYTES, &text);
+	ck_assert_int_eq(n, CLUSTERS * TFS_TAG_BYTES);
+	free(text);
+	n = tfs_tags(w.bed.fs, w.ino, false, 10000, &text);
+	ck_assert_int_gt(n, 5000);
+	ck_assert_int_le(n, 10000);
+	ck_assert_ptr_nonnull(strstr(text, "... and more from cluster "));
+	free(text);
+	ck_assert_uint_gt(atomic_load(&w.bed.fs->count.node_reads), before);
+	end(&w);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("walks");
+	TCase *t = tcase_create("seek");
+
+	tcase_set_timeout(t, 120);
+	tcase_add_loop_test(t, a_seek_goes_in_bounded_steps, 0, 2);
+	tcase_add_test(t, a_seek_goes_on_where_a_node_was_missing);
+	suite_add_tcase(s, t);
+	t = tcase_create("threads");
+	tcase_set_timeout(t, 240);
+	tcase_add_loop_test(t, tags_are_right_while_the_file_is_rewritten, 0,
+			    2);
+	suite_add_tcase(s, t);
+	t = tcase_create("tags");
+	tcase_set_timeout(t, 120);
+	tcase_add_test(t, tags_stop_where_the_answer_is_full);
+	suite_add_tcase(s, t);
+	return bed_run_suite(s);
+}
