@@ -13,6 +13,7 @@
 #include "name/acl.h"
 #include "file/inode.h"
 #include "tfs.h"
+#include "name/xattr_item.h"
 
 /* ---- access times --------------------------------------------------------- */
 

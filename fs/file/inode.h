@@ -73,17 +73,6 @@ int tfs_orphan_reclaim(struct tfs *fs, uint32_t ino);
 /* All that a crash left; at a read-write mount. */
 int tfs_orphan_reclaim_all(struct tfs *fs);
 
-/* xattr.c, for acl.c and create.  The inode's ctime is the caller's. */
-ssize_t tfs_xattr_get(struct tfs_txn *tx, uint32_t ino, const char *name,
-		      void *buf, size_t size);
-int tfs_xattr_put(struct tfs_txn *tx, uint32_t ino, const char *name,
-		  const void *value, size_t size, int flags);
-int tfs_xattr_del(struct tfs_txn *tx, uint32_t ino, const char *name);
-/* For a new inode, whose attributes tfs_xattr_put() could not see: each one
- * gets another slot. */
-int tfs_xattr_put_new(struct tfs_txn *tx, uint32_t ino, unsigned int slot,
-		      const char *name, const void *value, size_t size);
-
 /* hash.c: keyed 64-bit hash of a name, from the filesystem's nonce.  A weak
  * symbol: tests put another in its place to make names collide. */
 uint64_t tfs_name_hash(const struct tfs *fs, const char *name, size_t len);

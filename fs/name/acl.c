@@ -18,6 +18,7 @@
 
 #include "name/acl.h"
 #include "tfs.h"
+#include "name/xattr_item.h"
 
 #define NO_ID	0xffffffffu
 

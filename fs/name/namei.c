@@ -18,6 +18,7 @@
 #include "name/acl.h"
 #include "file/inode.h"
 #include "tfs.h"
+#include "name/xattr_item.h"
 
 #define SET_MAX	4u	/* a rename: two directories, two inodes */
 
