@@ -1,69 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* inode.c - inodes across the byte-order line, and their attributes.
+/* inode.c - inodes across the byte-order line.
  *  (1) Every field is checked in tfs_inode_decode(); past it nobody does.
  *  (2) size of a directory counts its entries, of a symbolic link the bytes
- *      of its target, and is 0 for all that has no content.
- *  (3) When the mode changes, so does the access ACL, in one transaction:
- *      the kernel leaves that to us and only drops what it had cached. */
+ *      of its target, and is 0 for all that has no content. */
 #include <endian.h>
 #include <errno.h>
 #include <string.h>
 #include <syslog.h>
 
-#include "name/acl.h"
 #include "file/inode.h"
 #include "tfs.h"
-#include "name/xattr_item.h"
-
-/* ---- access times --------------------------------------------------------- */
-
-#define DAY	86400
-
-static bool older(const struct timespec *a, const struct timespec *b)
-{
-	return a->tv_sec != b->tv_sec ? a->tv_sec < b->tv_sec :
-		a->tv_nsec <= b->tv_nsec;
-}
-
-struct access_arg {
-	uint32_t	ino;
-	struct timespec	now;
-	struct tfs_inode in;
-};
-
-/* -EALREADY: not due. */
-static int access_look(struct tfs_txn *tx, void *p)
-{
-	struct access_arg *a = p;
-	int err = tfs_inode_get(tx, a->ino, &a->in);
-
-	if (err)
-		return err;
-	if (!older(&a->in.atime, &a->in.mtime) &&
-	    !older(&a->in.atime, &a->in.ctime) &&
-	    a->in.atime.tv_sec + DAY > a->now.tv_sec)
-		return -EALREADY;
-	return 0;
-}
-
-static int access_fn(struct tfs_txn *tx, void *p)
-{
-	struct access_arg *a = p;
-	int err = access_look(tx, p);
-
-	a->in.atime = a->now;
-	return err ? err : tfs_inode_put(tx, &a->in);
-}
-
-void tfs_accessed(struct tfs *fs, uint32_t ino)
-{
-	struct access_arg a = { .ino = ino, .now = tfs_now() };
-
-	if (!fs->opt.relatime || tfs_rdonly(fs))
-		return;
-	if (!tfs_txn_read(fs, access_look, &a))
-		tfs_txn_write(fs, access_fn, &a, 0);	/* else: not kept */
-}
 
 /* The clock that the kernel stamps files with: a finer one would run ahead of
  * it. */
@@ -229,28 +175,6 @@ int tfs_inode_put(struct tfs_txn *tx, const struct tfs_inode *in)
 			   sizeof(di));
 }
 
-struct attr_arg {
-	uint32_t		ino;
-	unsigned int		mask;
-	struct timespec		now;
-	const struct tfs_inode	*set;
-	struct tfs_inode	*out;
-};
-
-static int getattr_fn(struct tfs_txn *tx, void *p)
-{
-	struct attr_arg *arg = p;
-
-	return tfs_inode_get(tx, arg->ino, arg->out);
-}
-
-int tfs_getattr(struct tfs *fs, uint32_t ino, struct tfs_inode *out)
-{
-	struct attr_arg arg = { .ino = ino, .out = out };
-
-	return tfs_txn_read(fs, getattr_fn, &arg);
-}
-
 bool tfs_kill_priv(struct tfs_inode *in)
 {
 	uint32_t old = in->mode;
@@ -261,90 +185,4 @@ bool tfs_kill_priv(struct tfs_inode *in)
 	if (in->mode & S_IXGRP)
 		in->mode &= ~(uint32_t)S_ISGID;
 	return in->mode != old;
-}
-
-static void set_times(struct tfs_inode *in, const struct attr_arg *arg)
-{
-	if (arg->mask & TFS_SET_ATIME)
-		in->atime = arg->set->atime;
-	if (arg->mask & TFS_SET_MTIME)
-		in->mtime = arg->set->mtime;
-	in->ctime = arg->mask & TFS_SET_CTIME ? arg->set->ctime : arg->now;
-}
-
-/* A new owner, as a write by a stranger, takes the privileges away; that
- * comes before a mode set by the same call. */
-static int set_owner(struct tfs_txn *tx, struct tfs_inode *in,
-		     const struct attr_arg *arg)
-{
-	const unsigned int kills =
-		TFS_SET_UID | TFS_SET_GID | TFS_KILL_PRIV;
-	int err;
-
-	if (!(arg->mask & kills))
-		return 0;
-	if (arg->mask & TFS_SET_UID)
-		in->uid = arg->set->uid;
-	if (arg->mask & TFS_SET_GID)
-		in->gid = arg->set->gid;
-	if (S_ISDIR(in->mode))
-		return 0;
-	tfs_kill_priv(in);
-	err = tfs_xattr_del(tx, in->ino, "security.capability");
-	return err == -ENODATA ? 0 : err;
-}
-
-static int setattr_fn(struct tfs_txn *tx, void *p)
-{
-	struct attr_arg *arg = p;
-	struct tfs_inode in;
-	int err;
-
-	err = tfs_inode_get(tx, arg->ino, &in);
-	if (err)
-		return err;
-	err = set_owner(tx, &in, arg);
-	if (err)
-		return err;
-	if (arg->mask & TFS_SET_MODE) {
-		in.mode = (in.mode & S_IFMT) | (arg->set->mode & 07777);
-		err = tfs_acl_chmod(tx, &in);		/* (3) */
-		if (err)
-			return err;
-	}
-	set_times(&in, arg);
-	*arg->out = in;
-	/* What the kernel sends after each unlink; a name would set it anew. */
-	if (arg->mask == TFS_SET_CTIME && !in.nlink)
-		return 0;
-	return tfs_inode_put(tx, &in);
-}
-
-static bool time_valid(struct timespec ts)
-{
-	return ts.tv_nsec >= 0 && ts.tv_nsec < 1000000000;
-}
-
-int tfs_setattr(struct tfs *fs, uint32_t ino, unsigned int mask,
-		struct tfs_inode *attr)
-{
-	struct tfs_inode want = *attr;
-	struct attr_arg arg = {
-		.ino = ino, .mask = mask & ~(unsigned int)TFS_SET_SIZE,
-		.now = tfs_now(), .set = &want, .out = attr,
-	};
-	int err;
-
-	if ((mask & TFS_SET_ATIME && !time_valid(want.atime)) ||
-	    (mask & TFS_SET_MTIME && !time_valid(want.mtime)) ||
-	    (mask & TFS_SET_CTIME && !time_valid(want.ctime)))
-		return -EINVAL;
-	if (mask & TFS_SET_SIZE) {
-		err = tfs_truncate(fs, ino, want.size);
-		if (err)
-			return err;
-	}
-	if (!arg.mask)
-		return tfs_getattr(fs, ino, attr);
-	return tfs_txn_write(fs, setattr_fn, &arg, 0);
 }
