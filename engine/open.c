@@ -17,8 +17,9 @@
 #include <syslog.h>
 #include <unistd.h>
 
-#include "native/native.h"
 #include "io/raw.h"
+#include "native/native.h"
+#include "soft/dev_soft.h"
 #include "soft/soft_format.h"
 
 typedef int open_fn(struct eng_dev **out, struct eng_bdev *bdev,

@@ -1,8 +1,22 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* raw.c - one raw transfer, waited for. */
+/* raw.c - raw transfers: how they end, and how to wait for one. */
 #include <pthread.h>
 
 #include "io/raw.h"
+
+static __thread unsigned int in_end;
+
+void eng_raw_end(struct eng_raw_io *io, int err)
+{
+	in_end++;
+	io->end(io, err);	/* may have freed it */
+	in_end--;
+}
+
+bool eng_raw_in_end(void)
+{
+	return in_end;
+}
 
 struct raw_wait {
 	pthread_mutex_t	lock;

@@ -55,15 +55,9 @@ int eng_raw_open(struct eng_raw **out, const char *path, unsigned int flags);
 /* raw.c: submit and wait, on one flat buffer. */
 int eng_raw_rw(struct eng_raw *raw, bool write, uint64_t off, void *buf,
 	       size_t len);
-
-/* dev_soft.c: the container on any raw storage.  Takes ownership of raw on
- * success.  id: unique per mkfs; random from eng_soft_format(). */
-struct eng_dev;
-struct eng_open;
-struct eng_profile;
-int eng_soft_open(struct eng_dev **out, struct eng_raw *raw,
-		  const struct eng_open *how);
-int eng_soft_format_raw(struct eng_raw *raw, const struct eng_profile *p,
-			uint64_t id);
+/* raw.c: storage ends every transfer with this, which calls io->end(). */
+void eng_raw_end(struct eng_raw_io *io, int err);
+/* raw.c: is this thread inside an end()?  Then it must not wait for I/O. */
+bool eng_raw_in_end(void);
 
 #endif

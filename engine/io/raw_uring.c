@@ -177,11 +177,11 @@ static void uring_submit(struct eng_raw *raw, struct eng_raw_io *io)
 	for (int i = 0; i < io->niov; i++)
 		io->len += io->iov[i].iov_len;
 	if (!io->len || io->off > raw->size || io->len > raw->size - io->off) {
-		io->end(io, -EINVAL);
+		eng_raw_end(io, -EINVAL);
 		return;
 	}
 	if (uring_try_cached(u, io)) {
-		io->end(io, 0);
+		eng_raw_end(io, 0);
 		return;
 	}
 	pthread_mutex_lock(&u->lock);
@@ -205,7 +205,7 @@ static void uring_finish(struct uring_raw *u, struct eng_raw_io *io, int res)
 			return;
 		}
 	}
-	io->end(io, res > 0 ? 0 : res ? res : -EIO);
+	eng_raw_end(io, res > 0 ? 0 : res ? res : -EIO);
 	pthread_mutex_lock(&u->lock);
 	if (!--u->total)
 		pthread_cond_broadcast(&u->idle);	/* (3) */

@@ -16,9 +16,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "soft/soft_priv.h"
-
-__thread unsigned int soft_in_end;
+#include "soft/soft_io.h"
+#include "soft/soft_load.h"
+#include "soft/soft_pages.h"
 
 struct soft_xfer {
 	struct eng_raw_io raw;
@@ -50,18 +50,6 @@ struct soft_map {
 
 /* ---- completion ------------------------------------------------------- */
 
-void soft_req_put(struct soft_req *req, int err)
-{
-	int none = 0;
-
-	if (err)
-		__atomic_compare_exchange_n(&req->err, &none, err, false,
-					    __ATOMIC_RELAXED,
-					    __ATOMIC_RELAXED);
-	if (!__atomic_sub_fetch(&req->pending, 1, __ATOMIC_ACQ_REL))
-		req->end(req);
-}
-
 static void soft_io_end(struct soft_req *req)
 {
 	struct eng_io *io = req->arg;
@@ -74,7 +62,7 @@ static void soft_io_end(struct soft_req *req)
 /* (5) Of what is left in x->iov, the next run of data; false: none is. */
 static bool xfer_next_run(struct soft_xfer *x)
 {
-	const struct soft_layout *l = &x->req->s->lay;
+	const struct soft_layout *l = &x->req->s->head.lay;
 	uint64_t off = x->off;
 	bool pages;
 	int n = 0;
@@ -100,12 +88,10 @@ static void xfer_data_end(struct eng_raw_io *raw, int err)
 {
 	struct soft_xfer *x = raw->arg;
 
-	soft_in_end++;
 	if (!err && xfer_next_run(x))
 		x->req->s->raw->ops->submit(x->req->s->raw, raw);
 	else
 		soft_req_put(x->req, err);
-	soft_in_end--;
 }
 
 static void xfer_end(struct eng_raw_io *raw, int err)
@@ -113,7 +99,6 @@ static void xfer_end(struct eng_raw_io *raw, int err)
 	struct soft_xfer *x = raw->arg;
 	struct soft_load *load, *next;
 
-	soft_in_end++;
 	for (load = x->loads; load; load = next) {
 		next = *soft_load_next(load);
 		if (err)
@@ -130,7 +115,6 @@ static void xfer_end(struct eng_raw_io *raw, int err)
 	} else {
 		soft_req_put(x->req, err);
 	}
-	soft_in_end--;
 }
 
 /* ---- building --------------------------------------------------------- */
@@ -224,7 +208,7 @@ static void soft_map_write(struct soft_map *m, const struct soft_layout *l)
 /* The common case needs no iovecs of its own. */
 static void soft_map(struct soft_io *sio, struct eng_io *io)
 {
-	const struct soft_layout *l = &sio->req.s->lay;
+	const struct soft_layout *l = &sio->req.s->head.lay;
 	struct soft_seg *seg = sio->segs;
 	struct soft_map m = {
 		.sio = sio, .iov = sio->iov, .src = io->iov,
@@ -246,7 +230,7 @@ static void soft_map(struct soft_io *sio, struct eng_io *io)
 
 static struct soft_io *soft_io_create(struct soft *s, struct eng_io *io)
 {
-	uint32_t per = s->lay.zone_intervals;
+	uint32_t per = s->head.lay.zone_intervals;
 	uint64_t zone = io->start / per;
 	uint64_t last = (io->start + io->count - 1) / per;
 	unsigned int nsegs = (unsigned int)(last - zone + 1);
@@ -280,7 +264,7 @@ static struct soft_io *soft_io_create(struct soft *s, struct eng_io *io)
 static int soft_io_tuples(struct soft_io *sio, struct eng_io *io)
 {
 	struct soft_req *req = &sio->req;
-	const struct soft_layout *l = &req->s->lay;
+	const struct soft_layout *l = &req->s->head.lay;
 	uint32_t done = 0, room;
 	int ret;
 
@@ -310,7 +294,7 @@ static int soft_io_tuples(struct soft_io *sio, struct eng_io *io)
 static void soft_io_forget(struct soft_io *sio)
 {
 	struct eng_raw *raw = sio->req.s->raw;
-	const struct soft_layout *l = &sio->req.s->lay;
+	const struct soft_layout *l = &sio->req.s->head.lay;
 	const struct soft_seg *last = &sio->segs[sio->nsegs - 1];
 	uint64_t off = soft_zone_off(l, sio->segs[0].zone);
 
@@ -336,7 +320,7 @@ static void soft_io_start(struct soft_io *sio)
 
 static uint64_t soft_io_bytes(const struct soft *s, const struct eng_io *io)
 {
-	return (uint64_t)io->count * s->lay.profile->interval;
+	return (uint64_t)io->count * s->head.lay.profile->interval;
 }
 
 static void soft_io_count(struct soft *s, const struct eng_io *io)
@@ -352,8 +336,8 @@ static void soft_io_count(struct soft *s, const struct eng_io *io)
 
 static int soft_io_check(struct soft *s, const struct eng_io *io)
 {
-	if (!io->count || io->start > s->lay.intervals ||
-	    io->count > s->lay.intervals - io->start)
+	if (!io->count || io->start > s->head.lay.intervals ||
+	    io->count > s->head.lay.intervals - io->start)
 		return -EINVAL;
 	if (io->op != ENG_WRITE)
 		return 0;
@@ -434,7 +418,7 @@ static int soft_escape(struct soft *s, uint64_t zone, uint32_t first,
 int soft_discard(struct eng_dev *dev, uint64_t start, uint64_t count)
 {
 	struct soft *s = (struct soft *)dev;
-	const struct soft_layout *l = &s->lay;
+	const struct soft_layout *l = &s->head.lay;
 	uint32_t n;
 	int err = 0;
 

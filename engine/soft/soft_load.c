@@ -19,7 +19,7 @@
 #include <string.h>
 #include <syslog.h>
 
-#include "soft/soft_priv.h"
+#include "soft/soft_load.h"
 
 /* 2^-20 of all destroyed sectors look like one flipped bit: FIXED is a good
  * guess, not a proof. */
@@ -45,6 +45,7 @@ struct soft_load {
 	struct iovec	iov;
 	struct soft	*s;
 	struct soft_page *page;
+	soft_loaded_fn	*end;
 	struct soft_load *next;
 	unsigned int	slot;		/* being read alone */
 	bool		again;		/* (7) */
@@ -116,7 +117,7 @@ static void image_no_head(struct soft *s, struct soft_image *img)
 	const struct soft_disk_page *disk = (void *)img->buf;
 
 	img->found = FOUND_BLANK;
-	if (is_near(get_le64(disk->id), s->id))
+	if (is_near(get_le64(disk->id), s->head.id))
 		image_lost(img, "header damaged", TRUST_DAMAGED);
 }
 
@@ -153,7 +154,7 @@ static void image_check(struct soft *s, struct soft_image *img, uint64_t zone,
 	if (img->trust[0] == TRUST_DAMAGED)
 		image_no_head(s, img);
 	else if (get_le64(disk->magic) != SOFT_PAGE_MAGIC ||
-		 get_le64(disk->id) != s->id)
+		 get_le64(disk->id) != s->head.id)
 		img->found = FOUND_BLANK;
 	else if (get_le64(disk->zone) != zone || gen % 2 != slot ||
 		 !gen || gen >= SOFT_GEN_MAX)
@@ -239,7 +240,7 @@ static void pair_log(struct soft_load *load)
 		eng_log(LOG_WARNING, "%s: zone %llu: tuple page %u at byte "
 			"%llu: %s", s->raw->name,
 			(unsigned long long)load->page->zone, i,
-			(unsigned long long)(soft_zone_off(&s->lay,
+			(unsigned long long)(soft_zone_off(&s->head.lay,
 				load->page->zone) + i * SOFT_BLOCK),
 			load->image[i].what);
 	}
@@ -287,13 +288,13 @@ static const uint8_t *image_tuple(const struct soft_load *load,
 				  const struct soft_image *img, uint32_t i)
 {
 	return img->buf + offsetof(struct soft_disk_page, tuples) +
-	       (size_t)i * load->s->lay.profile->meta_size;
+	       (size_t)i * load->s->head.lay.profile->meta_size;
 }
 
 static enum trust image_trust(const struct soft_load *load,
 			      const struct soft_image *img, uint32_t i)
 {
-	size_t meta = load->s->lay.profile->meta_size;
+	size_t meta = load->s->head.lay.profile->meta_size;
 	size_t at = offsetof(struct soft_disk_page, tuples) + i * meta;
 	enum trust first = img->trust[at / SOFT_SECTOR];
 	enum trust last = img->trust[(at + meta - 1) / SOFT_SECTOR];
@@ -304,7 +305,7 @@ static enum trust image_trust(const struct soft_load *load,
 static bool tuple_fits(const struct soft_load *load, uint32_t i,
 		       const void *data, const uint8_t *tuple)
 {
-	const struct soft_layout *l = &load->s->lay;
+	const struct soft_layout *l = &load->s->head.lay;
 	struct eng_fault fault;
 
 	return data && !eng_verify(l->profile, data, tuple, 1,
@@ -344,23 +345,30 @@ static bool needs_data(const struct soft_load *load, uint32_t i)
 	       older > TRUST_NOTHING &&
 	       memcmp(image_tuple(load, load->newer, i),
 		      image_tuple(load, load->older, i),
-		      load->s->lay.profile->meta_size);
+		      load->s->head.lay.profile->meta_size);
 }
 
 /* ---- all of them, group by group -------------------------------------- */
+
+static void load_destroy(struct soft_load *load)
+{
+	free(load->data);
+	free(load);
+}
 
 static void load_finish(struct soft_load *load, int err)
 {
 	struct soft *s = load->s;
 	struct soft_page *page = load->page;
+	soft_loaded_fn *end = load->end;
 
-	soft_load_destroy(load);
-	soft_page_loaded(s, page, err);
+	load_destroy(load);
+	end(s, page, err);
 }
 
 static void group_settle(struct soft_load *load, const uint8_t *data)
 {
-	const struct soft_layout *l = &load->s->lay;
+	const struct soft_layout *l = &load->s->head.lay;
 	size_t meta = l->profile->meta_size, unit = l->profile->interval;
 	uint32_t first = load->group * l->group;
 
@@ -380,9 +388,9 @@ static void group_settle(struct soft_load *load, const uint8_t *data)
 
 static bool group_needs_data(const struct soft_load *load)
 {
-	uint32_t first = load->group * load->s->lay.group;
+	uint32_t first = load->group * load->s->head.lay.group;
 
-	for (uint32_t i = 0; i < load->s->lay.group; i++)
+	for (uint32_t i = 0; i < load->s->head.lay.group; i++)
 		if (needs_data(load, first + i))
 			return true;
 	return false;
@@ -394,10 +402,8 @@ static void group_read_end(struct eng_raw_io *raw, int err)
 {
 	struct soft_load *load = raw->arg;
 
-	soft_in_end++;
 	group_settle(load, err ? NULL : load->data);
 	load_merge(load);
-	soft_in_end--;
 }
 
 static void load_read(struct soft_load *load, uint64_t off, void *buf,
@@ -416,7 +422,7 @@ static void load_read(struct soft_load *load, uint64_t off, void *buf,
 
 static bool group_read(struct soft_load *load)
 {
-	const struct soft_layout *l = &load->s->lay;
+	const struct soft_layout *l = &load->s->head.lay;
 	size_t bytes = (size_t)l->group * l->profile->interval;
 
 	if (!load->data)
@@ -431,7 +437,7 @@ static bool group_read(struct soft_load *load)
 
 static void load_merge(struct soft_load *load)
 {
-	const struct soft_layout *l = &load->s->lay;
+	const struct soft_layout *l = &load->s->head.lay;
 	uint32_t groups = soft_zone_count(l, load->page->zone) / l->group;
 	size_t used = (size_t)groups * l->group * l->profile->meta_size;
 
@@ -468,7 +474,7 @@ static void read_again(struct soft_load *load)
 
 static void load_pair(struct soft_load *load)
 {
-	const struct soft_layout *l = &load->s->lay;
+	const struct soft_layout *l = &load->s->head.lay;
 	size_t used = (size_t)soft_zone_count(l, load->page->zone) *
 		      l->profile->meta_size;
 	int err = pair_check(load);
@@ -499,31 +505,27 @@ static void load_one_end(struct eng_raw_io *raw, int err)
 {
 	struct soft_load *load = raw->arg;
 
-	soft_in_end++;
 	load->image[load->slot].err = err;
 	if (load->slot++ == 0)
 		load_read(load, raw->off + SOFT_BLOCK, load->buf + SOFT_BLOCK,
 			  SOFT_BLOCK, load_one_end);
 	else
 		load_pair(load);
-	soft_in_end--;
 }
 
 static void load_both_end(struct eng_raw_io *raw, int err)
 {
 	struct soft_load *load = raw->arg;
 
-	soft_in_end++;
 	if (!err)
 		load_pair(load);
 	else	/* which of them? */
 		load_read(load, raw->off, load->buf, SOFT_BLOCK, load_one_end);
-	soft_in_end--;
 }
 
 void soft_load_start(struct soft_load *load)
 {
-	load_read(load, soft_zone_off(&load->s->lay, load->page->zone),
+	load_read(load, soft_zone_off(&load->s->head.lay, load->page->zone),
 		  load->buf, SOFT_PAGES, load_both_end);
 }
 
@@ -542,7 +544,8 @@ struct soft_load **soft_load_next(struct soft_load *load)
 	return &load->next;
 }
 
-struct soft_load *soft_load_create(struct soft *s, struct soft_page *page)
+struct soft_load *soft_load_create(struct soft *s, struct soft_page *page,
+				   soft_loaded_fn *end)
 {
 	struct soft_load *load = malloc(sizeof(*load));
 
@@ -551,13 +554,8 @@ struct soft_load *soft_load_create(struct soft *s, struct soft_page *page)
 	memset(load, 0, offsetof(struct soft_load, buf));
 	load->s = s;
 	load->page = page;
+	load->end = end;
 	load->image[0].buf = load->buf;
 	load->image[1].buf = load->buf + SOFT_BLOCK;
 	return load;
-}
-
-void soft_load_destroy(struct soft_load *load)
-{
-	free(load->data);
-	free(load);
 }

@@ -19,7 +19,8 @@
 #include <string.h>
 #include <syslog.h>
 
-#include "soft/soft_priv.h"
+#include "soft/soft_load.h"
+#include "soft/soft_pages.h"
 
 #define SOFT_CACHE	(64u << 20)
 #define SOFT_MIN_PAGES	64u
@@ -82,6 +83,18 @@ static void evict_locked(struct soft *s, size_t limit)
 
 /* ---- putting and getting tuples --------------------------------------- */
 
+void soft_req_put(struct soft_req *req, int err)
+{
+	int none = 0;
+
+	if (err)
+		__atomic_compare_exchange_n(&req->err, &none, err, false,
+					    __ATOMIC_RELAXED,
+					    __ATOMIC_RELAXED);
+	if (!__atomic_sub_fetch(&req->pending, 1, __ATOMIC_ACQ_REL))
+		req->end(req);
+}
+
 static void page_dirty_locked(struct soft *s, struct soft_page *page)
 {
 	if (page->state == PAGE_WRITING)
@@ -104,7 +117,7 @@ static bool is_escape(const uint8_t *tuples, size_t len)
 static void page_act_locked(struct soft *s, struct soft_page *page,
 			    struct soft_seg *seg)
 {
-	size_t meta = s->lay.profile->meta_size, len = seg->count * meta;
+	size_t meta = s->head.lay.profile->meta_size, len = seg->count * meta;
 	uint8_t *at = page->tuples + seg->first * meta;
 
 	if (seg->req->act == SEG_GET) {
@@ -119,6 +132,43 @@ static void page_act_locked(struct soft *s, struct soft_page *page,
 		memset(at, 0xff, len);
 	}
 	page_dirty_locked(s, page);
+}
+
+/* Its page can be used; waiters take their turn in any order. */
+static struct soft_seg *page_ready_locked(struct soft *s,
+					  struct soft_page *page)
+{
+	struct soft_seg *waiters = page->waiters, *seg;
+
+	page->waiters = NULL;
+	page->state = PAGE_CLEAN;
+	list_add(&s->lru, page);
+	s->busy--;
+	if (page->heal)
+		page_dirty_locked(s, page);
+	for (seg = waiters; seg; seg = seg->next)
+		page_act_locked(s, page, seg);
+	evict_locked(s, s->max);
+	return waiters;
+}
+
+static void page_loaded(struct soft *s, struct soft_page *page, int err)
+{
+	struct soft_seg *seg, *next;
+
+	pthread_mutex_lock(&s->lock);
+	if (err) {
+		seg = page->waiters;
+		s->busy--;
+		page_free_locked(s, page);
+	} else {
+		seg = page_ready_locked(s, page);
+	}
+	pthread_mutex_unlock(&s->lock);
+	for (; seg; seg = next) {
+		next = seg->next;	/* put may free it */
+		soft_req_put(seg->req, err);
+	}
 }
 
 /* A page to load into: new, or one whose content is not wanted. */
@@ -155,7 +205,7 @@ static int page_miss_locked(struct soft *s, struct soft_seg *seg,
 	page = page_loading_locked(s, seg->zone, page);
 	if (!page)
 		return -ENOMEM;
-	seg->load = soft_load_create(s, page);
+	seg->load = soft_load_create(s, page, page_loaded);
 	if (!seg->load) {
 		s->busy--;
 		page_free_locked(s, page);
@@ -196,43 +246,6 @@ int soft_page_do(struct soft *s, struct soft_seg *seg)
 	ret = page_do_locked(s, seg);
 	pthread_mutex_unlock(&s->lock);
 	return ret;
-}
-
-/* Its page can be used; waiters take their turn in any order. */
-static struct soft_seg *page_ready_locked(struct soft *s,
-					  struct soft_page *page)
-{
-	struct soft_seg *waiters = page->waiters, *seg;
-
-	page->waiters = NULL;
-	page->state = PAGE_CLEAN;
-	list_add(&s->lru, page);
-	s->busy--;
-	if (page->heal)
-		page_dirty_locked(s, page);
-	for (seg = waiters; seg; seg = seg->next)
-		page_act_locked(s, page, seg);
-	evict_locked(s, s->max);
-	return waiters;
-}
-
-void soft_page_loaded(struct soft *s, struct soft_page *page, int err)
-{
-	struct soft_seg *seg, *next;
-
-	pthread_mutex_lock(&s->lock);
-	if (err) {
-		seg = page->waiters;
-		s->busy--;
-		page_free_locked(s, page);
-	} else {
-		seg = page_ready_locked(s, page);
-	}
-	pthread_mutex_unlock(&s->lock);
-	for (; seg; seg = next) {
-		next = seg->next;	/* put may free it */
-		soft_req_put(seg->req, err);
-	}
 }
 
 void soft_drop(struct soft *s)
@@ -285,7 +298,7 @@ static void snap_encode(struct soft *s, struct soft_disk_page *buf,
 	const uint8_t *bytes = (const uint8_t *)buf;
 
 	buf->magic = put_le64(SOFT_PAGE_MAGIC);
-	buf->id = put_le64(s->id);
+	buf->id = put_le64(s->head.id);
 	buf->zone = put_le64(zone);
 	buf->gen = put_le64(gen);
 	buf->crc[0] = 0;
@@ -302,7 +315,7 @@ static void snap_submit(struct soft *s, struct soft_snap *snap,
 	snap->iov.iov_base = snap->buf;
 	snap->iov.iov_len = SOFT_BLOCK;
 	snap->raw.write = true;
-	snap->raw.off = soft_zone_off(&s->lay, zone) + gen % 2 * SOFT_BLOCK;
+	snap->raw.off = soft_zone_off(&s->head.lay, zone) + gen % 2 * SOFT_BLOCK;
 	snap->raw.iov = &snap->iov;
 	snap->raw.niov = 1;
 	snap->raw.end = snap_end;
@@ -366,6 +379,24 @@ static void flush_done_locked(struct soft *s)
 	evict_locked(s, s->max);
 }
 
+/* There is one flush at a time. */
+static int heal_heads(struct soft *s)
+{
+	int err;
+
+	for (unsigned int i = 0; i < 2; i++) {
+		if (!s->head.bad[i])
+			continue;
+		err = soft_head_write(s->raw, &s->head, i);
+		if (err)
+			return err;
+		s->head.bad[i] = false;
+		soft_count_raw(s, 1, SOFT_BLOCK);
+		soft_count(&s->stats.repairs, 1);
+	}
+	return 0;
+}
+
 static void flush_run_locked(struct soft *s)
 {
 	int err;
@@ -373,7 +404,7 @@ static void flush_run_locked(struct soft *s)
 	flush_pages_locked(s);
 	if (!s->error) {
 		pthread_mutex_unlock(&s->lock);
-		err = soft_heads_heal(s);
+		err = heal_heads(s);
 		if (!err)
 			err = s->raw->ops->flush(s->raw);	/* (2) */
 		soft_count(&s->stats.raw_flushes, 1);
@@ -450,7 +481,7 @@ int soft_throttle(struct soft *s)
 	int err;
 
 	pthread_mutex_lock(&s->lock);
-	hard = s->busy >= s->hard && !soft_in_end;
+	hard = s->busy >= s->hard && !eng_raw_in_end();
 	if (s->busy >= s->high)
 		soft_kick_locked(s);
 	err = s->error;

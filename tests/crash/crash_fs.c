@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/gate.h"
+#include "soft/dev_soft.h"
 #include "file/extent.h"
 #include "support/fs_bed.h"
 #include "support/fs_check.h"

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "support/sim_raw.h"
+#include "soft/dev_soft.h"
 #include "soft/soft_priv.h"
 
 static const char *const profiles[] = {

@@ -12,6 +12,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "soft/dev_soft.h"
 #include "support/fs_bed.h"
 #include "support/fs_check.h"
 #include "support/fs_state.h"

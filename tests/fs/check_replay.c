@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "soft/dev_soft.h"
 #include "tree/alloc.h"
 #include "tree/btree.h"
 #include "file/extent.h"

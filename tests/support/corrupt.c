@@ -37,7 +37,7 @@
 #include <unistd.h>
 
 #include "format.h"
-#include "soft/soft_priv.h"
+#include "soft/layout.h"
 
 #define TRIES	1000000
 #define NOISE	64u

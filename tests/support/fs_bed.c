@@ -8,6 +8,7 @@
 
 #include "support/fs_bed.h"
 #include "support/fs_check.h"
+#include "soft/dev_soft.h"
 #include "soft/soft_priv.h"
 
 static unsigned int lines[8];
@@ -199,15 +200,15 @@ uint64_t bed_hash(uint64_t h, const void *data, size_t len)
 uint64_t bed_data_at(struct bed *b, uint64_t addr)
 {
 	const struct soft *s = (const struct soft *)b->dev;
-	uint64_t interval = addr * s->lay.group;
+	uint64_t interval = addr * s->head.lay.group;
 
-	return soft_data_off(&s->lay, interval / s->lay.zone_intervals,
-			     interval % s->lay.zone_intervals);
+	return soft_data_off(&s->head.lay, interval / s->head.lay.zone_intervals,
+			     interval % s->head.lay.zone_intervals);
 }
 
 bool bed_cluster_at(struct bed *b, uint64_t off, uint64_t *addr)
 {
-	const struct soft_layout *l = &((const struct soft *)b->dev)->lay;
+	const struct soft_layout *l = &((const struct soft *)b->dev)->head.lay;
 	uint64_t zone = (off - SOFT_BLOCK) / l->zone_bytes;
 	uint64_t at = (off - SOFT_BLOCK) % l->zone_bytes;
 

@@ -532,7 +532,7 @@ static void sim_submit(struct eng_raw *raw, struct eng_raw_io *io)
 	assert(io->niov > 0 && io->niov <= 1024);
 	assert(io->off + io->len <= raw->size);
 	if (sim->mode == SIM_INLINE)
-		io->end(io, perform(sim, io));
+		eng_raw_end(io, perform(sim, io));
 	else
 		enqueue(sim, io);
 }
@@ -554,7 +554,7 @@ static struct eng_raw_io *dequeue_locked(struct sim *sim)
 
 static void complete(struct sim *sim, struct eng_raw_io *io)
 {
-	io->end(io, perform(sim, io));
+	eng_raw_end(io, perform(sim, io));
 	pthread_mutex_lock(&sim->lock);
 	sim->ending--;
 	pthread_cond_broadcast(&sim->cond);

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* layout.c - where everything is in a container. */
+#include <errno.h>
+#include <isa-l/crc.h>
+#include <string.h>
+
+#include "soft/layout.h"
+
+uint32_t soft_crc(const void *buf, size_t len)
+{
+	return ~crc32_iscsi((unsigned char *)buf, (int)len, ~0u);
+}
+
+int soft_layout(struct soft_layout *l, const struct eng_profile *p,
+		uint64_t size)
+{
+	uint32_t run = eng_profile_run(p, 16), groups;
+	uint64_t left;
+
+	memset(l, 0, sizeof(*l));
+	l->profile = p;
+	l->group = run / p->interval;
+	groups = SOFT_ROOM / p->meta_size / l->group;
+	l->zone_intervals = groups * l->group;
+	l->zone_bytes = SOFT_PAGES + (uint64_t)groups * run;
+	l->size = size / SOFT_BLOCK * SOFT_BLOCK;
+	if (l->size < 2 * SOFT_BLOCK)
+		return -ENOSPC;
+	left = l->size - 2 * SOFT_BLOCK;
+	l->zones = left / l->zone_bytes;
+	l->intervals = l->zones * l->zone_intervals;
+	left %= l->zone_bytes;
+	if (left >= SOFT_PAGES + run) {
+		l->intervals += (left - SOFT_PAGES) / run * l->group;
+		l->zones++;
+	}
+	return l->zones ? 0 : -ENOSPC;
+}
+
+int eng_soft_geometry(const struct eng_profile *p, uint64_t size,
+		      struct eng_soft_geometry *out)
+{
+	struct soft_layout l;
+	int err = soft_layout(&l, p, size);
+
+	if (err)
+		return err;
+	out->intervals = l.intervals;
+	out->overhead = size - l.intervals * p->interval;
+	return 0;
+}
