@@ -180,6 +180,9 @@ static inline const uint8_t *tfs_nonce(const struct tfs *fs)
 
 /* ---- super.c ------------------------------------------------------------ */
 
+/* Cluster size, intervals of a cluster, and how many the device has.
+ * -EOPNOTSUPP: it can't take a whole one in one request. */
+int tfs_measure(struct tfs *fs, uint64_t *clusters);
 int tfs_super_read(struct tfs *fs);
 /* Both copies, one after the other. */
 int tfs_super_write(struct tfs *fs, unsigned int first);

@@ -16,11 +16,18 @@
 
 #include "tfs.h"
 
-/* Cluster size and number for this device. */
-static void device_clusters(const struct tfs *fs, uint32_t *size, uint64_t *n)
+int tfs_measure(struct tfs *fs, uint64_t *clusters)
 {
-	*size = eng_profile_run(fs->geo->profile, TFS_TAG_BYTES);
-	*n = fs->geo->intervals / (*size / fs->geo->profile->interval);
+	const struct eng_profile *p = fs->geo->profile;
+
+	fs->csize = eng_profile_run(p, TFS_TAG_BYTES);
+	fs->ipc = fs->csize / p->interval;
+	*clusters = fs->geo->intervals / fs->ipc;
+	if (fs->geo->max_io >= fs->ipc)
+		return 0;
+	eng_log(LOG_ERR, "the device takes %u bytes in one request, and a "
+		"cluster has %u", fs->geo->max_io * p->interval, fs->csize);
+	return -EOPNOTSUPP;
 }
 
 /* ---- superblock ----------------------------------------------------------- */
@@ -73,11 +80,9 @@ static void super_load(struct tfs_super *s, const struct tfs_disk_super *d)
 static const char *super_check(const struct tfs *fs,
 			       const struct tfs_super *s)
 {
-	uint32_t size;
-	uint64_t n;
+	uint64_t n = fs->geo->intervals / fs->ipc;
 
-	device_clusters(fs, &size, &n);
-	if (s->cluster_size != size || s->interval !=
+	if (s->cluster_size != fs->csize || s->interval !=
 	    fs->geo->profile->interval)
 		return "cluster size or interval is not the device's";
 	if (s->clusters < TFS_CLUSTERS_MIN || s->clusters > TFS_CLUSTERS_MAX)
@@ -200,9 +205,10 @@ int tfs_super_read(struct tfs *fs)
 	const char *why[2];
 	int err[2], good;
 	uint64_t n;
+	int bad = tfs_measure(fs, &n);
 
-	device_clusters(fs, &fs->csize, &n);
-	fs->ipc = fs->csize / fs->geo->profile->interval;
+	if (bad)
+		return bad;
 	if (n < TFS_CLUSTERS_MIN) {
 		eng_log(LOG_ERR, "the device holds %llu clusters, fewer than "
 			"any tagfs", (unsigned long long)n);

@@ -18,12 +18,12 @@ static int plan(struct tfs *fs, struct tfs_mkfs *how)
 {
 	struct tfs_super *s = &fs->super;
 	uint64_t log_max;
+	int err = tfs_measure(fs, &s->clusters);
 
-	fs->csize = eng_profile_run(fs->geo->profile, TFS_TAG_BYTES);
-	fs->ipc = fs->csize / fs->geo->profile->interval;
+	if (err)
+		return err;
 	s->interval = fs->geo->profile->interval;
 	s->cluster_size = fs->csize;
-	s->clusters = fs->geo->intervals / fs->ipc;
 	if (s->clusters > TFS_CLUSTERS_MAX)
 		s->clusters = TFS_CLUSTERS_MAX;
 	log_max = LOG_MAX_BYTES / fs->csize;

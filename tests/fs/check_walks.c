@@ -168,6 +168,54 @@ START_TEST(tags_stop_where_the_answer_is_full)
 }
 END_TEST
 
+/* A device whose requests are small.  Nothing asks it for the size twice. */
+static void shrink_requests(struct bed *b, uint32_t intervals)
+{
+	((struct eng_geometry *)eng_dev_geometry(b->dev))->max_io = intervals;
+}
+
+START_TEST(a_device_that_takes_less_than_a_cluster_is_refused)
+{
+	struct tfs_mkfs how = { .label = "small" };
+	struct tfs_mount mount = { .rdonly = true };
+	struct work w;
+	struct tfs *fs;
+
+	make(&w, _i);
+	ck_assert_int_eq(tfs_close(w.bed.fs), 0);
+	shrink_requests(&w.bed, 7);
+	ck_assert_int_eq(tfs_open(&fs, w.bed.dev, &mount), -EOPNOTSUPP);
+	ck_assert_int_eq(tfs_mkfs(w.bed.dev, &how), -EOPNOTSUPP);
+	shrink_requests(&w.bed, 8);
+	ck_assert_int_eq(tfs_open(&w.bed.fs, w.bed.dev, &w.bed.how), 0);
+	end(&w);
+}
+END_TEST
+
+START_TEST(a_device_that_takes_one_cluster_at_once_will_do)
+{
+	struct work w;
+	uint8_t *buf;
+	char *text;
+
+	make(&w, _i);
+	buf = calloc(5, w.csize);
+	shrink_requests(&w.bed, 8);
+	ck_assert_int_eq(tfs_write(w.bed.fs, w.ino, 1, buf, 4 * w.csize, 0),
+			 0);
+	ck_assert_int_eq(tfs_sync(w.bed.fs), 0);
+	ck_assert_int_eq(tfs_read_sync(w.bed.fs, w.ino, 100, buf,
+				       5 * w.csize), 5 * w.csize);
+	ck_assert_int_eq(tfs_lseek(w.bed.fs, w.ino, 0, SEEK_HOLE),
+			 CLUSTERS * w.csize);
+	ck_assert_int_eq(tfs_tags(w.bed.fs, w.ino, true, SIZE_MAX, &text),
+			 CLUSTERS * TFS_TAG_BYTES);
+	free(text);
+	free(buf);
+	end(&w);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("walks");
@@ -185,6 +233,13 @@ int main(void)
 	t = tcase_create("tags");
 	tcase_set_timeout(t, 120);
 	tcase_add_test(t, tags_stop_where_the_answer_is_full);
+	suite_add_tcase(s, t);
+	t = tcase_create("small requests");
+	tcase_set_timeout(t, 120);
+	tcase_add_loop_test(t,
+		a_device_that_takes_less_than_a_cluster_is_refused, 0, 2);
+	tcase_add_loop_test(t, a_device_that_takes_one_cluster_at_once_will_do,
+			    0, 2);
 	suite_add_tcase(s, t);
 	return bed_run_suite(s);
 }
