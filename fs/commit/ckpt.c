@@ -182,8 +182,7 @@ static int prepare(struct tfs *fs, bool clean, struct boundary *b)
 			err = -EOVERFLOW;
 		if (!err && b)
 			freeze(fs, clean, b);
-		pthread_rwlock_unlock(&fs->tree);
-		if (err != TFS_FAULT)
+		if (tfs_tree_unlock(fs, err, &fault) != TFS_FAULT)
 			break;
 		err = tfs_node_fetch(fs, &fault);
 		if (err)

@@ -177,8 +177,7 @@ int tfs_txn_read(struct tfs *fs, tfs_txn_fn fn, void *arg)
 
 	for (;;) {
 		pthread_rwlock_rdlock(&fs->tree);
-		err = fn(&tx, arg);
-		pthread_rwlock_unlock(&fs->tree);
+		err = tfs_tree_unlock(fs, fn(&tx, arg), &tx.fault);
 		if (err != TFS_FAULT)
 			break;
 		err = tfs_node_fetch(fs, &tx.fault);
@@ -268,8 +267,7 @@ static int run_once(struct tfs_txn *tx, tfs_txn_fn fn, void *arg,
 		err = prepare(tx, flags);
 	if (!err)
 		apply(tx);
-	pthread_rwlock_unlock(&fs->tree);
-	return err;
+	return tfs_tree_unlock(fs, err, &tx->fault);
 }
 
 int tfs_txn_write(struct tfs *fs, tfs_txn_fn fn, void *arg,

@@ -242,7 +242,7 @@ static int take_clusters(struct tfs *fs, uint64_t want,
 		pthread_rwlock_wrlock(&fs->tree);
 		err = tfs_alloc_data(fs, want, &ext->addr, &ext->len, &fault);
 		ext->seq = fs->seq;
-		pthread_rwlock_unlock(&fs->tree);
+		err = tfs_tree_unlock(fs, err, &fault);
 		if (err == TFS_FAULT)
 			err = tfs_node_fetch(fs, &fault);
 		else

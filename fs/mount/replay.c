@@ -108,7 +108,7 @@ int tfs_claim(struct tfs *fs, uint64_t addr, uint64_t len)
 
 		pthread_rwlock_wrlock(&fs->tree);
 		err = tfs_alloc_claim(fs, addr, &n, &fault);
-		pthread_rwlock_unlock(&fs->tree);
+		err = tfs_tree_unlock(fs, err, &fault);
 		if (err == TFS_FAULT) {
 			err = tfs_node_fetch(fs, &fault);
 			n = 0;

@@ -84,6 +84,24 @@ static int get_child(struct tfs *fs, const struct tfs_node *node,
 	return resolve(fs, f, out);
 }
 
+int tfs_btree_names(struct tfs *fs, const struct tfs_fault *f)
+{
+	struct tfs_node *node;
+	struct tfs_fault at;
+	int err;
+
+	fault_root(fs, &at);
+	while (at.level > f->level) {
+		err = resolve(fs, &at, &node);
+		if (err)
+			return err;
+		fault_child(node, tfs_node_child(node, &f->low), &at);
+	}
+	return at.level == f->level && at.ptr.seq == f->ptr.seq &&
+		at.ptr.addr[0] == f->ptr.addr[0] &&
+		at.ptr.addr[1] == f->ptr.addr[1] ? 0 : -ENOENT;
+}
+
 static int find_leaf(struct tfs *fs, const struct tfs_key *key,
 		     struct tfs_node **out, struct tfs_fault *f)
 {

@@ -15,6 +15,10 @@ int tfs_btree_next(struct tfs *fs, struct tfs_key key, struct tfs_item *out,
 int tfs_btree_prev(struct tfs *fs, struct tfs_key key, struct tfs_item *out,
 		   struct tfs_fault *fault);
 
+/* Does the tree name the node of f where f says?  0: yes.  -ENOENT: no.
+ * TFS_FAULT: what lies above it is not in memory. */
+int tfs_btree_names(struct tfs *fs, const struct tfs_fault *f);
+
 /* What changes will need of tfs_pool_fill(). */
 struct tfs_need {
 	uint64_t	mark;	/* unique to this count */

@@ -9,15 +9,19 @@
  *  (3) A node is read with no lock held, from its first copy or, if that one
  *      is bad, from its second, and decoded before it is inserted.  One bad
  *      copy is remembered, for the next checkpoint to rewrite the node.
- *  (4) While it is read, the node may be freed and its place used again; so
- *      nodes are found by address and sequence.  What was inserted too late
- *      is never found, and evicted in time.
+ *  (4) Who lets go of fs->tree to read a node takes a reader's ticket first,
+ *      so that its place is neither used again nor discarded before it was
+ *      read.  The tree may name another node there by then; so an error
+ *      counts only if it still names this one, and nodes are found by address
+ *      and sequence.
  *  (5) What was used since the hand last came by survives a visit.  So a
  *      transaction that starts over finds the nodes that it used, however
  *      many they are, and at last has them all. */
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/gate.h"
+#include "tree/btree.h"
 #include "tree/node.h"
 
 #define HEAL_MAX	1024	/* more than that is for scrub and fsck */
@@ -336,61 +340,104 @@ static int read_any(struct tfs *fs, struct tfs_node *node,
 {
 	int err, first;
 
-	if (!ptr_sound(fs, &f->ptr)) {
-		eng_log(LOG_ERR, "tree node (level %u): can't be at clusters "
-			"%llu and %llu", f->level,
-			(unsigned long long)f->ptr.addr[0],
-			(unsigned long long)f->ptr.addr[1]);
+	if (!ptr_sound(fs, &f->ptr))
 		return -EUCLEAN;
-	}
 	first = read_copy(fs, node, f, 0);
 	if (!first)
 		return 0;
 	err = read_copy(fs, node, f, 1);
-	if (err) {
-		eng_log(LOG_ERR, "tree node at clusters %llu and %llu: "
-			"both copies are bad",
-			(unsigned long long)f->ptr.addr[0],
-			(unsigned long long)f->ptr.addr[1]);
-		return first == -ENOMEM ? first : -EUCLEAN;
-	}
-	*heal = true;
+	if (err)
+		return first == -ENOMEM || err == -ENOMEM ? -ENOMEM : -EUCLEAN;
+	*heal = first != -ENOMEM;
+	return 0;
+}
+
+static void tell_bad(struct tfs *fs, const struct tfs_fault *f)
+{
+	eng_log(LOG_ERR, "tree node (level %u) at clusters %llu and %llu: %s",
+		f->level, (unsigned long long)f->ptr.addr[0],
+		(unsigned long long)f->ptr.addr[1], ptr_sound(fs, &f->ptr) ?
+		"both copies are bad" : "can't be there");
+}
+
+static void tell_healed(struct tfs *fs, const struct tfs_fault *f)
+{
 	atomic_fetch_add(&fs->count.healed, 1);
 	eng_log(LOG_WARNING, "tree node at cluster %llu: bad copy, using the "
 		"one at cluster %llu; %s", (unsigned long long)f->ptr.addr[0],
 		(unsigned long long)f->ptr.addr[1], tfs_rdonly(fs) ?
 		"not repaired, read-only" : "the next checkpoint heals it");
-	return 0;
+}
+
+static void note_heal(struct tfs *fs, const struct tfs_fault *f)
+{
+	struct tfs_ncache *nc = fs->nodes;
+
+	if (nc->heal_count < HEAL_MAX)
+		nc->heal[nc->heal_count++] = *f;
+	fs->dirty = true;
+}
+
+/* (4) What was read becomes part of the cache.  False: it stays outside, for
+ * the tree has moved on, or another thread was faster. */
+static bool take_in(struct tfs *fs, const struct tfs_fault *f,
+		    struct tfs_node *node, bool heal)
+{
+	bool in;
+
+	pthread_rwlock_wrlock(&fs->tree);
+	in = tfs_btree_names(fs, f) != -ENOENT &&
+		!tfs_ncache_find(fs, &f->ptr);
+	if (in) {
+		evict(fs->nodes);
+		tfs_ncache_insert(fs, node);
+	}
+	if (in && heal)
+		note_heal(fs, f);
+	pthread_rwlock_unlock(&fs->tree);
+	return in;
+}
+
+/* (4) Does anybody need what can't be read? */
+static bool still_wanted(struct tfs *fs, const struct tfs_fault *f)
+{
+	int err;
+
+	pthread_rwlock_rdlock(&fs->tree);
+	err = tfs_ncache_find(fs, &f->ptr) ? -ENOENT : tfs_btree_names(fs, f);
+	pthread_rwlock_unlock(&fs->tree);
+	return err != -ENOENT && err != TFS_FAULT;
+}
+
+int tfs_tree_unlock(struct tfs *fs, int err, struct tfs_fault *fault)
+{
+	if (err == TFS_FAULT)
+		fault->ticket = tfs_reader_enter(fs);		/* (4) */
+	pthread_rwlock_unlock(&fs->tree);
+	return err;
 }
 
 int tfs_node_fetch(struct tfs *fs, const struct tfs_fault *fault)
 {
-	struct tfs_ncache *nc = fs->nodes;
 	struct tfs_node *node = tfs_node_alloc(fs);
 	bool heal = false;
-	int err;
+	int err = node ? read_any(fs, node, fault, &heal) : -ENOMEM;
 
-	if (!node)
-		return -ENOMEM;
-	err = read_any(fs, node, fault, &heal);
-	if (err) {
-		tfs_node_free(node);
-		return err == -EUCLEAN || err == -ENOMEM ? err : -EIO;
-	}
-	atomic_fetch_add(&fs->count.node_reads, 1);
-	pthread_rwlock_wrlock(&fs->tree);
-	if (tfs_ncache_find(fs, &fault->ptr)) {
-		tfs_node_free(node);	/* another thread was faster */
+	if (!err) {
+		atomic_fetch_add(&fs->count.node_reads, 1);
+		if (!take_in(fs, fault, node, heal))
+			tfs_node_free(node);
+		else if (heal)
+			tell_healed(fs, fault);
 	} else {
-		evict(nc);
-		tfs_ncache_insert(fs, node);
-		if (heal && nc->heal_count < HEAL_MAX)
-			nc->heal[nc->heal_count++] = *fault;
-		if (heal)
-			fs->dirty = true;
+		tfs_node_free(node);
+		if (err != -ENOMEM && !still_wanted(fs, fault))
+			err = 0;
+		else if (err != -ENOMEM)
+			tell_bad(fs, fault);
 	}
-	pthread_rwlock_unlock(&fs->tree);
-	return 0;
+	tfs_reader_exit(fs, fault->ticket);
+	return err;
 }
 
 bool tfs_ncache_heal_peek(const struct tfs *fs, struct tfs_fault *out)

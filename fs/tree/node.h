@@ -87,6 +87,7 @@ struct tfs_fault {
 	struct tfs_ptr	ptr;
 	uint8_t		level;
 	struct tfs_key	low, high;
+	unsigned int	ticket;		/* a reader's; see tfs_tree_unlock() */
 };
 
 int tfs_ncache_create(struct tfs_ncache **out, size_t bytes, uint32_t csize);
@@ -104,7 +105,12 @@ size_t tfs_ncache_count(const struct tfs *fs);
 struct tfs_node *tfs_ncache_freeze(struct tfs *fs, size_t *count);
 /* The frozen ones are durable: clean now, stale ones gone. */
 void tfs_ncache_thaw(struct tfs *fs, struct tfs_node *list);
-/* Read the missing node and put it in the cache; takes fs->tree itself. */
+/* Let go of fs->tree after a look that returned err, which is returned.  If
+ * that is TFS_FAULT, the node is pinned: its place is not used again before
+ * tfs_node_fetch(), which must follow, has returned. */
+int tfs_tree_unlock(struct tfs *fs, int err, struct tfs_fault *fault);
+/* Read the missing node and put it in the cache; takes fs->tree itself.  0:
+ * look again, though the tree may have moved on and need another one now. */
 int tfs_node_fetch(struct tfs *fs, const struct tfs_fault *fault);
 /* Nodes of which one copy was bad, to be rewritten: the last one noted, or
  * false; and forget it. */

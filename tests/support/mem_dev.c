@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* mem_dev.c - see mem_dev.h. */
 #include <check.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "support/mem_dev.h"
 
@@ -16,6 +18,15 @@ void fill(void *buf, size_t len, unsigned int seed)
 	}
 }
 
+/* Every fourth read, and not all for the same time. */
+static void mem_delay(struct mem_dev *m)
+{
+	unsigned int n = __atomic_load_n(&m->submits, __ATOMIC_RELAXED);
+
+	if (m->delay && n % 4 == 0)
+		usleep(n * 2654435761u % m->delay);
+}
+
 static void mem_move(struct mem_dev *m, struct eng_io *io)
 {
 	const struct eng_profile *p = m->dev.geo.profile;
@@ -23,6 +34,8 @@ static void mem_move(struct mem_dev *m, struct eng_io *io)
 	uint8_t *meta = m->meta + io->start * p->meta_size;
 	bool write = io->op == ENG_WRITE;
 
+	if (!write)
+		mem_delay(m);
 	for (unsigned int i = 0; i < io->niov; i++) {
 		void *base = io->iov[i].iov_base;
 		size_t len = io->iov[i].iov_len;
@@ -84,6 +97,18 @@ static int mem_flush(struct eng_dev *dev)
 	return m->flush_err;
 }
 
+static int mem_discard(struct eng_dev *dev, uint64_t start, uint64_t count)
+{
+	struct mem_dev *m = (struct mem_dev *)dev;
+	const struct eng_profile *p = m->dev.geo.profile;
+
+	if (!m->discards)
+		return -EOPNOTSUPP;
+	memset(m->data + start * p->interval, 0xa5, count * p->interval);
+	memset(m->meta + start * p->meta_size, 0xa5, count * p->meta_size);
+	return 0;
+}
+
 static void mem_close(struct eng_dev *dev)
 {
 	struct mem_dev *m = (struct mem_dev *)dev;
@@ -101,22 +126,29 @@ static void mem_close(struct eng_dev *dev)
 }
 
 static const struct eng_dev_ops mem_ops = {
-	.submit = mem_submit, .flush = mem_flush, .close = mem_close,
+	.submit = mem_submit, .flush = mem_flush, .discard = mem_discard,
+	.close = mem_close,
 };
 
 struct mem_dev *mem_open(const char *profile, struct eng_pool *pool,
 			 bool threaded)
+{
+	return mem_open_size(profile, pool, threaded, MEM_INTERVALS);
+}
+
+struct mem_dev *mem_open_size(const char *profile, struct eng_pool *pool,
+			      bool threaded, uint64_t intervals)
 {
 	struct mem_dev *m = calloc(1, sizeof(*m));
 	const struct eng_profile *p = eng_profile_find(profile);
 
 	m->dev.ops = &mem_ops;
 	m->dev.geo = (struct eng_geometry){ .profile = p, .align = 1,
-		.intervals = MEM_INTERVALS, .max_io = MEM_MAX_IO, .backend = "mem" };
+		.intervals = intervals, .max_io = MEM_MAX_IO, .backend = "mem" };
 	m->dev.pool = pool;
-	m->data = calloc(MEM_INTERVALS, p->interval);
-	m->meta = malloc((size_t)MEM_INTERVALS * p->meta_size);
-	memset(m->meta, 0xff, (size_t)MEM_INTERVALS * p->meta_size);
+	m->data = calloc(intervals, p->interval);
+	m->meta = malloc(intervals * p->meta_size);
+	memset(m->meta, 0xff, intervals * p->meta_size);
 	m->tail = &m->head;
 	pthread_mutex_init(&m->lock, NULL);
 	pthread_cond_init(&m->more, NULL);

@@ -17,6 +17,10 @@ struct mem_dev {
 	bool		threaded;	/* complete on the ring thread */
 	int		err;		/* what transfers return */
 	int		flush_err;
+	/* The rest of the medium's life, from here to submits: set them while
+	 * nothing is in flight. */
+	unsigned int	delay;		/* some reads take up to so many us */
+	bool		discards;	/* what is discarded is overwritten */
 	unsigned int	submits, flushes;
 	pthread_t	ring;
 	pthread_mutex_t	lock;
@@ -27,6 +31,9 @@ struct mem_dev {
 
 struct mem_dev *mem_open(const char *profile, struct eng_pool *pool,
 			 bool threaded);
+/* Of another size than MEM_INTERVALS. */
+struct mem_dev *mem_open_size(const char *profile, struct eng_pool *pool,
+			      bool threaded, uint64_t intervals);
 
 /* Bytes that look random, the same for the same seed. */
 void fill(void *buf, size_t len, unsigned int seed);
