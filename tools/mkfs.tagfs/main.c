@@ -19,6 +19,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "fds.h"
 #include "format.h"
 #include "fs.h"
 #include "target.h"
@@ -421,9 +422,12 @@ int main(int argc, char **argv)
 		.profile = eng_profile_find(DEFAULT_FORMAT),
 		.fs = { .root_uid = getuid(), .root_gid = getgid() },
 	};
-	int err = uuid_generate(j.fs.uuid);
+	int err = fds_tidy();
 	int res;
 
+	if (err)
+		return 1;
+	err = uuid_generate(j.fs.uuid);
 	eng_log_to(on_log);
 	if (err) {
 		say("random numbers: %s", strerror(-err));

@@ -18,6 +18,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "fds.h"
 #include "fs.h"
 #include "mounts.h"
 #include "target.h"
@@ -111,8 +112,12 @@ static int check_unused(const struct target *t)
 	char *who = real ? mounts_user(real) : NULL;
 	int err = who ? -EBUSY : 0;
 
-	if (who)
+	if (who) {
 		say("%s is %s", t->path, who);
+	} else if (fds_standard(t->path)) {
+		say("%s is our standard input, output or error", t->path);
+		err = -EBUSY;
+	}
 	free(who);
 	free(real);
 	return err;

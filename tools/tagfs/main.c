@@ -32,9 +32,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "fds.h"
 #include "fs.h"
-#include "mounts.h"
 #include "fuse/ops.h"
+#include "mounts.h"
 #include "options.h"
 #include "report.h"
 
@@ -446,6 +447,11 @@ static int prepare(struct mount *m)
 	m->point = resolve(m->opt.mountpoint, true);
 	if (!m->path || !m->point)
 		return EXIT_MOUNT;
+	if (fds_standard(m->path)) {
+		fprintf(stderr, "tagfs: %s is our standard input, output or "
+			"error\n", m->path);
+		return EXIT_USAGE;
+	}
 	eng_log_to(report_line);
 	err = m->opt.log ? report_to_file(m->opt.log) : 0;
 	if (err) {
@@ -458,8 +464,11 @@ static int prepare(struct mount *m)
 int main(int argc, char **argv)
 {
 	struct mount m = { .parent = -1 };
-	int res = options_parse(&m.opt, argc, argv);
+	int res;
 
+	if (fds_tidy())
+		return EXIT_SYSTEM;
+	res = options_parse(&m.opt, argc, argv);
 	if (res < 0)
 		res = prepare(&m);
 	else
