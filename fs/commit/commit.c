@@ -32,8 +32,8 @@ int tfs_commits_create(struct tfs *fs)
 	/* Memory that no commit touches costs nothing. */
 	log->room = fs->super.log_clusters / 4;
 	log->buf = aligned_alloc(4096, (size_t)log->room * fs->csize);
-	fs->running = calloc(1, sizeof(*fs->running));
-	fs->closed = calloc(1, sizeof(*fs->closed));
+	fs->running = tfs_commit_create(tfs_nonce(fs));
+	fs->closed = tfs_commit_create(tfs_nonce(fs));
 	return log->buf && fs->running && fs->closed ? 0 : -ENOMEM;
 }
 

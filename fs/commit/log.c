@@ -8,7 +8,9 @@
  *      tell whether all of the commit arrived, without any order between
  *      data and log.
  *  (3) Clusters of the log are used in turn.  What a replay from the newest
- *      durable checkpoint would need is not overwritten. */
+ *      durable checkpoint would need is not overwritten.
+ *  (4) Keys are found by a keyed hash, in a table at most half full: whoever
+ *      chooses names and offsets can't choose where they meet. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,6 +26,15 @@ void tfs_commit_clear(struct tfs_commit *c)
 	c->born_n = c->proofs = 0;
 }
 
+struct tfs_commit *tfs_commit_create(const uint8_t nonce[TFS_NONCE])
+{
+	struct tfs_commit *c = calloc(1, sizeof(*c));
+
+	if (c)
+		memcpy(c->nonce, nonce, TFS_NONCE);
+	return c;
+}
+
 void tfs_commit_free(struct tfs_commit *c)
 {
 	if (!c)
@@ -36,14 +47,13 @@ void tfs_commit_free(struct tfs_commit *c)
 	free(c);
 }
 
-/* Where the key is in the table, or the free slot where it belongs. */
+/* Where the key is in the table, or the free slot where it belongs (4). */
 static uint32_t *find_slot(const struct tfs_commit *c,
 			   const struct tfs_key *key)
 {
-	uint64_t h = (key->off ^ (uint64_t)key->obj << 32 ^ key->type) *
-		0x9e3779b97f4a7c15;
+	uint64_t text[2] = { key->off, (uint64_t)key->obj << 8 | key->type };
 
-	for (size_t i = h >> 20; ; i++) {
+	for (size_t i = tfs_siphash(c->nonce, text, sizeof(text)); ; i++) {
 		uint32_t *slot = &c->table[i & (c->slots - 1)];
 
 		if (!*slot || !tfs_key_cmp(&c->op[*slot - 1].key, key))

@@ -25,6 +25,7 @@ struct tfs_commit {
 	size_t		n, room;
 	uint8_t		*values;
 	size_t		used, size;
+	uint8_t		nonce[TFS_NONCE];	/* of the table's hash */
 	uint32_t	*table;		/* key to op + 1; 0: none */
 	size_t		slots;		/* of it, a power of two */
 	struct tfs_born {		/* data clusters written, in one piece */
@@ -36,6 +37,7 @@ struct tfs_commit {
 	size_t		proofs, proof_room;
 };
 
+struct tfs_commit *tfs_commit_create(const uint8_t nonce[TFS_NONCE]);
 void tfs_commit_clear(struct tfs_commit *c);
 void tfs_commit_free(struct tfs_commit *c);
 /* Room, so that so many operations can be added and can't fail. */

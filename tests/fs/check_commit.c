@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* check_commit.c - commits: how they are gathered, when they are made, and
+ * what a shortage of memory or space does to them. */
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "commit/log.h"
+#include "support/fs_bed.h"
+#include "support/fs_state.h"
+#include "support/story.h"
+
+/* ---- gathering ------------------------------------------------------------ */
+
+#define FILES	50000u
+
+/* No probe is longer than the longest run of slots in use. */
+static size_t longest_run(const struct tfs_commit *c)
+{
+	size_t longest = 0, run = 0;
+
+	for (size_t i = 0; i < 2 * c->slots; i++) {
+		run = c->table[i % c->slots] ? run + 1 : 0;
+		if (run > longest)
+			longest = run;
+	}
+	return longest;
+}
+
+static void add_key(struct tfs_commit *c, uint32_t obj, uint8_t type,
+		    uint64_t off)
+{
+	ck_assert_int_eq(tfs_commit_reserve(c, 1, 8), 0);
+	tfs_commit_add(c, tfs_key(obj, type, off), false, "value", 5);
+}
+
+/* What creating small files leaves, in one folder or many, and what random
+ * and sequential writes do. */
+static void add_keys(struct tfs_commit *c, int pattern, uint32_t i)
+{
+	uint64_t seed = i, name = sim_rand(&seed) & 0x7fffffffffffff00;
+
+	switch (pattern) {
+	case 0:
+		add_key(c, TFS_ROOT_INO, TFS_T_DIRENT, name);
+		add_key(c, 16 + i, TFS_T_INODE, 0);
+		add_key(c, 16 + i, TFS_T_INLINE, 0);
+		break;
+	case 1:
+		add_key(c, 16 + i, TFS_T_DIRENT, name);
+		add_key(c, 0, TFS_T_ORPHAN, 16 + i);
+		break;
+	case 2:
+		add_key(c, 16, TFS_T_EXTENT, (uint64_t)i << 20);
+		break;
+	default:
+		add_key(c, 16 + i, TFS_T_EXTENT, i);
+		add_key(c, 16 + i, TFS_T_XATTR, name << 8);
+	}
+}
+
+START_TEST(keys_of_a_commit_are_found_in_a_few_probes)
+{
+	uint8_t nonce[TFS_NONCE] = { 1, 2, 3 };
+	struct tfs_commit *c = tfs_commit_create(nonce);
+
+	for (uint32_t i = 0; i < FILES; i++)
+		add_keys(c, _i, i);
+	ck_assert_uint_le(2 * c->n, c->slots);
+	ck_assert_msg(longest_run(c) < 100, "pattern %d: a run of %zu", _i,
+		      longest_run(c));
+	tfs_commit_free(c);
+}
+END_TEST
+
+/* -------------------------------------------------------------------------- */
+
+static Suite *commit_suite(void)
+{
+	Suite *s = suite_create("commit");
+	TCase *tc = tcase_create("commit");
+
+	tcase_set_timeout(tc, 240);
+	tcase_add_loop_test(tc, keys_of_a_commit_are_found_in_a_few_probes, 0,
+			    4);
+	suite_add_tcase(s, tc);
+	return s;
+}
+
+int main(void)
+{
+	return bed_run_suite(commit_suite());
+}
