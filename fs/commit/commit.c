@@ -30,7 +30,7 @@ int tfs_commits_create(struct tfs *fs)
 	struct tfs_log *log = &fs->log;
 
 	/* Memory that no commit touches costs nothing. */
-	log->room = fs->super.log_clusters / 4;
+	log->room = (fs->super.log_clusters + 3) / 4;
 	log->buf = aligned_alloc(4096, (size_t)log->room * fs->csize);
 	fs->running = tfs_commit_create(tfs_nonce(fs));
 	fs->closed = tfs_commit_create(tfs_nonce(fs));
@@ -182,7 +182,7 @@ bool tfs_commit_waiting(const struct tfs *fs)
 
 unsigned int tfs_commit_pressure(const struct tfs *fs)
 {
-	uint64_t bound = fs->super.log_clusters / 8 * tfs_log_payload(fs);
+	uint64_t bound = fs->super.log_clusters * tfs_log_payload(fs) / 8;
 	uint64_t most = fs->running->bytes;
 
 	if (fs->running->used / 4 > most)	/* values outgrown */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "commit/log.h"
+#include "soft/dev_soft.h"
 #include "support/fs_bed.h"
 #include "support/fs_state.h"
 #include "support/story.h"
@@ -74,6 +75,62 @@ START_TEST(keys_of_a_commit_are_found_in_a_few_probes)
 }
 END_TEST
 
+/* ---- small logs ----------------------------------------------------------- */
+
+/* A filesystem that was made with so few clusters for its log. */
+static void make_with_log(struct bed *b, uint64_t log_clusters)
+{
+	bed_make(b, "512+8", 1024, 1);
+	bed_umount(b);
+	ck_assert_int_eq(eng_soft_open(&b->dev, sim_raw(b->sim),
+				       &(struct eng_open){ .pool = b->pool }),
+			 0);
+	ck_assert_int_eq(tfs_open(&b->fs, b->dev, &(struct tfs_mount){
+		.rdonly = true }), 0);
+	b->fs->super.log_clusters = log_clusters;
+	b->fs->super.seq++;
+	ck_assert_int_eq(tfs_super_write(b->fs, 0), 0);
+	for (int i = 0; i < 2; i++) {
+		struct tfs_slot slot;
+		bool lost;
+
+		ck_assert_int_eq(tfs_slot_read(b->fs, &slot, &lost), 0);
+		slot.number++;
+		slot.log_pos = 0;
+		ck_assert_int_eq(tfs_slot_write(b->fs, &slot), 0);
+	}
+	bed_drop(b);
+}
+
+START_TEST(log_of_any_size_serves)
+{
+	uint64_t seed = _i;
+	struct bed b;
+
+	make_with_log(&b, _i);
+	for (int life = 0; life < 6; life++) {
+		char *state;
+
+		bed_mount(&b);
+		for (int i = 0; i < 40; i++) {
+			ck_assert_int_eq(fs_step(b.fs, &seed), 0);
+			if (i % 7 == 0)
+				ck_assert_int_eq(tfs_sync(b.fs), 0);
+		}
+		ck_assert_int_eq(tfs_sync(b.fs), 0);
+		ck_assert(!tfs_rdonly(b.fs));
+		state = fs_state(b.fs);
+		story_power_cut(&b, life % 2);
+		ck_assert_int_eq(bed_open(&b), 0);
+		ck_assert(!tfs_rdonly(b.fs));
+		ck_assert_str_eq(fs_state(b.fs), state);
+		free(state);
+		bed_drop(&b);
+	}
+	bed_free(&b);
+}
+END_TEST
+
 /* -------------------------------------------------------------------------- */
 
 static Suite *commit_suite(void)
@@ -84,6 +141,7 @@ static Suite *commit_suite(void)
 	tcase_set_timeout(tc, 240);
 	tcase_add_loop_test(tc, keys_of_a_commit_are_found_in_a_few_probes, 0,
 			    4);
+	tcase_add_loop_test(tc, log_of_any_size_serves, 1, 10);
 	suite_add_tcase(s, tc);
 	return s;
 }
