@@ -245,7 +245,8 @@ void tfs_commits_destroy(struct tfs *fs);
 /* As leader: close what is running and make it durable, if there is anything.
  * 0, -errno, or 1: it takes a checkpoint. */
 int tfs_commit_lead(struct tfs *fs);
-/* Write down that this commit is durable, if the log does not say so yet. */
+/* Write down that this commit is durable, if the log does not say so yet and
+ * nothing else is about to. */
 void tfs_commit_mark(struct tfs *fs, uint64_t seq);
 /* Under fs->tree: is there anything for the running commit to say? */
 bool tfs_commit_waiting(const struct tfs *fs);

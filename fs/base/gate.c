@@ -53,6 +53,16 @@ void tfs_gate_open(struct tfs *fs)
 	pthread_mutex_unlock(&ck->lock);
 }
 
+bool tfs_gate_busy(struct tfs *fs)
+{
+	bool busy;
+
+	pthread_mutex_lock(&fs->ckpt.lock);
+	busy = fs->ckpt.handles;
+	pthread_mutex_unlock(&fs->ckpt.lock);
+	return busy;
+}
+
 /* ---- the leader ----------------------------------------------------------- */
 
 void tfs_lead(struct tfs *fs)

@@ -11,6 +11,8 @@ void tfs_gate_leave(struct tfs *fs);
 /* No handle is held from here to there. */
 void tfs_gate_close(struct tfs *fs);
 void tfs_gate_open(struct tfs *fs);
+/* Is a handle held now? */
+bool tfs_gate_busy(struct tfs *fs);
 
 /* One leader at a time closes commits and logs them. */
 void tfs_lead(struct tfs *fs);

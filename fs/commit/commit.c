@@ -12,9 +12,10 @@
  *  (4) A commit that does not fit into the log is left out, and so is what
  *      comes after it, until a checkpoint contains it: the log has no gaps.
  *  (5) After a failed write or flush there are no more commits.
- *  (6) A commit that is acknowledged is soon called so in the log: by the next
- *      one or, if none comes, by one that is made for it.  From then on
- *      damage in it can't be taken for a commit that never arrived. */
+ *  (6) A commit that is acknowledged is called so in the log: by the next one
+ *      or, when all is quiet, by one without changes that is made for it, a
+ *      mark.  From then on damage in it can't be taken for a commit that
+ *      never arrived.  While changes wait, their own commit will say it. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -132,20 +133,20 @@ void tfs_commit_superseded(struct tfs *fs, uint64_t seq)
 	set_durable(fs, seq);
 }
 
-/* The leader's: close what is running, if it changes anything or even if it
- * does not.  Was it closed? */
-static bool close_running(struct tfs *fs, bool empty_too)
+/* The leader's: close what is running if it changes something, or, mark, if
+ * it changes nothing.  Was it closed? */
+static bool close_running(struct tfs *fs, bool mark)
 {
-	bool any;
+	bool close;
 
 	tfs_gate_close(fs);
 	pthread_rwlock_wrlock(&fs->tree);
-	any = empty_too || fs->running->n;
-	if (any)
+	close = mark == !fs->running->n;
+	if (close)
 		tfs_commit_close(fs);
 	pthread_rwlock_unlock(&fs->tree);
 	tfs_gate_open(fs);
-	return any;
+	return close;
 }
 
 int tfs_commit_lead(struct tfs *fs)
@@ -161,17 +162,28 @@ int tfs_commit_lead(struct tfs *fs)
 	return durable(fs) < fs->log.newest ? flush_log(fs) : 0;
 }
 
-/* The commit that says so may have no changes of its own. */
+/* Nothing waits for a commit, and nothing is about to. */
+static bool quiet(struct tfs *fs)
+{
+	bool quiet;
+
+	if (tfs_gate_busy(fs))
+		return false;
+	pthread_rwlock_rdlock(&fs->tree);
+	quiet = !fs->running->n;
+	pthread_rwlock_unlock(&fs->tree);
+	return quiet;
+}
+
+/* (6) */
 void tfs_commit_mark(struct tfs *fs, uint64_t seq)
 {
 	tfs_lead(fs);
-	if (fs->log.marked >= seq) {	/* others came: wait for quiet */
+	if (fs->log.marked >= seq)	/* others came: wait for quiet */
 		ask_for_mark(fs);
-	} else if (fs->log.on && !fs->log.broken &&
-		   !atomic_load(&fs->error)) {
-		close_running(fs, true);
+	else if (fs->log.on && !fs->log.broken && !atomic_load(&fs->error) &&
+		 quiet(fs) && close_running(fs, true))
 		tfs_commit_log(fs);
-	}
 	tfs_unlead(fs);
 }
 

@@ -12,6 +12,11 @@
 #include "support/fs_state.h"
 #include "support/story.h"
 
+static uint64_t commits(struct bed *b)
+{
+	return atomic_load(&b->fs->count.commits);
+}
+
 /* ---- gathering ------------------------------------------------------------ */
 
 #define FILES	50000u
@@ -131,6 +136,65 @@ START_TEST(log_of_any_size_serves)
 }
 END_TEST
 
+/* ---- marks ---------------------------------------------------------------- */
+
+/* A mark is for quiet times; otherwise the next commit says the same. */
+START_TEST(mark_takes_no_changes_along)
+{
+	uint64_t before, content;
+	struct bed b;
+
+	bed_make(&b, "512+8", 1024, 1);
+	bed_file(&b, "a");
+	ck_assert_int_eq(tfs_sync(b.fs), 0);
+	content = b.fs->log.content;
+	ck_assert_uint_lt(b.fs->log.marked, content);
+	before = commits(&b);
+	bed_file(&b, "b");
+	tfs_commit_mark(b.fs, content);
+	ck_assert_uint_eq(commits(&b), before);
+	ck_assert_int_eq(tfs_sync(b.fs), 0);		/* carries it */
+	ck_assert_uint_eq(commits(&b), before + 1);
+	ck_assert_uint_ge(b.fs->log.marked, content);
+	content = b.fs->log.content;
+	for (int i = 0; i < 3; i++)
+		tfs_commit_mark(b.fs, content);
+	ck_assert_uint_eq(commits(&b), before + 2);
+	ck_assert_uint_ge(b.fs->log.marked, content);
+	bed_free(&b);
+}
+END_TEST
+
+/* Nobody asks for more than what the interval does. */
+START_TEST(changes_without_sync_are_committed_by_the_interval)
+{
+	struct timespec from, to;
+	uint64_t before, most;
+	char name[16];
+	struct bed b;
+
+	bed_make(&b, "512+8", 1 << 20, 1);
+	bed_umount(&b);
+	b.how.commit = 1;
+	bed_mount(&b);
+	before = commits(&b);
+	clock_gettime(CLOCK_MONOTONIC, &from);
+	for (int i = 0; i < 30000; i++) {
+		snprintf(name, sizeof(name), "f%d", i);
+		bed_file(&b, name);
+	}
+	clock_gettime(CLOCK_MONOTONIC, &to);
+	/* What each interval may make: its own, a mark before the next change,
+	 * and one for what had become too much. */
+	most = 3 * (2 + (uint64_t)(to.tv_sec - from.tv_sec)) +
+		3 * atomic_load(&b.fs->count.checkpoints);
+	ck_assert_msg(commits(&b) - before <= most, "%llu commits in %ld s",
+		      (unsigned long long)(commits(&b) - before),
+		      (long)(to.tv_sec - from.tv_sec));
+	bed_free(&b);
+}
+END_TEST
+
 /* -------------------------------------------------------------------------- */
 
 static Suite *commit_suite(void)
@@ -142,6 +206,9 @@ static Suite *commit_suite(void)
 	tcase_add_loop_test(tc, keys_of_a_commit_are_found_in_a_few_probes, 0,
 			    4);
 	tcase_add_loop_test(tc, log_of_any_size_serves, 1, 10);
+	tcase_add_test(tc, mark_takes_no_changes_along);
+	tcase_add_test(tc,
+		       changes_without_sync_are_committed_by_the_interval);
 	suite_add_tcase(s, tc);
 	return s;
 }
