@@ -8,7 +8,8 @@
  *  (2) A read-only mount writes nothing.
  *  (3) What was replayed from the log is written as a checkpoint before
  *      anything is served or logged.  Until that is durable, the old
- *      checkpoint and the log stay as they were. */
+ *      checkpoint and the log stay as they were.
+ *  (4) Until all that is done, there is one thread. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -187,10 +188,10 @@ int tfs_open(struct tfs **out, struct eng_dev *dev, struct tfs_mount *how)
 	fs->opt.rdonly = how->rdonly;
 	if (!err)
 		err = check_root(fs);
-	if (!err)
-		err = tfs_helper_start(fs);
 	if (!err && !how->rdonly)
 		err = open_rw(fs, &slot, replayed);
+	if (!err)
+		err = tfs_helper_start(fs);	/* (4) */
 	if (err)
 		goto fail;
 	*out = fs;
