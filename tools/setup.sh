@@ -23,6 +23,7 @@ look()
 	missing=
 	need build-essential cc
 	need build-essential make
+	need clang clang
 	need autoconf autoreconf
 	need automake automake
 	need libtool libtoolize

@@ -135,9 +135,9 @@ int tfs_inode_decode(struct tfs *fs, const struct tfs_item *item,
 		.rdev_major = le32toh(di.rdev_major),
 		.rdev_minor = le32toh(di.rdev_minor),
 	};
-	times = time_decode(&di.atime, &out->atime) &
-		time_decode(&di.mtime, &out->mtime) &
-		time_decode(&di.ctime, &out->ctime) &
+	times = time_decode(&di.atime, &out->atime) &&
+		time_decode(&di.mtime, &out->mtime) &&
+		time_decode(&di.ctime, &out->ctime) &&
 		time_decode(&di.btime, &out->btime);
 	bad = check_inode(out, TFS_FILE_CLUSTERS * tfs_cluster_size(fs));
 	if (!bad && !times)
