@@ -58,6 +58,9 @@ int tfs_truncate(struct tfs *fs, uint32_t ino, uint64_t size);
 struct tfs_refs;
 int tfs_refs_create(struct tfs_refs **out);
 void tfs_refs_destroy(struct tfs_refs *refs);
+/* Count n down.  True: that was the last one of an orphan, which the caller
+ * must reclaim. */
+bool tfs_refs_drop(struct tfs *fs, uint32_t ino, uint64_t n);
 bool tfs_refs_held(struct tfs *fs, uint32_t ino);
 /* The inode has lost its last name.  True if it is held: then the last
  * tfs_unref() reclaims it, else the caller must. */

@@ -115,6 +115,12 @@ int tfs_orphan_reclaim(struct tfs *fs, uint32_t ino)
 	return err;
 }
 
+void tfs_unref(struct tfs *fs, uint32_t ino, uint64_t n)
+{
+	if (tfs_refs_drop(fs, ino, n))
+		tfs_orphan_reclaim(fs, ino);
+}
+
 /* What a crash left of a truncate, or of an orphan. */
 static int finish(struct tfs *fs, uint32_t ino)
 {

@@ -2,8 +2,8 @@
 /* refs.c - the inodes in use: references, and locks on ranges of content.
  *  (1) An inode is in the table exactly while it has references, locked
  *      ranges, or somebody waiting for one.
- *  (2) `orphan` is a hint and only ever set: the last reference to go calls
- *      tfs_orphan_reclaim(), which looks whether it is still true.
+ *  (2) `orphan` is a hint and only ever set: whoever drops the last reference
+ *      calls tfs_orphan_reclaim(), which looks whether it is still true.
  *  (3) The shard's lock is a leaf.  The tree lock may be held around it;
  *      nothing that takes a lock is called under it.
  *  (4) No call here can fail.  What is allocated is small; if there is no
@@ -189,7 +189,7 @@ void tfs_ref(struct tfs *fs, uint32_t ino, uint64_t n)
 	pthread_mutex_unlock(&sh->lock);
 }
 
-void tfs_unref(struct tfs *fs, uint32_t ino, uint64_t n)
+bool tfs_refs_drop(struct tfs *fs, uint32_t ino, uint64_t n)
 {
 	struct shard *sh = shard_lock(fs, ino);
 	struct ref *ref = ref_find(sh, ino);
@@ -202,8 +202,7 @@ void tfs_unref(struct tfs *fs, uint32_t ino, uint64_t n)
 		ref_settle(sh, ref);
 	}
 	pthread_mutex_unlock(&sh->lock);
-	if (last)
-		tfs_orphan_reclaim(fs, ino);
+	return last;
 }
 
 bool tfs_refs_held(struct tfs *fs, uint32_t ino)
