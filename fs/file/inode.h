@@ -48,10 +48,10 @@ int tfs_entry_put(struct tfs_txn *tx, uint32_t dir, uint64_t off,
 /* 1: no entries, 0: some. */
 int tfs_dir_empty(struct tfs_txn *tx, uint32_t dir);
 
-/* space.c: what is left of a file past size is freed, at most a bounded
+/* resize.c: what is left of a file past size is freed, at most a bounded
  * number of items per transaction; size is not touched. */
 int tfs_truncate_items(struct tfs *fs, uint32_t ino, uint64_t size);
-/* space.c: set the size, zeroing the tail of the last cluster. */
+/* resize.c: set the size, zeroing the tail of the last cluster. */
 int tfs_truncate(struct tfs *fs, uint32_t ino, uint64_t size);
 
 /* refs.c: the table of inodes in use. */

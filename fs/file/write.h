@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* write.h - one change of a file's content; write.c and space.c. */
+/* write.h - one change of a file's content; write.c and resize.c. */
 #ifndef TFS_WRITE_H
 #define TFS_WRITE_H
 

@@ -2,7 +2,7 @@
 /* ops.c - FUSE requests become calls of fs.h.
  *
  * (1) Every request gets exactly one reply, by the function that received it
- *     or by whom it was handed to (reads: tfs_read()'s end; seeks: late.c).
+ *     or by whom it was handed to (reads: tfs_read()'s end; seeks: notify.c).
  * (2) A reply that carries an entry gives the kernel one reference; if the
  *     reply did not reach it, the reference is dropped here.
  * (3) All changes come through this kernel, so names and attributes are

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* ops_priv.h - shared by ops.c, session.c, loop.c, wire.c and late.c alone: the
- * files that know FUSE. */
+/* ops_priv.h - shared by ops.c, session.c, loop.c, wire.c and notify.c alone:
+ * the files that know FUSE. */
 #ifndef TFS_OPS_PRIV_H
 #define TFS_OPS_PRIV_H
 
@@ -13,7 +13,7 @@
 #include "fs.h"
 #include "fuse/ops.h"
 
-/* ---- late.c: what must not be done by the thread that serves ----------- */
+/* ---- notify.c: what must not be done by the thread that serves ----------- */
 
 #define TFS_LATE_STALE	256u	/* inodes to be refreshed, at most */
 

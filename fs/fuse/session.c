@@ -3,7 +3,7 @@
  *
  * (1) The loop may end while requests are with other threads.  Reads finish
  *     by themselves; a seek may hang in a notification until the connection
- *     is gone.  So: wait for the reads, take the mount away, stop late.c. */
+ *     is gone.  So: wait for the reads, take the mount away, stop notify.c. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* late.c - a thread for what would deadlock in one that serves requests.
+/* notify.c - a thread for what would deadlock in one that serves requests.
  *
  * A notification may make the kernel write dirty pages back, or free an
  * inode after waiting for such writes, before it returns.  The writes come

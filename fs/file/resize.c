@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* space.c - the extent of a file's content: truncate and fallocate.
+/* resize.c - the extent of a file's content: truncate and fallocate.
  *
  *  (1) A truncate is one transaction: the new size, the last cluster with
  *      its tail zeroed and, as far as the bound allows, the freeing of what
