@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "fuse/ops_priv.h"
+#include "fuse/reply.h"
 
 #define SEEK_ROUNDS	16	/* a writer may be faster than we are */
 

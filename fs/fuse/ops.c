@@ -4,7 +4,8 @@
  * (1) Every request gets exactly one reply, by the function that received it
  *     or by whom it was handed to (reads: tfs_read()'s end; seeks: notify.c).
  * (2) A reply that carries an entry gives the kernel one reference; if the
- *     reply did not reach it, the reference is dropped here.
+ *     reply did not reach it, the reference is dropped (reply.c, and here for
+ *     whole pages of entries).
  * (3) All changes come through this kernel, so names and attributes are
  *     valid for a day.  What the kernel can't follow by itself are block
  *     counts under delayed writes and modes after a write that clears set-id
@@ -22,6 +23,7 @@
 
 #include "format.h"
 #include "fuse/ops_priv.h"
+#include "fuse/reply.h"
 
 #define MAX_WRITE	(1u << 20)
 #define BACKGROUND	128u		/* read-ahead, write-back */
@@ -31,89 +33,6 @@
 #ifndef XATTR_SIZE_MAX
 #define XATTR_SIZE_MAX	65536
 #endif
-
-static struct tfs_ops *ops_of(fuse_req_t req)
-{
-	return fuse_req_userdata(req);
-}
-
-static struct tfs *fs_of(fuse_req_t req)
-{
-	return ops_of(req)->fs;
-}
-
-void tfs_reply_err(fuse_req_t req, int err)
-{
-	fuse_reply_err(req, -err);
-}
-
-/* ---- inodes on the way out ---------------------------------------------- */
-
-/* A small file lives in the tree, but tar, cp and du take a file without
- * blocks for one large hole. */
-static uint64_t blocks_of(struct tfs *fs, const struct tfs_inode *in)
-{
-	if (S_ISREG(in->mode) && !in->clusters && in->size <= TFS_INLINE_MAX)
-		return (in->size + 511) / 512;
-	return in->clusters * (tfs_cluster_size(fs) / 512);
-}
-
-void tfs_inode_stat(struct tfs *fs, const struct tfs_inode *in,
-		    struct stat *st)
-{
-	memset(st, 0, sizeof(*st));
-	st->st_ino = in->ino;
-	st->st_mode = in->mode;
-	st->st_nlink = in->nlink;
-	st->st_uid = in->uid;
-	st->st_gid = in->gid;
-	st->st_rdev = makedev(in->rdev_major, in->rdev_minor);
-	st->st_size = (off_t)in->size;
-	st->st_blocks = (blkcnt_t)blocks_of(fs, in);
-	st->st_blksize = tfs_cluster_size(fs);
-	st->st_atim = in->atime;
-	st->st_mtim = in->mtime;
-	st->st_ctim = in->ctime;
-}
-
-/* The kernel keeps 32 bits of a generation but compares all that it is
- * given. */
-static void to_entry(struct tfs *fs, const struct tfs_inode *in,
-		     struct fuse_entry_param *e)
-{
-	memset(e, 0, sizeof(*e));
-	e->ino = in->ino;
-	e->generation = (uint32_t)in->birth;
-	e->attr_timeout = TFS_VALID;
-	e->entry_timeout = TFS_VALID;
-	tfs_inode_stat(fs, in, &e->attr);
-}
-
-static void reply_entry(fuse_req_t req, int err, const struct tfs_inode *in)
-{
-	struct tfs *fs = fs_of(req);
-	struct fuse_entry_param e;
-
-	if (err) {
-		tfs_reply_err(req, err);
-		return;
-	}
-	to_entry(fs, in, &e);
-	if (fuse_reply_entry(req, &e))
-		tfs_unref(fs, in->ino, 1);	/* (2) */
-}
-
-static void reply_attr(fuse_req_t req, int err, const struct tfs_inode *in)
-{
-	struct stat st;
-
-	if (err) {
-		tfs_reply_err(req, err);
-		return;
-	}
-	tfs_inode_stat(fs_of(req), in, &st);
-	fuse_reply_attr(req, &st, TFS_VALID);
-}
 
 /* ---- names -------------------------------------------------------------- */
 
@@ -145,7 +64,7 @@ static void op_lookup(fuse_req_t req, fuse_ino_t dir, const char *name)
 	static const struct fuse_entry_param none = {
 		.entry_timeout = TFS_VALID,
 	};
-	struct tfs *fs = fs_of(req);
+	struct tfs *fs = tfs_req_fs(req);
 	struct tfs_inode in;
 	int err;
 
@@ -156,12 +75,12 @@ static void op_lookup(fuse_req_t req, fuse_ino_t dir, const char *name)
 	if (err == -ENOENT)
 		fuse_reply_entry(req, &none);
 	else
-		reply_entry(req, err, &in);
+		tfs_reply_entry(req, err, &in);
 }
 
 static void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t n)
 {
-	tfs_unref(fs_of(req), (uint32_t)ino, n);
+	tfs_unref(tfs_req_fs(req), (uint32_t)ino, n);
 	fuse_reply_none(req);
 }
 
@@ -169,7 +88,8 @@ static void op_forget_multi(fuse_req_t req, size_t count,
 			    struct fuse_forget_data *what)
 {
 	for (size_t i = 0; i < count; i++)
-		tfs_unref(fs_of(req), (uint32_t)what[i].ino, what[i].nlookup);
+		tfs_unref(tfs_req_fs(req), (uint32_t)what[i].ino,
+			  what[i].nlookup);
 	fuse_reply_none(req);
 }
 
@@ -188,9 +108,9 @@ static void create_and_reply(fuse_req_t req, fuse_ino_t dir, const char *name,
 			     const struct tfs_new *new)
 {
 	struct tfs_inode in;
-	int err = tfs_create(fs_of(req), (uint32_t)dir, name, new, &in);
+	int err = tfs_create(tfs_req_fs(req), (uint32_t)dir, name, new, &in);
 
-	reply_entry(req, err, &in);
+	tfs_reply_entry(req, err, &in);
 }
 
 static void op_mknod(fuse_req_t req, fuse_ino_t dir, const char *name,
@@ -227,62 +147,54 @@ static void op_create(fuse_req_t req, fuse_ino_t dir, const char *name,
 		      mode_t mode, struct fuse_file_info *fi)
 {
 	struct tfs_new new = new_of(req, S_IFREG | (mode & 07777));
-	struct tfs *fs = fs_of(req);
-	struct fuse_entry_param e;
 	struct tfs_inode in;
 	int err;
 
 	if (tfs_wire_flags() & TFS_WIRE_TMPFILE)
 		name = NULL;
-	err = tfs_create(fs, (uint32_t)dir, name, &new, &in);
-	if (err) {
-		tfs_reply_err(req, err);
-		return;
-	}
-	to_entry(fs, &in, &e);
+	err = tfs_create(tfs_req_fs(req), (uint32_t)dir, name, &new, &in);
 	fi->keep_cache = 1;
-	if (fuse_reply_create(req, &e, fi))
-		tfs_unref(fs, in.ino, 1);	/* (2) */
+	tfs_reply_create(req, err, &in, fi);
 }
 
 static void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t dir,
 		    const char *name)
 {
 	struct tfs_inode in;
-	int err = tfs_link(fs_of(req), (uint32_t)ino, (uint32_t)dir, name,
+	int err = tfs_link(tfs_req_fs(req), (uint32_t)ino, (uint32_t)dir, name,
 			   &in);
 
-	reply_entry(req, err, &in);
+	tfs_reply_entry(req, err, &in);
 }
 
 static void op_unlink(fuse_req_t req, fuse_ino_t dir, const char *name)
 {
-	tfs_reply_err(req, tfs_unlink(fs_of(req), (uint32_t)dir, name));
+	tfs_reply_err(req, tfs_unlink(tfs_req_fs(req), (uint32_t)dir, name));
 }
 
 static void op_rmdir(fuse_req_t req, fuse_ino_t dir, const char *name)
 {
-	tfs_reply_err(req, tfs_rmdir(fs_of(req), (uint32_t)dir, name));
+	tfs_reply_err(req, tfs_rmdir(tfs_req_fs(req), (uint32_t)dir, name));
 }
 
 static void op_rename(fuse_req_t req, fuse_ino_t dir, const char *name,
 		      fuse_ino_t newdir, const char *newname,
 		      unsigned int flags)
 {
-	tfs_reply_err(req, tfs_rename(fs_of(req), (uint32_t)dir, name,
+	tfs_reply_err(req, tfs_rename(tfs_req_fs(req), (uint32_t)dir, name,
 				      (uint32_t)newdir, newname, flags));
 }
 
 static void op_readlink(fuse_req_t req, fuse_ino_t ino)
 {
 	char *target;
-	int err = tfs_readlink(fs_of(req), (uint32_t)ino, &target);
+	int err = tfs_readlink(tfs_req_fs(req), (uint32_t)ino, &target);
 
 	if (err) {
 		tfs_reply_err(req, err);
 		return;
 	}
-	tfs_accessed(fs_of(req), (uint32_t)ino);
+	tfs_accessed(tfs_req_fs(req), (uint32_t)ino);
 	fuse_reply_readlink(req, target);
 	free(target);
 }
@@ -293,10 +205,10 @@ static void op_getattr(fuse_req_t req, fuse_ino_t ino,
 		       struct fuse_file_info *fi)
 {
 	struct tfs_inode in;
-	int err = tfs_getattr(fs_of(req), (uint32_t)ino, &in);
+	int err = tfs_getattr(tfs_req_fs(req), (uint32_t)ino, &in);
 
 	(void)fi;
-	reply_attr(req, err, &in);
+	tfs_reply_attr(req, err, &in);
 }
 
 /* The clock that the kernel itself stamps with: a finer one would put a
@@ -346,14 +258,14 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st,
 
 	(void)fi;
 	set_times(st, set, &in);
-	err = tfs_setattr(fs_of(req), (uint32_t)ino, set_mask(set), &in);
-	reply_attr(req, err, &in);
+	err = tfs_setattr(tfs_req_fs(req), (uint32_t)ino, set_mask(set), &in);
+	tfs_reply_attr(req, err, &in);
 }
 
 static void op_statfs(fuse_req_t req, fuse_ino_t ino)
 {
 	struct statvfs st;
-	int err = tfs_statvfs(fs_of(req), &st);
+	int err = tfs_statvfs(tfs_req_fs(req), &st);
 
 	(void)ino;
 	if (err)
@@ -382,7 +294,7 @@ static size_t page_add_plus(struct page *pg, const struct tfs_dirent *de)
 		!strcmp(de->name, "..");
 	size_t len;
 
-	to_entry(pg->fs, &de->attr, &e);
+	tfs_inode_entry(pg->fs, &de->attr, &e);
 	e.attr.st_ino = de->ino;
 	e.attr.st_mode = bare ? de->type : e.attr.st_mode;
 	e.ino = bare ? 0 : de->ino;	/* 0: no reference, no attributes */
@@ -429,7 +341,7 @@ static void read_page(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 		      bool plus)
 {
 	struct page pg = {
-		.req = req, .fs = fs_of(req), .plus = plus, .size = size,
+		.req = req, .fs = tfs_req_fs(req), .plus = plus, .size = size,
 		.buf = malloc(size),
 		/* An entry with attributes has more than 128 bytes. */
 		.refs = malloc((size / 128 + 1) * sizeof(uint32_t)),
@@ -519,7 +431,7 @@ static void read_end(struct tfs_read *rd, int err, const void *data,
 static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 		    struct fuse_file_info *fi)
 {
-	struct tfs_ops *ops = ops_of(req);
+	struct tfs_ops *ops = tfs_req_ops(req);
 	struct read *r = malloc(sizeof(*r));
 
 	(void)fi;
@@ -541,7 +453,7 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 static void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf,
 		     size_t size, off_t off, struct fuse_file_info *fi)
 {
-	struct tfs_ops *ops = ops_of(req);
+	struct tfs_ops *ops = tfs_req_ops(req);
 	bool kill = tfs_wire_flags() & TFS_WIRE_KILL_PRIV;
 	int err;
 
@@ -564,21 +476,21 @@ static void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync,
 		     struct fuse_file_info *fi)
 {
 	(void)fi;
-	tfs_reply_err(req, tfs_fsync(fs_of(req), (uint32_t)ino, datasync));
+	tfs_reply_err(req, tfs_fsync(tfs_req_fs(req), (uint32_t)ino, datasync));
 }
 
 static void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off,
 			 off_t len, struct fuse_file_info *fi)
 {
 	(void)fi;
-	tfs_reply_err(req, tfs_fallocate(fs_of(req), (uint32_t)ino, mode,
+	tfs_reply_err(req, tfs_fallocate(tfs_req_fs(req), (uint32_t)ino, mode,
 					 (uint64_t)off, (uint64_t)len));
 }
 
 static void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence,
 		     struct fuse_file_info *fi)
 {
-	struct tfs_ops *ops = ops_of(req);
+	struct tfs_ops *ops = tfs_req_ops(req);
 	int64_t at;
 
 	(void)fi;
@@ -630,30 +542,16 @@ static ssize_t xattr_virtual(struct tfs *fs, uint32_t ino, const char *name,
 	return -ENODATA;
 }
 
-/* len: of the value, or -errno.  size 0: the length was asked for. */
-static void reply_xattr(fuse_req_t req, ssize_t len, const char *value,
-			size_t size)
-{
-	if (len < 0)
-		tfs_reply_err(req, (int)len);
-	else if (!size)
-		fuse_reply_xattr(req, (size_t)len);
-	else if ((size_t)len > size)
-		tfs_reply_err(req, -ERANGE);
-	else
-		fuse_reply_buf(req, value, (size_t)len);
-}
-
 static void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
 			size_t size)
 {
-	struct tfs *fs = fs_of(req);
+	struct tfs *fs = tfs_req_fs(req);
 	char small[256], *value = NULL;
 	ssize_t len;
 
 	if (xattr_ours(name)) {
 		len = xattr_virtual(fs, (uint32_t)ino, name, &value);
-		reply_xattr(req, len, value, size);
+		tfs_reply_xattr(req, len, value, size);
 		if (len >= 0)
 			free(value);
 		return;
@@ -663,7 +561,7 @@ static void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
 		len = tfs_getxattr(fs, (uint32_t)ino, name, value, size);
 	else
 		len = -ENOMEM;
-	reply_xattr(req, len, value, size);
+	tfs_reply_xattr(req, len, value, size);
 	if (value != small)
 		free(value);
 }
@@ -674,8 +572,8 @@ static void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 	ssize_t len = -ENOMEM;
 
 	if (list)
-		len = tfs_listxattr(fs_of(req), (uint32_t)ino, list, size);
-	reply_xattr(req, len, list, size);
+		len = tfs_listxattr(tfs_req_fs(req), (uint32_t)ino, list, size);
+	tfs_reply_xattr(req, len, list, size);
 	free(list);
 }
 
@@ -686,7 +584,7 @@ static void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
 	int err = -EPERM;
 
 	if (!xattr_ours(name))
-		err = tfs_setxattr(fs_of(req), (uint32_t)ino, name, value,
+		err = tfs_setxattr(tfs_req_fs(req), (uint32_t)ino, name, value,
 				   size, flags, kill);
 	tfs_reply_err(req, err);
 }
@@ -696,7 +594,7 @@ static void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 	int err = -EPERM;
 
 	if (!xattr_ours(name))
-		err = tfs_removexattr(fs_of(req), (uint32_t)ino, name);
+		err = tfs_removexattr(tfs_req_fs(req), (uint32_t)ino, name);
 	tfs_reply_err(req, err);
 }
 

@@ -85,12 +85,14 @@ struct tfs_ops {
 
 extern const struct fuse_lowlevel_ops tfs_fuse_ops;
 
-/* Names and attributes stay valid in the kernel: a day; ops.c (3). */
-#define TFS_VALID	86400
+static inline struct tfs_ops *tfs_req_ops(fuse_req_t req)
+{
+	return fuse_req_userdata(req);
+}
 
-void tfs_inode_stat(struct tfs *fs, const struct tfs_inode *in,
-		    struct stat *st);
-/* The one place where errors change their sign.  err: 0 or -errno. */
-void tfs_reply_err(fuse_req_t req, int err);
+static inline struct tfs *tfs_req_fs(fuse_req_t req)
+{
+	return tfs_req_ops(req)->fs;
+}
 
 #endif

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "fuse/ops_priv.h"
+#include "fuse/reply.h"
 
 /* Newer than the oldest kernel headers that we build with. */
 #ifndef FUSE_TMPFILE
