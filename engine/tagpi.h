@@ -110,7 +110,7 @@ void eng_pool_destroy(struct eng_pool *pool);
 
 /* ---- devices ---------------------------------------------------------- */
 
-struct eng_dev;		/* fields: dev_priv.h */
+struct eng_dev;		/* fields: core/dev.h */
 
 enum eng_op { ENG_READ, ENG_WRITE };
 
@@ -248,8 +248,9 @@ struct eng_io {
 	bool		filled;		/* the tuples are those of the data */
 	bool		refs;		/* type 3: reference tags were set */
 	struct eng_undo	*undo;		/* inject.c: an injected fault */
-	struct eng_io	*next;
-	void		*priv;
+	struct eng_io	*next;		/* in a queue */
+	void		(*work)(struct eng_io *io);	/* pool.c */
+	void		*priv;		/* the backend's */
 };
 
 /* A payload with room for count intervals in segs data segments, from the

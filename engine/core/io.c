@@ -11,19 +11,16 @@
  *      before ops->submit() returned; in eng_io_run(); else in the pool.
  *  (5) The last thing done with a device is to count inflight down, after
  *      end() or ops->submit() returned; eng_dev_close() waits for that.
- *  (6) A failed flush is for ever: nobody knows what it left undone.
- *  (7) A payload goes back to its pool when it and all of its clones were
+ *  (6) A payload goes back to its pool when it and all of its clones were
  *      put, whichever was last.
- *  (8) What could not be attached is not left out: such a request fails. */
+ *  (7) What could not be attached is not left out: such a request fails. */
 #include <assert.h>
 #include <errno.h>
 #include <semaphore.h>
-#include <stdio.h>
-#include <time.h>
 
 #include "core/buf.h"
-#include "core/dev_priv.h"
-#include "extra/inject.h"
+#include "core/io.h"
+#include "core/pool.h"
 #include "core/tuple.h"
 
 #define ESCAPE	0xffff
@@ -31,12 +28,21 @@
 /* The io whose ops->submit() this thread is inside of, until it is done. */
 static __thread struct eng_io *submitting;
 
+const char *eng_fault_name(enum eng_fault_kind kind)
+{
+	static const char *const names[] = {
+		"none", "guard", "ref", "app", "escape", "device"
+	};
+
+	return kind <= ENG_FAULT_DEVICE ? names[kind] : "?";
+}
+
 static int check_range(const struct eng_io *io)
 {
 	uint64_t size = io->dev->geo.intervals;
 
 	if (io->add_err)
-		return io->add_err;	/* (8) */
+		return io->add_err;	/* (7) */
 	return !io->count || io->count > size ||
 	       io->start > size - io->count ? -EINVAL : 0;
 }
@@ -70,7 +76,7 @@ void eng_io_put(struct eng_io *io)
 	for (; io; io = owner) {
 		if (__atomic_load_n(&io->users, __ATOMIC_ACQUIRE) != 1 &&
 		    __atomic_sub_fetch(&io->users, 1, __ATOMIC_ACQ_REL))
-			return;		/* (7) */
+			return;		/* (6) */
 		owner = io->owner;
 		eng_bufs_put_io(io->dev->bufs, io);
 	}
@@ -284,7 +290,7 @@ static void finish(struct eng_io *io, int err)
 	let_go(dev);
 }
 
-void eng_io_settle(struct eng_io *io)
+static void settle(struct eng_io *io)
 {
 	finish(io, verify(io));
 }
@@ -301,13 +307,13 @@ void eng_io_done(struct eng_io *io, int err)
 	if (here)
 		submitting = NULL;
 	if (io->undo)
-		eng_inject_end(io, err);
+		io->dev->hook->end(io->dev->hook, io, err);
 	if (err || io->op == ENG_WRITE || io->end == run_end)
 		finish(io, err);	/* (3), (4) */
 	else if (here || !eng_io_enabled(io))
-		eng_io_settle(io);
+		settle(io);
 	else
-		eng_pool_submit(io->dev->pool, io);
+		eng_pool_submit(io->dev->pool, io, settle);
 }
 
 /* Of what a write would store. */
@@ -371,6 +377,14 @@ int eng_io_generate(struct eng_io *io)
 	return 0;
 }
 
+/* False: io is over, with *err, and the backend must not see it. */
+static bool hook_lets_pass(struct eng_dev *dev, struct eng_io *io, int *err)
+{
+	struct eng_hook *hook = eng_dev_hook(dev);
+
+	return !hook || hook->begin(hook, io, err);
+}
+
 void eng_io_submit(struct eng_io *io)
 {
 	struct eng_dev *dev = io->dev;
@@ -389,9 +403,10 @@ void eng_io_submit(struct eng_io *io)
 		if (io->op == ENG_WRITE && !(io->flags & ENG_IO_PROTECTED))
 			generate(io);
 		submitting = io;
-		if (!__atomic_load_n(&dev->inject, __ATOMIC_RELAXED) ||
-		    !eng_inject_begin(io))
+		if (hook_lets_pass(dev, io, &err))
 			dev->ops->submit(dev, io);
+		else
+			eng_io_done(io, err);
 		submitting = outer;
 	}
 	let_go(dev);
@@ -411,103 +426,4 @@ int eng_io_run(struct eng_io *io)
 	if (!io->err && io->op == ENG_READ)
 		io->err = verify(io);	/* (4) */
 	return io->err;
-}
-
-/* ---- devices ---------------------------------------------------------- */
-
-int eng_dev_init(struct eng_dev *dev)
-{
-	dev->inflight = 0;
-	dev->flush_err = 0;
-	dev->inject = NULL;
-	dev->enabled[ENG_READ] = dev->enabled[ENG_WRITE] = true;
-	dev->geo.format = eng_profile_format(dev->geo.profile);
-	dev->geo.tag_size = eng_profile_tag_size(dev->geo.profile);
-	return eng_bufs_create(&dev->bufs, &dev->geo);
-}
-
-/* Polls: whoever counts down must not touch the device after that, so it
- * can't wake us. */
-static void wait_idle(struct eng_dev *dev)
-{
-	const struct timespec tick = { .tv_nsec = 100000 };
-
-	while (__atomic_load_n(&dev->inflight, __ATOMIC_ACQUIRE))
-		nanosleep(&tick, NULL);
-}
-
-void eng_dev_close(struct eng_dev *dev)
-{
-	if (!dev)
-		return;
-	wait_idle(dev);
-	eng_inject_free(dev);
-	eng_bufs_destroy(dev->bufs);
-	dev->bufs = NULL;
-	dev->ops->close(dev);
-}
-
-const struct eng_geometry *eng_dev_geometry(const struct eng_dev *dev)
-{
-	return &dev->geo;
-}
-
-bool eng_dev_enabled(const struct eng_dev *dev, enum eng_op op)
-{
-	return __atomic_load_n(&dev->enabled[op], __ATOMIC_RELAXED);
-}
-
-void eng_dev_enable(struct eng_dev *dev, enum eng_op op, bool on)
-{
-	__atomic_store_n(&dev->enabled[op], on, __ATOMIC_RELAXED);
-}
-
-int eng_dev_flush(struct eng_dev *dev)
-{
-	int err = __atomic_load_n(&dev->flush_err, __ATOMIC_ACQUIRE);
-	int first = 0;
-
-	if (err)
-		return err;
-	err = eng_inject_flush(dev);
-	if (!err && dev->ops->flush)
-		err = dev->ops->flush(dev);
-	if (err)
-		__atomic_compare_exchange_n(&dev->flush_err, &first, err, false,
-					    __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
-	/* (6), and not err: another flush may have failed meanwhile, and
-	 * taken with it what this one would have to vouch for. */
-	return __atomic_load_n(&dev->flush_err, __ATOMIC_ACQUIRE);
-}
-
-int eng_dev_discard(struct eng_dev *dev, uint64_t start, uint64_t count)
-{
-	uint64_t size = dev->geo.intervals;
-
-	if (count > size || start > size - count)
-		return -EINVAL;
-	if (!dev->ops->discard)
-		return -EOPNOTSUPP;
-	return count ? dev->ops->discard(dev, start, count) : 0;
-}
-
-void eng_dev_drop_caches(struct eng_dev *dev)
-{
-	if (dev->ops->drop_caches)
-		dev->ops->drop_caches(dev);
-}
-
-int eng_dev_stats(struct eng_dev *dev, char *buf, size_t size)
-{
-	return dev->ops->stats ? dev->ops->stats(dev, buf, size) :
-				 snprintf(buf, size, "{}");
-}
-
-const char *eng_fault_name(enum eng_fault_kind kind)
-{
-	static const char *const names[] = {
-		"none", "guard", "ref", "app", "escape", "device"
-	};
-
-	return kind <= ENG_FAULT_DEVICE ? names[kind] : "?";
 }

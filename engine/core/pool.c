@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* pool.c - verify workers: check payloads against their PI off the threads
- * that reap completions.
+/* pool.c - verify workers: what takes computing is done off the threads that
+ * reap completions.
  *  (1) A payload has one owner, the thread that queues it or (from submit to
  *      end()) one worker.  Its fields need no lock because ownership moves
- *      instead; io->next is the queue's only while it is queued.
+ *      instead; io->next and io->work are the queue's only while it is
+ *      queued.
  *  (2) Work is begun in the order in which it was queued.  It may finish in
  *      any.
  *  (3) A mismatch is a result.  Workers never retry, log or touch the device.
@@ -17,7 +18,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "core/dev_priv.h"
+#include "core/pool.h"
 
 struct eng_pool {
 	pthread_mutex_t	lock;
@@ -56,16 +57,18 @@ static void *worker(void *arg)
 	struct eng_io *io;
 
 	while ((io = next_io(arg)))
-		eng_io_settle(io);
+		io->work(io);
 	return NULL;
 }
 
-void eng_pool_submit(struct eng_pool *pool, struct eng_io *io)
+void eng_pool_submit(struct eng_pool *pool, struct eng_io *io,
+		     void (*work)(struct eng_io *io))
 {
 	if (!pool->workers) {
-		eng_io_settle(io);
+		work(io);
 		return;
 	}
+	io->work = work;
 	io->next = NULL;
 	pthread_mutex_lock(&pool->lock);
 	*pool->tail = io;

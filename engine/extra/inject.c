@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* inject.c - faults on purpose, for programs that test their own handling.
+ * It is the hook of a device, and returns verdicts: it ends no request.
  *  (1) A device without rules pays one load per request.
  *  (2) Of the rules that apply to a request, the first does, alone.
  *  (3) Who is given wrong bytes is the medium (write) or the caller (read).
@@ -12,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "extra/inject.h"
+#include "core/dev.h"
 #include "core/tuple.h"
 
 struct rule {
@@ -22,6 +23,7 @@ struct rule {
 };
 
 struct eng_injector {
+	struct eng_hook	hook;		/* first */
 	pthread_mutex_t	lock;
 	struct rule	*rules;		/* lock */
 	struct rule	**tail;		/* lock */
@@ -38,150 +40,6 @@ struct eng_undo {
 	struct iovec	*iov;		/* NULL: no bounce */
 	void		*base;
 };
-
-/* ---- rules ------------------------------------------------------------ */
-
-static struct eng_injector *injector_create(void)
-{
-	struct eng_injector *j = calloc(1, sizeof(*j));
-
-	if (!j)
-		return NULL;
-	pthread_mutex_init(&j->lock, NULL);
-	j->tail = &j->rules;
-	j->seed = 1;
-	return j;
-}
-
-static void injector_destroy(struct eng_injector *j)
-{
-	if (!j)
-		return;
-	while (j->rules) {
-		struct rule *rule = j->rules;
-
-		j->rules = rule->next;
-		free(rule);
-	}
-	pthread_mutex_destroy(&j->lock);
-	free(j);
-}
-
-static struct eng_injector *injector_of(const struct eng_dev *dev)
-{
-	return __atomic_load_n(&dev->inject, __ATOMIC_ACQUIRE);
-}
-
-/* Once there, it stays until the device is closed: requests use it. */
-static struct eng_injector *injector_get(struct eng_dev *dev)
-{
-	struct eng_injector *old = injector_of(dev), *j;
-
-	if (old)
-		return old;
-	j = injector_create();
-	if (j && !__atomic_compare_exchange_n(&dev->inject, &old, j, false,
-					      __ATOMIC_ACQ_REL,
-					      __ATOMIC_ACQUIRE)) {
-		injector_destroy(j);
-		j = old;
-	}
-	return j;
-}
-
-void eng_inject_free(struct eng_dev *dev)
-{
-	injector_destroy(dev->inject);
-	dev->inject = NULL;
-}
-
-static bool rule_is_possible(const struct eng_dev *dev,
-			     const struct eng_inject_rule *r)
-{
-	uint64_t size = dev->geo.intervals;
-
-	if (r->start > size || r->count > size - r->start)
-		return false;
-	switch (r->kind) {
-	case ENG_INJECT_FAIL:
-	case ENG_INJECT_FLUSH:
-		return r->err < 0;
-	case ENG_INJECT_LOSE:
-		return r->op == ENG_WRITE;
-	case ENG_INJECT_MISDIRECT:
-		return r->to < size;
-	case ENG_INJECT_REF:
-	case ENG_INJECT_GUARD:
-	case ENG_INJECT_APP:
-	case ENG_INJECT_DATA:
-	case ENG_INJECT_ESCAPE:
-		return r->op == ENG_READ || r->op == ENG_WRITE;
-	}
-	return false;
-}
-
-int eng_inject_add(struct eng_dev *dev, const struct eng_inject_rule *r)
-{
-	struct eng_injector *j;
-	struct rule *rule;
-
-	if (!rule_is_possible(dev, r))
-		return -EINVAL;
-	j = injector_get(dev);
-	rule = j ? calloc(1, sizeof(*rule)) : NULL;
-	if (!rule)
-		return -ENOMEM;
-	rule->r = *r;
-	rule->left = r->times;
-	pthread_mutex_lock(&j->lock);
-	*j->tail = rule;
-	j->tail = &rule->next;
-	pthread_mutex_unlock(&j->lock);
-	return 0;
-}
-
-void eng_inject_clear(struct eng_dev *dev)
-{
-	struct eng_injector *j = injector_of(dev);
-	struct rule *rule, *next;
-
-	if (!j)
-		return;
-	pthread_mutex_lock(&j->lock);
-	rule = j->rules;
-	j->rules = NULL;
-	j->tail = &j->rules;
-	pthread_mutex_unlock(&j->lock);
-	for (; rule; rule = next) {
-		next = rule->next;
-		free(rule);
-	}
-}
-
-int eng_inject_seed(struct eng_dev *dev, uint64_t seed)
-{
-	struct eng_injector *j = injector_get(dev);
-
-	if (!j)
-		return -ENOMEM;
-	pthread_mutex_lock(&j->lock);
-	j->seed = seed * 2 + 1;
-	pthread_mutex_unlock(&j->lock);
-	return 0;
-}
-
-uint64_t eng_inject_hits(struct eng_dev *dev)
-{
-	struct eng_injector *j = injector_of(dev);
-	uint64_t hits;
-
-	if (!j)
-		return 0;
-	pthread_mutex_lock(&j->lock);
-	hits = j->hits;
-	pthread_mutex_unlock(&j->lock);
-	return hits;
-}
 
 /* ---- choosing --------------------------------------------------------- */
 
@@ -333,34 +191,31 @@ static int spoil_before(struct eng_io *io, struct eng_undo *u)
 	return 0;
 }
 
-static bool end_now(struct eng_io *io, struct eng_undo *u, int err)
+static bool inject_begin(struct eng_hook *hook, struct eng_io *io, int *err)
 {
-	free(u);
-	eng_io_done(io, err);
-	return true;
-}
-
-bool eng_inject_begin(struct eng_io *io)
-{
-	struct eng_injector *j = injector_of(io->dev);
 	struct eng_undo *u, chosen = { .iov = NULL };
-	int err;
 
-	if (!j || !choose(j, io, &chosen))
-		return false;
+	*err = 0;
+	if (!choose((struct eng_injector *)hook, io, &chosen))
+		return true;
 	if (chosen.r.kind == ENG_INJECT_FAIL)
-		return end_now(io, NULL, chosen.r.err);
-	if (chosen.r.kind == ENG_INJECT_LOSE)
-		return end_now(io, NULL, 0);
+		*err = chosen.r.err;
+	if (chosen.r.kind == ENG_INJECT_FAIL ||
+	    chosen.r.kind == ENG_INJECT_LOSE)
+		return false;
 	u = malloc(sizeof(*u));
-	if (!u)
-		return end_now(io, NULL, -ENOMEM);
+	if (!u) {
+		*err = -ENOMEM;
+		return false;
+	}
 	*u = chosen;
-	err = spoil_before(io, u);
-	if (err)
-		return end_now(io, u, err);
+	*err = spoil_before(io, u);
+	if (*err) {
+		free(u);
+		return false;
+	}
 	io->undo = u;
-	return false;
+	return true;
 }
 
 static void spoil_after(struct eng_io *io, const struct eng_undo *u)
@@ -377,10 +232,11 @@ static void spoil_after(struct eng_io *io, const struct eng_undo *u)
 	     u->r.bit);
 }
 
-void eng_inject_end(struct eng_io *io, int err)
+static void inject_end(struct eng_hook *hook, struct eng_io *io, int err)
 {
 	struct eng_undo *u = io->undo;
 
+	(void)hook;
 	io->undo = NULL;
 	io->start = u->start;
 	if (u->iov) {
@@ -395,17 +251,158 @@ void eng_inject_end(struct eng_io *io, int err)
 	free(u);
 }
 
-int eng_inject_flush(struct eng_dev *dev)
+static int inject_flush(struct eng_hook *hook)
 {
-	struct eng_injector *j = injector_of(dev);
+	struct eng_injector *j = (struct eng_injector *)hook;
 	int err = 0;
 
-	if (!j)
-		return 0;
 	pthread_mutex_lock(&j->lock);
 	for (struct rule *rule = j->rules; rule && !err; rule = rule->next)
 		if (rule->r.kind == ENG_INJECT_FLUSH && spend_locked(j, rule))
 			err = rule->r.err;
 	pthread_mutex_unlock(&j->lock);
 	return err;
+}
+
+/* ---- rules ------------------------------------------------------------ */
+
+static void inject_free(struct eng_hook *hook)
+{
+	struct eng_injector *j = (struct eng_injector *)hook;
+
+	while (j->rules) {
+		struct rule *rule = j->rules;
+
+		j->rules = rule->next;
+		free(rule);
+	}
+	pthread_mutex_destroy(&j->lock);
+	free(j);
+}
+
+static struct eng_injector *injector_create(void)
+{
+	struct eng_injector *j = calloc(1, sizeof(*j));
+
+	if (!j)
+		return NULL;
+	j->hook = (struct eng_hook){
+		.begin = inject_begin, .end = inject_end,
+		.flush = inject_flush, .free = inject_free,
+	};
+	pthread_mutex_init(&j->lock, NULL);
+	j->tail = &j->rules;
+	j->seed = 1;
+	return j;
+}
+
+static struct eng_injector *injector_of(const struct eng_dev *dev)
+{
+	return (struct eng_injector *)eng_dev_hook(dev);
+}
+
+/* Once there, it stays until the device is closed: requests use it. */
+static struct eng_injector *injector_get(struct eng_dev *dev)
+{
+	struct eng_hook *old = eng_dev_hook(dev);
+	struct eng_injector *j;
+
+	if (old)
+		return (struct eng_injector *)old;
+	j = injector_create();
+	if (j && !__atomic_compare_exchange_n(&dev->hook, &old, &j->hook,
+					      false, __ATOMIC_ACQ_REL,
+					      __ATOMIC_ACQUIRE)) {
+		inject_free(&j->hook);
+		j = (struct eng_injector *)old;
+	}
+	return j;
+}
+
+static bool rule_is_possible(const struct eng_dev *dev,
+			     const struct eng_inject_rule *r)
+{
+	uint64_t size = dev->geo.intervals;
+
+	if (r->start > size || r->count > size - r->start)
+		return false;
+	switch (r->kind) {
+	case ENG_INJECT_FAIL:
+	case ENG_INJECT_FLUSH:
+		return r->err < 0;
+	case ENG_INJECT_LOSE:
+		return r->op == ENG_WRITE;
+	case ENG_INJECT_MISDIRECT:
+		return r->to < size;
+	case ENG_INJECT_REF:
+	case ENG_INJECT_GUARD:
+	case ENG_INJECT_APP:
+	case ENG_INJECT_DATA:
+	case ENG_INJECT_ESCAPE:
+		return r->op == ENG_READ || r->op == ENG_WRITE;
+	}
+	return false;
+}
+
+int eng_inject_add(struct eng_dev *dev, const struct eng_inject_rule *r)
+{
+	struct eng_injector *j;
+	struct rule *rule;
+
+	if (!rule_is_possible(dev, r))
+		return -EINVAL;
+	j = injector_get(dev);
+	rule = j ? calloc(1, sizeof(*rule)) : NULL;
+	if (!rule)
+		return -ENOMEM;
+	rule->r = *r;
+	rule->left = r->times;
+	pthread_mutex_lock(&j->lock);
+	*j->tail = rule;
+	j->tail = &rule->next;
+	pthread_mutex_unlock(&j->lock);
+	return 0;
+}
+
+void eng_inject_clear(struct eng_dev *dev)
+{
+	struct eng_injector *j = injector_of(dev);
+	struct rule *rule, *next;
+
+	if (!j)
+		return;
+	pthread_mutex_lock(&j->lock);
+	rule = j->rules;
+	j->rules = NULL;
+	j->tail = &j->rules;
+	pthread_mutex_unlock(&j->lock);
+	for (; rule; rule = next) {
+		next = rule->next;
+		free(rule);
+	}
+}
+
+int eng_inject_seed(struct eng_dev *dev, uint64_t seed)
+{
+	struct eng_injector *j = injector_get(dev);
+
+	if (!j)
+		return -ENOMEM;
+	pthread_mutex_lock(&j->lock);
+	j->seed = seed * 2 + 1;
+	pthread_mutex_unlock(&j->lock);
+	return 0;
+}
+
+uint64_t eng_inject_hits(struct eng_dev *dev)
+{
+	struct eng_injector *j = injector_of(dev);
+	uint64_t hits;
+
+	if (!j)
+		return 0;
+	pthread_mutex_lock(&j->lock);
+	hits = j->hits;
+	pthread_mutex_unlock(&j->lock);
+	return hits;
 }

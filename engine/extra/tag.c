@@ -10,7 +10,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "core/dev_priv.h"
+#include "core/dev.h"
 #include "core/tuple.h"
 
 /* A piece of an interval's metadata. */

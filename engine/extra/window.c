@@ -13,7 +13,7 @@
 #include <string.h>
 
 #include "core/buf.h"
-#include "core/dev_priv.h"
+#include "core/dev.h"
 
 static bool within(const struct eng_io *io, uint32_t first, uint32_t count)
 {

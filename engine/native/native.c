@@ -20,6 +20,7 @@
 #include <syslog.h>
 #include <unistd.h>
 
+#include "core/io.h"
 #include "native/native.h"
 
 typedef unsigned long long ull;

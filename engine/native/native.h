@@ -8,7 +8,7 @@
 #include <liburing.h>
 
 #include "native/bdev.h"
-#include "core/dev_priv.h"
+#include "core/dev.h"
 
 struct native;
 

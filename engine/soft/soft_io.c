@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/io.h"
 #include "soft/soft_io.h"
 #include "soft/soft_load.h"
 #include "soft/soft_pages.h"

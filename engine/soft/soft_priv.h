@@ -18,7 +18,7 @@
 
 #include <pthread.h>
 
-#include "core/dev_priv.h"
+#include "core/dev.h"
 #include "soft/head.h"
 
 /* ---- pages ------------------------------------------------------------ */

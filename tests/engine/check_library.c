@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "core/buf.h"
+#include "core/io.h"
 #include "support/mem_dev.h"
 
 enum { N = 24 };		/* intervals of most requests */

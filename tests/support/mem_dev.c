@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/io.h"
 #include "support/mem_dev.h"
 
 void fill(void *buf, size_t len, unsigned int seed)

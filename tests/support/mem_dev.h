@@ -7,7 +7,7 @@
 
 #include <pthread.h>
 
-#include "core/dev_priv.h"
+#include "core/dev.h"
 
 enum { MEM_INTERVALS = 4096, MEM_MAX_IO = 2048 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* dev_priv.h - what a device backend and io.c know of each other. */
-#ifndef ENG_DEV_PRIV_H
-#define ENG_DEV_PRIV_H
+/* dev.h - an open device: what its backend and the core know of it. */
+#ifndef ENG_DEV_H
+#define ENG_DEV_H
 
 #include "tagpi.h"
 
@@ -20,32 +20,40 @@ struct eng_dev_ops {
 	void	(*close)(struct eng_dev *dev);
 };
 
+/* Stands between requests and the backend; extra/inject.c is one. */
+struct eng_hook {
+	/* Before the backend sees a request.  False: it must not see it, and
+	 * the request ends with *err. */
+	bool	(*begin)(struct eng_hook *hook, struct eng_io *io, int *err);
+	/* After the transfer of a request whose undo begin() has set, before
+	 * anybody looks at it. */
+	void	(*end)(struct eng_hook *hook, struct eng_io *io, int err);
+	/* What a flush has to fail with, or 0. */
+	int	(*flush)(struct eng_hook *hook);
+	void	(*free)(struct eng_hook *hook);
+};
+
 /* First member of every backend's own structure. */
 struct eng_dev {
 	const struct eng_dev_ops *ops;
 	struct eng_geometry geo;
 	struct eng_pool	*pool;
-	struct eng_bufs	*bufs;		/* io.c's payloads and data buffers */
+	struct eng_bufs	*bufs;		/* payloads and data buffers */
 	uint64_t	ref_base;	/* reference tag of interval 0 */
-	/* io.c's, atomic: */
+	/* atomic: */
 	unsigned int	inflight;	/* submits and end()s to return */
 	int		flush_err;	/* of the first flush that failed */
 	bool		enabled[2];	/* by enum eng_op */
-	struct eng_injector *inject;	/* inject.c's; NULL: no rules */
+	struct eng_hook	*hook;		/* set once; NULL: none */
 };
 
-/* io.c: a backend's maker calls it once geo and pool are set, and
- * eng_dev_close() undoes it before ops->close. */
+/* A backend's maker calls it once geo and pool are set, and eng_dev_close()
+ * undoes it before ops->close. */
 int eng_dev_init(struct eng_dev *dev);
-/* io.c: a write is tried again, and what is below may have changed the
- * reference tags in its tuples to its own: make them ours. */
-void eng_io_restore_refs(struct eng_io *io);
-/* io.c: the transfer is over; verification and end() follow. */
-void eng_io_done(struct eng_io *io, int err);
 
-/* pool.c: run io's verification, then end(), on some worker.  Takes over. */
-void eng_pool_submit(struct eng_pool *pool, struct eng_io *io);
-/* io.c: what the worker runs. */
-void eng_io_settle(struct eng_io *io);
+static inline struct eng_hook *eng_dev_hook(const struct eng_dev *dev)
+{
+	return __atomic_load_n(&dev->hook, __ATOMIC_ACQUIRE);
+}
 
 #endif

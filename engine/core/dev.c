@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* dev.c - an open device, whatever its backend.
+ *  (1) A failed flush is for ever: nobody knows what it left undone.
+ *  (2) Close begins when nothing is in flight and no end() runs any more. */
+#include <errno.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "core/buf.h"
+#include "core/dev.h"
+
+int eng_dev_init(struct eng_dev *dev)
+{
+	dev->inflight = 0;
+	dev->flush_err = 0;
+	dev->hook = NULL;
+	dev->enabled[ENG_READ] = dev->enabled[ENG_WRITE] = true;
+	dev->geo.format = eng_profile_format(dev->geo.profile);
+	dev->geo.tag_size = eng_profile_tag_size(dev->geo.profile);
+	return eng_bufs_create(&dev->bufs, &dev->geo);
+}
+
+/* Polls: whoever counts down must not touch the device after that, so it
+ * can't wake us. */
+static void wait_idle(struct eng_dev *dev)
+{
+	const struct timespec tick = { .tv_nsec = 100000 };
+
+	while (__atomic_load_n(&dev->inflight, __ATOMIC_ACQUIRE))
+		nanosleep(&tick, NULL);
+}
+
+void eng_dev_close(struct eng_dev *dev)
+{
+	if (!dev)
+		return;
+	wait_idle(dev);		/* (2) */
+	if (dev->hook)
+		dev->hook->free(dev->hook);
+	dev->hook = NULL;
+	eng_bufs_destroy(dev->bufs);
+	dev->bufs = NULL;
+	dev->ops->close(dev);
+}
+
+const struct eng_geometry *eng_dev_geometry(const struct eng_dev *dev)
+{
+	return &dev->geo;
+}
+
+bool eng_dev_enabled(const struct eng_dev *dev, enum eng_op op)
+{
+	return __atomic_load_n(&dev->enabled[op], __ATOMIC_RELAXED);
+}
+
+void eng_dev_enable(struct eng_dev *dev, enum eng_op op, bool on)
+{
+	__atomic_store_n(&dev->enabled[op], on, __ATOMIC_RELAXED);
+}
+
+int eng_dev_flush(struct eng_dev *dev)
+{
+	int err = __atomic_load_n(&dev->flush_err, __ATOMIC_ACQUIRE);
+	struct eng_hook *hook = eng_dev_hook(dev);
+	int first = 0;
+
+	if (err)
+		return err;
+	if (hook)
+		err = hook->flush(hook);
+	if (!err && dev->ops->flush)
+		err = dev->ops->flush(dev);
+	if (err)
+		__atomic_compare_exchange_n(&dev->flush_err, &first, err, false,
+					    __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+	/* (1), and not err: another flush may have failed meanwhile, and
+	 * taken with it what this one would have to vouch for. */
+	return __atomic_load_n(&dev->flush_err, __ATOMIC_ACQUIRE);
+}
+
+int eng_dev_discard(struct eng_dev *dev, uint64_t start, uint64_t count)
+{
+	uint64_t size = dev->geo.intervals;
+
+	if (count > size || start > size - count)
+		return -EINVAL;
+	if (!dev->ops->discard)
+		return -EOPNOTSUPP;
+	return count ? dev->ops->discard(dev, start, count) : 0;
+}
+
+void eng_dev_drop_caches(struct eng_dev *dev)
+{
+	if (dev->ops->drop_caches)
+		dev->ops->drop_caches(dev);
+}
+
+int eng_dev_stats(struct eng_dev *dev, char *buf, size_t size)
+{
+	return dev->ops->stats ? dev->ops->stats(dev, buf, size) :
+				 snprintf(buf, size, "{}");
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* io.h - what a backend tells of a request. */
+#ifndef ENG_IO_H
+#define ENG_IO_H
+
+#include "core/dev.h"
+
+/* The transfer is over; verification and end() follow. */
+void eng_io_done(struct eng_io *io, int err);
+/* A write is tried again, and what is below may have changed the reference
+ * tags in its tuples to its own: make them ours. */
+void eng_io_restore_refs(struct eng_io *io);
+
+#endif
