@@ -363,7 +363,7 @@ START_TEST(sparse_files_reach_far)
 	at[2] = end / 2 - 1;
 	at[3] = end - 1;
 	for (int i = 0; i < 4; i++)
-		OK(&w, tfs_write(w.bed.fs, ino, at[i], "abcd" + i, 1, 0));
+		OK(&w, tfs_write(w.bed.fs, ino, at[i], &"abcd"[i], 1, 0));
 	ck_assert_int_eq(tfs_write(w.bed.fs, ino, end, "x", 1, 0), -EFBIG);
 	ck_assert_int_eq(tfs_write(w.bed.fs, ino, end - 1, "xy", 2, 0),
 			 -EFBIG);
