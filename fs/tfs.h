@@ -23,6 +23,7 @@
 
 #include "fs.h"
 #include "base/record.h"
+#include "base/runs.h"
 #include "commit/txn.h"
 
 struct tfs_freemap;
@@ -71,14 +72,6 @@ static inline uint64_t tfs_slot_top(const struct tfs_slot *s)
 {
 	return s->used > s->seq ? s->used : s->seq;
 }
-
-struct tfs_extents {		/* a growing list of cluster runs */
-	struct tfs_run {
-		uint64_t addr, len;
-	}		*run;
-	size_t		n, room;
-	uint64_t	clusters;	/* sum of len */
-};
 
 /* Counters that tfs_stats() reports; monotonic. */
 struct tfs_counters {
@@ -149,7 +142,7 @@ struct tfs {
 	struct tfs_commit *running;	/* what the running commit changes */
 	struct tfs_ncache *nodes;
 	struct tfs_freemap *freemap;
-	struct tfs_extents frees;	/* freed in the running commit */
+	struct tfs_runs frees;	/* freed in the running commit */
 	uint64_t	born;		/* clusters written since */
 	uint64_t	marks;		/* see tfs_btree_new_mark() */
 
@@ -216,20 +209,9 @@ const char *tfs_fault_text(int err, const struct eng_fault *fault, char *buf,
 uint32_t tfs_crc32c(const void *data, size_t len, size_t crc_at);
 bool tfs_all_zero(const void *data, size_t len);
 
-/* Room for n elements of that size in an array that grows.  0 or -ENOMEM. */
-int tfs_array_grow(void *array, size_t *room, size_t n, size_t size);
-
 /* ---- hash.c -------------------------------------------------------------- */
 
 uint64_t tfs_siphash(const uint8_t key[16], const void *data, size_t len);
-
-/* ---- extents list -------------------------------------------------------- */
-
-/* Append, merging with the last run. 0 or -ENOMEM. */
-int tfs_extents_add(struct tfs_extents *list, uint64_t addr, uint64_t len);
-/* Room for that many more runs, so that adding cannot fail. */
-int tfs_extents_reserve(struct tfs_extents *list, size_t runs);
-void tfs_extents_clear(struct tfs_extents *list);
 
 /* ---- mount.c ------------------------------------------------------------- */
 

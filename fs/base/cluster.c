@@ -2,7 +2,6 @@
 /* cluster.c - whole clusters with their record, and small helpers around
  * them. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <isa-l/crc.h>
@@ -156,52 +155,4 @@ bool tfs_all_zero(const void *data, size_t len)
 	while (len && !*p)
 		p++, len--;
 	return !len;
-}
-
-/* array: the address of the pointer to it. */
-int tfs_array_grow(void *array, size_t *room, size_t n, size_t size)
-{
-	size_t want = *room ? *room : 16;
-	void *p;
-
-	if (n <= *room)
-		return 0;
-	while (want < n)
-		want *= 2;
-	memcpy(&p, array, sizeof(p));
-	p = realloc(p, want * size);
-	if (!p)
-		return -ENOMEM;
-	memcpy(array, &p, sizeof(p));
-	*room = want;
-	return 0;
-}
-
-int tfs_extents_reserve(struct tfs_extents *list, size_t runs)
-{
-	return tfs_array_grow(&list->run, &list->room, list->n + runs,
-			      sizeof(list->run[0]));
-}
-
-int tfs_extents_add(struct tfs_extents *list, uint64_t addr, uint64_t len)
-{
-	struct tfs_run *last = list->n ? &list->run[list->n - 1] : NULL;
-	int err = 0;
-
-	if (last && last->addr + last->len == addr) {
-		last->len += len;
-	} else {
-		err = tfs_extents_reserve(list, 1);
-		if (!err)
-			list->run[list->n++] = (struct tfs_run){ addr, len };
-	}
-	if (!err)
-		list->clusters += len;
-	return err;
-}
-
-void tfs_extents_clear(struct tfs_extents *list)
-{
-	free(list->run);
-	*list = (struct tfs_extents){ 0 };
 }

@@ -114,7 +114,7 @@ static int write_nodes(struct tfs *fs, struct tfs_node *list)
 struct boundary {
 	struct tfs_slot	slot;
 	struct tfs_node	*nodes;
-	struct tfs_extents freed;
+	struct tfs_runs freed;
 	unsigned int	ticket;
 	uint64_t	log_used;	/* clusters of the log before it */
 	bool		logged;
@@ -146,7 +146,7 @@ static void freeze(struct tfs *fs, bool clean, struct boundary *b)
 
 	tfs_alloc_serialise(fs);
 	b->freed = fs->frees;
-	fs->frees = (struct tfs_extents){ 0 };
+	fs->frees = (struct tfs_runs){ 0 };
 	b->nodes = tfs_ncache_freeze(fs, &count);
 	b->slot = (struct tfs_slot){
 		.number = fs->slot_number + 1,
@@ -225,7 +225,7 @@ static int write_out(struct tfs *fs, struct boundary *b)
 	return err ? err : tfs_slot_write(fs, &b->slot);
 }
 
-static void discard_runs(struct tfs *fs, const struct tfs_extents *freed)
+static void discard_runs(struct tfs *fs, const struct tfs_runs *freed)
 {
 	for (size_t i = 0; i < freed->n && fs->opt.discard; i++) {
 		int err = eng_dev_discard(fs->dev,
@@ -247,7 +247,7 @@ static int checkpoint(struct tfs *fs, bool clean)
 
 	if (err) {
 		tfs_fail(fs, err, "checkpoint");
-		tfs_extents_clear(&b.freed);
+		tfs_runs_clear(&b.freed);
 		return err;
 	}
 	err = write_out(fs, &b);
@@ -269,7 +269,7 @@ static int checkpoint(struct tfs *fs, bool clean)
 			tfs_commit_superseded(fs, b.slot.seq);
 		tfs_unlead(fs);
 	}
-	tfs_extents_clear(&b.freed);
+	tfs_runs_clear(&b.freed);
 	atomic_fetch_add(&fs->count.checkpoints, 1);
 	return err;
 }

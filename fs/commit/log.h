@@ -94,8 +94,6 @@ int tfs_logged_extent(struct tfs *fs, const struct tfs_logged_op *op,
 int tfs_replay(struct tfs *fs, const struct tfs_logged *c);
 /* The clusters are in use, though the checkpoint has them free. */
 int tfs_claim(struct tfs *fs, uint64_t addr, uint64_t len);
-/* Sort runs by address and join neighbours.  False: some overlap. */
-bool tfs_extents_sort(struct tfs_extents *list);
 
 /* The hash of a commit: of its clusters in order. */
 uint64_t tfs_log_hash(const struct tfs *fs, const uint8_t *clusters,

@@ -33,7 +33,7 @@ struct tfs_txn {
 	size_t		n, room;
 	uint8_t		*values;
 	size_t		used, size;
-	struct tfs_extents frees;
+	struct tfs_runs frees;
 	int64_t		inodes, reserved;
 };
 
@@ -120,7 +120,7 @@ int tfs_txn_del_range(struct tfs_txn *tx, struct tfs_key from,
 
 int tfs_txn_free(struct tfs_txn *tx, uint64_t addr, uint64_t len)
 {
-	return tfs_extents_add(&tx->frees, addr, len);
+	return tfs_runs_add(&tx->frees, addr, len);
 }
 
 void tfs_txn_count(struct tfs_txn *tx, int64_t inodes, int64_t reserved)
@@ -167,7 +167,7 @@ static void release(struct tfs_txn *tx)
 {
 	free(tx->op);
 	free(tx->values);
-	tfs_extents_clear(&tx->frees);
+	tfs_runs_clear(&tx->frees);
 }
 
 int tfs_txn_read(struct tfs *fs, tfs_txn_fn fn, void *arg)

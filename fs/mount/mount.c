@@ -57,7 +57,7 @@ void tfs_free_fs(struct tfs *fs)
 	tfs_refs_destroy(fs->refs);
 	tfs_freemap_destroy(fs->freemap);
 	tfs_ncache_destroy(fs->nodes);
-	tfs_extents_clear(&fs->frees);
+	tfs_runs_clear(&fs->frees);
 	pthread_cond_destroy(&fs->helper_cond);
 	pthread_mutex_destroy(&fs->helper_lock);
 	pthread_cond_destroy(&fs->ckpt.cond);

@@ -39,7 +39,7 @@ struct recovery {
 	struct place	*place;
 	size_t		n, room;
 	uint64_t	pos, prev;	/* where the next commit would be */
-	struct tfs_extents born;
+	struct tfs_runs born;
 	uint64_t	ops;
 };
 
@@ -435,7 +435,7 @@ static int note_born(struct recovery *rc, const struct tfs_logged *c)
 	while (!err && tfs_logged_next(c, &at, &op)) {
 		err = tfs_logged_extent(rc->fs, &op, &ext);
 		if (!err && ext.seq == c->seq)
-			err = tfs_extents_add(&rc->born, ext.addr, ext.len);
+			err = tfs_runs_add(&rc->born, ext.addr, ext.len);
 		err = err == -ENOENT ? 0 : err;
 		rc->ops++;
 	}
@@ -490,7 +490,7 @@ static int replay_all(struct recovery *rc)
 	uint64_t prev = rc->slot->chain;
 	int err = 0;
 
-	if (!tfs_extents_sort(&rc->born))
+	if (!tfs_runs_sort(&rc->born))
 		err = -EUCLEAN;		/* two commits own a cluster */
 	for (size_t i = 0; i < rc->born.n && !err; i++)
 		err = tfs_claim(rc->fs, rc->born.run[i].addr,
@@ -596,6 +596,6 @@ int tfs_recover(struct tfs *fs, const struct tfs_slot *slot, bool lost,
 		say(&rc);
 	free(rc.seq);
 	free(rc.place);
-	tfs_extents_clear(&rc.born);
+	tfs_runs_clear(&rc.born);
 	return err;
 }

@@ -46,36 +46,9 @@ int tfs_logged_extent(struct tfs *fs, const struct tfs_logged_op *op,
 
 /* ---- runs ----------------------------------------------------------------- */
 
-static int by_addr(const void *a, const void *b)
-{
-	const struct tfs_run *x = a, *y = b;
-
-	return x->addr < y->addr ? -1 : x->addr > y->addr;
-}
-
-bool tfs_extents_sort(struct tfs_extents *list)
-{
-	size_t n = 0;
-
-	if (list->n)
-		qsort(list->run, list->n, sizeof(list->run[0]), by_addr);
-	for (size_t i = 0; i < list->n; i++) {
-		struct tfs_run *last = n ? &list->run[n - 1] : NULL;
-
-		if (last && last->addr + last->len > list->run[i].addr)
-			return false;
-		if (last && last->addr + last->len == list->run[i].addr)
-			last->len += list->run[i].len;
-		else
-			list->run[n++] = list->run[i];
-	}
-	list->n = n;
-	return true;
-}
-
 /* What is in all and not in part, both sorted; part must be in all. */
-static int subtract(const struct tfs_extents *all,
-		    const struct tfs_extents *part, struct tfs_extents *out)
+static int subtract(const struct tfs_runs *all,
+		    const struct tfs_runs *part, struct tfs_runs *out)
 {
 	size_t k = 0;
 	int err = 0;
@@ -89,11 +62,11 @@ static int subtract(const struct tfs_extents *all,
 			if (p->addr < at || p->addr + p->len > end)
 				return -EUCLEAN;
 			if (p->addr > at)
-				err = tfs_extents_add(out, at, p->addr - at);
+				err = tfs_runs_add(out, at, p->addr - at);
 			at = p->addr + p->len;
 		}
 		if (at < end && !err)
-			err = tfs_extents_add(out, at, end - at);
+			err = tfs_runs_add(out, at, end - at);
 	}
 	return k < part->n ? -EUCLEAN : err;
 }
@@ -128,8 +101,8 @@ struct replay {
 	const struct tfs_logged *c;
 	struct tfs_key	key;
 	struct tfs_extent old;		/* at key */
-	struct tfs_extents before, after;	/* named by what is changed */
-	struct tfs_extents freed;
+	struct tfs_runs before, after;	/* named by what is changed */
+	struct tfs_runs freed;
 	size_t		at, next;	/* of the operations */
 };
 
@@ -150,14 +123,14 @@ static int note_extent(struct replay *rp, const struct tfs_logged_op *op)
 	rp->key = op->key;
 	err = tfs_txn_read(rp->fs, old_fn, rp);
 	if (!err && rp->old.addr)
-		err = tfs_extents_add(&rp->before, rp->old.addr, rp->old.len);
+		err = tfs_runs_add(&rp->before, rp->old.addr, rp->old.len);
 	if (err && err != -ENOENT)
 		return err;
 	err = tfs_logged_extent(rp->fs, op, &new);
 	if (!err && new.seq > rp->c->seq)
 		return -EUCLEAN;
 	if (!err && new.seq < rp->c->seq)
-		err = tfs_extents_add(&rp->after, new.addr, new.len);
+		err = tfs_runs_add(&rp->after, new.addr, new.len);
 	return err == -ENOENT ? 0 : err;
 }
 
@@ -173,7 +146,7 @@ static int find_freed(struct replay *rp)
 			err = note_extent(rp, &op);
 	if (err)
 		return err;
-	if (!tfs_extents_sort(&rp->before) || !tfs_extents_sort(&rp->after))
+	if (!tfs_runs_sort(&rp->before) || !tfs_runs_sort(&rp->after))
 		return -EUCLEAN;				/* (3) */
 	return subtract(&rp->before, &rp->after, &rp->freed);
 }
@@ -224,8 +197,8 @@ int tfs_replay(struct tfs *fs, const struct tfs_logged *c)
 	fs->inodes = c->inodes;
 	fs->reserved = c->reserved;
 	fs->next_ino = c->next_ino;
-	tfs_extents_clear(&rp.before);
-	tfs_extents_clear(&rp.after);
-	tfs_extents_clear(&rp.freed);
+	tfs_runs_clear(&rp.before);
+	tfs_runs_clear(&rp.after);
+	tfs_runs_clear(&rp.freed);
 	return err;
 }

@@ -212,7 +212,7 @@ void tfs_region_take(struct tfs *fs, struct tfs_region *r, unsigned int bit,
 
 int tfs_free_reserve(struct tfs *fs, size_t runs)
 {
-	return tfs_extents_reserve(&fs->frees, runs);
+	return tfs_runs_reserve(&fs->frees, runs);
 }
 
 /* A checkpoint will load and write all regions that something is freed in:
@@ -233,7 +233,7 @@ void tfs_free_later(struct tfs *fs, uint64_t addr, uint64_t len)
 
 	for (uint64_t i = addr / TFS_REGION_BITS; i <= last; i++)
 		freed_in(fs->freemap, i);
-	tfs_extents_add(&fs->frees, addr, len);	/* has room: cannot fail */
+	tfs_runs_add(&fs->frees, addr, len);	/* has room: cannot fail */
 	fs->dirty = true;
 }
 
@@ -283,7 +283,7 @@ uint64_t tfs_pool_clusters(const struct tfs *fs)
 
 /* ---- checkpoints --------------------------------------------------------- */
 
-int tfs_region_each(struct tfs *fs, const struct tfs_extents *list,
+int tfs_region_each(struct tfs *fs, const struct tfs_runs *list,
 		    int (*fn)(struct tfs *fs, uint64_t region,
 			      unsigned int bit, unsigned int n,
 			      struct tfs_fault *fault),
@@ -359,7 +359,7 @@ static void drop_clean(struct tfs_freemap *fm)
 	}
 }
 
-void tfs_freemap_release(struct tfs *fs, const struct tfs_extents *freed)
+void tfs_freemap_release(struct tfs *fs, const struct tfs_runs *freed)
 {
 	tfs_region_each(fs, freed, part_release, NULL);
 	if (fs->freemap->regions > REGIONS_KEPT)

@@ -80,7 +80,7 @@ unsigned int tfs_region_run(const struct tfs_region *r, unsigned int bit,
 void tfs_region_take(struct tfs *fs, struct tfs_region *r, unsigned int bit,
 		     unsigned int n);
 /* Run fn on the part of every region that the list touches. */
-int tfs_region_each(struct tfs *fs, const struct tfs_extents *list,
+int tfs_region_each(struct tfs *fs, const struct tfs_runs *list,
 		    int (*fn)(struct tfs *fs, uint64_t region,
 			      unsigned int bit, unsigned int n,
 			      struct tfs_fault *fault),
@@ -96,7 +96,7 @@ int tfs_free_reserve(struct tfs *fs, size_t runs);
 /* A checkpoint frees what was freed until now.  The regions are in memory. */
 int tfs_freemap_hide(struct tfs *fs);
 /* That checkpoint is durable and its reads are over. */
-void tfs_freemap_release(struct tfs *fs, const struct tfs_extents *freed);
+void tfs_freemap_release(struct tfs *fs, const struct tfs_runs *freed);
 /* Regions that a checkpoint would write, about. */
 size_t tfs_freemap_dirty(const struct tfs *fs);
 
