@@ -25,6 +25,7 @@
 #include "base/state.h"
 #include "tree/alloc.h"
 #include "tree/btree.h"
+#include "tree/fetch.h"
 #include "commit/log.h"
 
 #define IN_FLIGHT	64	/* node writes at once */

@@ -17,6 +17,7 @@
 
 #include "tree/alloc.h"
 #include "tree/btree.h"
+#include "tree/fetch.h"
 #include "commit/log.h"
 #include "commit/sync.h"
 

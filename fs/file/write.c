@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "tree/alloc.h"
+#include "tree/fetch.h"
 #include "commit/log.h"
 #include "commit/sync.h"
 #include "file/write.h"

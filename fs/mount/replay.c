@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "tree/alloc.h"
+#include "tree/fetch.h"
 #include "file/extent.h"
 #include "commit/log.h"
 

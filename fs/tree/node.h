@@ -105,13 +105,9 @@ size_t tfs_ncache_count(const struct tfs *fs);
 struct tfs_node *tfs_ncache_freeze(struct tfs *fs, size_t *count);
 /* The frozen ones are durable: clean now, stale ones gone. */
 void tfs_ncache_thaw(struct tfs *fs, struct tfs_node *list);
-/* Let go of fs->tree after a look that returned err, which is returned.  If
- * that is TFS_FAULT, the node is pinned: its place is not used again before
- * tfs_node_fetch(), which must follow, has returned. */
-int tfs_tree_unlock(struct tfs *fs, int err, struct tfs_fault *fault);
-/* Read the missing node and put it in the cache; takes fs->tree itself.  0:
- * look again, though the tree may have moved on and need another one now. */
-int tfs_node_fetch(struct tfs *fs, const struct tfs_fault *fault);
+/* Make room for one more, as long as there are clean ones. */
+void tfs_ncache_evict(struct tfs *fs);
+void tfs_ncache_heal_note(struct tfs *fs, const struct tfs_fault *f);
 /* Nodes of which one copy was bad, to be rewritten: the last one noted, or
  * false; and forget it. */
 bool tfs_ncache_heal_peek(const struct tfs *fs, struct tfs_fault *out);

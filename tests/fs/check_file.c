@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "tree/alloc.h"
+#include "tree/fetch.h"
 #include "file/extent.h"
 #include "support/fs_bed.h"
 #include "support/fs_check.h"

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* fetch.c - read a node that is not in memory.
+ *
+ *  (1) A node is read with no lock held, from its first copy or, if that one
+ *      is bad, from its second, and decoded before it is inserted.  One bad
+ *      copy is remembered, for the next checkpoint to rewrite the node.
+ *  (2) Who lets go of fs->tree to read a node takes a reader's ticket first,
+ *      so that its place is neither used again nor discarded before it was
+ *      read.  The tree may name another node there by then; so an error
+ *      counts only if it still names this one. */
+#include <string.h>
+
+#include "base/gate.h"
+#include "base/state.h"
+#include "tree/btree.h"
+#include "tree/fetch.h"
+
+static int read_copy(struct tfs *fs, struct tfs_node *node,
+		     const struct tfs_fault *f, unsigned int copy)
+{
+	struct tfs_record rec = {
+		.kind = TFS_K_NODE, .owner = f->level, .index = copy,
+		.seq = f->ptr.seq,
+	};
+	const char *bad;
+	int err = tfs_cluster_read(fs, f->ptr.addr[copy], &rec, node->buf);
+
+	node->ptr = f->ptr;
+	if (err)
+		return err;
+	bad = tfs_node_decode(fs, node, f->level, &f->low, &f->high);
+	if (!bad)
+		return 0;
+	eng_log(LOG_ERR, "tree node at cluster %llu (level %u, commit %llu): "
+		"wrong %s", (unsigned long long)f->ptr.addr[copy], f->level,
+		(unsigned long long)f->ptr.seq, bad);
+	return -EUCLEAN;
+}
+
+/* Two places of their own, where nodes may be. */
+static bool ptr_sound(const struct tfs *fs, const struct tfs_ptr *ptr)
+{
+	uint64_t low = fs->super.log_start + fs->super.log_clusters;
+	uint64_t high = fs->super.clusters - TFS_END_FIXED;
+
+	return ptr->addr[0] >= low && ptr->addr[0] < high &&
+		ptr->addr[1] >= low && ptr->addr[1] < high &&
+		ptr->addr[0] != ptr->addr[1];
+}
+
+static int read_any(struct tfs *fs, struct tfs_node *node,
+		    const struct tfs_fault *f, bool *heal)
+{
+	int err, first;
+
+	if (!ptr_sound(fs, &f->ptr))
+		return -EUCLEAN;
+	first = read_copy(fs, node, f, 0);
+	if (!first)
+		return 0;
+	err = read_copy(fs, node, f, 1);
+	if (err)
+		return first == -ENOMEM || err == -ENOMEM ? -ENOMEM : -EUCLEAN;
+	*heal = first != -ENOMEM;
+	return 0;
+}
+
+static void tell_bad(struct tfs *fs, const struct tfs_fault *f)
+{
+	eng_log(LOG_ERR, "tree node (level %u) at clusters %llu and %llu: %s",
+		f->level, (unsigned long long)f->ptr.addr[0],
+		(unsigned long long)f->ptr.addr[1], ptr_sound(fs, &f->ptr) ?
+		"both copies are bad" : "can't be there");
+}
+
+static void tell_healed(struct tfs *fs, const struct tfs_fault *f)
+{
+	atomic_fetch_add(&fs->count.healed, 1);
+	eng_log(LOG_WARNING, "tree node at cluster %llu: bad copy, using the "
+		"one at cluster %llu; %s", (unsigned long long)f->ptr.addr[0],
+		(unsigned long long)f->ptr.addr[1], tfs_rdonly(fs) ?
+		"not repaired, read-only" : "the next checkpoint heals it");
+}
+
+/* (2) What was read becomes part of the cache.  False: it stays outside, for
+ * the tree has moved on, or another thread was faster. */
+static bool take_in(struct tfs *fs, const struct tfs_fault *f,
+		    struct tfs_node *node, bool heal)
+{
+	bool in;
+
+	pthread_rwlock_wrlock(&fs->tree);
+	in = tfs_btree_names(fs, f) != -ENOENT &&
+		!tfs_ncache_find(fs, &f->ptr);
+	if (in) {
+		tfs_ncache_evict(fs);
+		tfs_ncache_insert(fs, node);
+	}
+	if (in && heal)
+		tfs_ncache_heal_note(fs, f);
+	pthread_rwlock_unlock(&fs->tree);
+	return in;
+}
+
+/* (2) Does anybody need what can't be read? */
+static bool still_wanted(struct tfs *fs, const struct tfs_fault *f)
+{
+	int err;
+
+	pthread_rwlock_rdlock(&fs->tree);
+	err = tfs_ncache_find(fs, &f->ptr) ? -ENOENT : tfs_btree_names(fs, f);
+	pthread_rwlock_unlock(&fs->tree);
+	return err != -ENOENT && err != TFS_FAULT;
+}
+
+int tfs_tree_unlock(struct tfs *fs, int err, struct tfs_fault *fault)
+{
+	if (err == TFS_FAULT)
+		fault->ticket = tfs_reader_enter(fs);		/* (2) */
+	pthread_rwlock_unlock(&fs->tree);
+	return err;
+}
+
+int tfs_node_fetch(struct tfs *fs, const struct tfs_fault *fault)
+{
+	struct tfs_node *node = tfs_node_alloc(fs);
+	bool heal = false;
+	int err = node ? read_any(fs, node, fault, &heal) : -ENOMEM;
+
+	if (!err) {
+		atomic_fetch_add(&fs->count.node_reads, 1);
+		if (!take_in(fs, fault, node, heal))
+			tfs_node_free(node);
+		else if (heal)
+			tell_healed(fs, fault);
+	} else {
+		tfs_node_free(node);
+		if (err != -ENOMEM && !still_wanted(fs, fault))
+			err = 0;
+		else if (err != -ENOMEM)
+			tell_bad(fs, fault);
+	}
+	tfs_reader_exit(fs, fault->ticket);
+	return err;
+}

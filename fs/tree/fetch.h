@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* fetch.h - read a node that is not in memory. */
+#ifndef TFS_FETCH_H
+#define TFS_FETCH_H
+
+#include "tree/node.h"
+
+/* Let go of fs->tree after a look that returned err, which is returned.  If
+ * that is TFS_FAULT, the node is pinned: its place is not used again before
+ * tfs_node_fetch(), which must follow, has returned. */
+int tfs_tree_unlock(struct tfs *fs, int err, struct tfs_fault *fault);
+/* Read the missing node and put it in the cache; takes fs->tree itself.  0:
+ * look again, though the tree may have moved on and need another one now. */
+int tfs_node_fetch(struct tfs *fs, const struct tfs_fault *fault);
+
+#endif
