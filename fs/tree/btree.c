@@ -11,11 +11,19 @@
  *      places and memory for new nodes set aside (tfs_pool_fill) before the
  *      first change of a transaction.
  *  (4) Levels fall by one at every step down, whatever the medium says, so
- *      every walk ends. */
+ *      every walk ends.
+ *  (5) A node is used only where its level and bounds are what the way to it
+ *      says.  By (2) no two places of the tree have the same ones, so no node
+ *      is found in two places, whatever pointers say.
+ *  (6) Paths have room for a root that grows by GROW levels in one
+ *      transaction; a tree that is higher is not changed.  An honest one of
+ *      that height would be larger than any device. */
 #include <string.h>
 
 #include "tree/freemap.h"
 #include "tree/btree.h"
+
+#define GROW	4u	/* (6) */
 
 struct path {
 	struct tfs_node	*node[TFS_LEVEL_MAX + 1];	/* by level */
@@ -42,31 +50,47 @@ static void fault_child(const struct tfs_node *node, unsigned int i,
 		tfs_node_high(node);
 }
 
+static int bad_node(const struct tfs_fault *f, const char *what)
+{
+	eng_log(LOG_ERR, "tree node at cluster %llu (level %u, commit %llu): "
+		"%s", (unsigned long long)f->ptr.addr[0], f->level,
+		(unsigned long long)f->ptr.seq, what);
+	return -EUCLEAN;
+}
+
+/* A node that may be read: who would have written what is yet to come, and
+ * what would become of it where the next new node goes? */
+static int check_absent(const struct tfs *fs, const struct tfs_fault *f)
+{
+	if (f->ptr.seq >= fs->seq)
+		return bad_node(f, "its commit is yet to come");
+	if (!tfs_region_may_hold(fs, f->ptr.addr[0]) ||
+	    !tfs_region_may_hold(fs, f->ptr.addr[1]))
+		return bad_node(f, "it lies in free space");
+	return TFS_FAULT;
+}
+
+/* (5) */
+static bool is_that(const struct tfs_node *node, const struct tfs_fault *f)
+{
+	struct tfs_key low = tfs_node_low(node), high = tfs_node_high(node);
+
+	return node->level == f->level && node->ptr.seq == f->ptr.seq &&
+		node->ptr.addr[1] == f->ptr.addr[1] &&
+		!tfs_key_cmp(&low, &f->low) && !tfs_key_cmp(&high, &f->high);
+}
+
 /* The node that f describes, if it is in memory: (2), (4). */
 static int resolve(struct tfs *fs, const struct tfs_fault *f,
 		   struct tfs_node **out)
 {
 	struct tfs_node *node = tfs_ncache_find(fs, &f->ptr);
-	struct tfs_key low, high;
 
 	*out = node;
-	if (!node && f->ptr.seq < fs->seq)
-		return TFS_FAULT;
-	if (!node) {	/* who would have written it? */
-		eng_log(LOG_ERR, "tree node at cluster %llu: commit %llu is "
-			"yet to come", (unsigned long long)f->ptr.addr[0],
-			(unsigned long long)f->ptr.seq);
-		return -EUCLEAN;
-	}
-	low = tfs_node_low(node);
-	high = tfs_node_high(node);
-	if (node->level == f->level && node->ptr.seq == f->ptr.seq &&
-	    node->ptr.addr[1] == f->ptr.addr[1] &&
-	    !tfs_key_cmp(&low, &f->low) && !tfs_key_cmp(&high, &f->high))
-		return 0;
-	eng_log(LOG_ERR, "tree node at cluster %llu: two parents disagree "
-		"about it", (unsigned long long)f->ptr.addr[0]);
-	return -EUCLEAN;
+	if (!node)
+		return check_absent(fs, f);
+	return is_that(node, f) ? 0 :
+		bad_node(f, "two parents disagree about it");
 }
 
 static int get_root(struct tfs *fs, struct tfs_node **out,
@@ -220,6 +244,8 @@ int tfs_btree_touch(struct tfs *fs, struct tfs_key key, bool del,
 	unsigned int i = 0;
 	int err = get_root(fs, &node, fault);
 
+	if (!err && fs->root_level > TFS_LEVEL_MAX - GROW)	/* (6) */
+		return bad_node(fault, "the tree is too high for changes");
 	while (!err) {
 		count_node(node, need);
 		if (!node->level)
@@ -294,13 +320,17 @@ static struct tfs_node *cow(struct tfs *fs, struct tfs_node *parent,
 	return copy;
 }
 
+/* NULL: not in memory, or what is there is not that child (5). */
 static struct tfs_node *find_child(struct tfs *fs,
 				   const struct tfs_node *parent,
 				   unsigned int i)
 {
-	struct tfs_ptr ptr = tfs_node_ptr(parent, i);
+	struct tfs_node *node;
+	struct tfs_fault f;
 
-	return tfs_ncache_find(fs, &ptr);
+	fault_child(parent, i, &f);
+	node = tfs_ncache_find(fs, &f.ptr);
+	return node && is_that(node, &f) ? node : NULL;
 }
 
 static struct tfs_node *cow_child(struct tfs *fs, struct tfs_node *parent,

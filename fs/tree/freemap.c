@@ -108,6 +108,20 @@ struct tfs_region *tfs_region_find(struct tfs_freemap *fm, uint64_t idx)
 	return r;
 }
 
+/* Readers share the lock, so fm->last is left alone. */
+bool tfs_region_may_hold(const struct tfs *fs, uint64_t addr)
+{
+	uint64_t idx = addr / TFS_REGION_BITS;
+	unsigned int bit = addr % TFS_REGION_BITS;
+	const struct tfs_region *r =
+		fs->freemap->region[idx % TFS_FREEMAP_TABLE];
+
+	while (r && r->idx != idx)
+		r = r->next;
+	return !r || (tfs_bits_next(r->map, bit, true) == bit &&
+		      !(r->hide && tfs_bits_next(r->hide, bit, true) == bit));
+}
+
 void tfs_region_dirty(struct tfs *fs, struct tfs_region *r)
 {
 	fs->dirty = true;

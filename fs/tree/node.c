@@ -7,8 +7,10 @@
  *      header->values, without order; removing leaves a hole, which the next
  *      insertion that needs the room squeezes out.
  *  (3) node->live is the header, the items and their values, without holes.
- *  (4) What tfs_node_decode() passed has sound positions and lengths; past
- *      it only the content of values needs checks, by their decoders. */
+ *  (4) What tfs_node_decode() passed has sound positions and lengths, and no
+ *      values that overlap; past it only the content of values needs checks,
+ *      by their decoders. */
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -182,6 +184,8 @@ static void append(struct tfs_node *node, const struct tfs_key *key,
 	uint32_t pos = le32toh(h->values) - len;
 	struct tfs_disk_item *it = &items(node)[n];
 
+	assert(sizeof(*h) + (n + 1) * sizeof(*it) + len <=
+	       le32toh(h->values));
 	if (len)
 		memcpy(node->buf + pos, val, len);
 	*it = (struct tfs_disk_item){ .pos = htole16(pos),
@@ -350,7 +354,8 @@ static bool padded(const struct tfs_disk_key *d)
 	return !d->pad[0] && !d->pad[1] && !d->pad[2];
 }
 
-/* Sound pads, position and length; the value's type is its decoder's. */
+/* Sound pads, position and length; the value's type is its decoder's.  An
+ * empty value lies nowhere, but its position is in the node all the same. */
 static const char *check_item(const struct tfs *fs,
 			      const struct tfs_node *node, unsigned int i,
 			      uint32_t values)
@@ -360,13 +365,37 @@ static const char *check_item(const struct tfs *fs,
 
 	if (it->pad || !padded(&it->key))
 		return "item padding";
-	if (pos < values || pos + len > fs->csize)
-		return len ? "value out of bounds" : NULL;
-	if (len > TFS_VALUE_MAX)
-		return "value too long";
 	if (node->level && len != sizeof(struct tfs_disk_ptr))
 		return "length of a node pointer";
+	if (len > TFS_VALUE_MAX)
+		return "value too long";
+	if (pos + len > fs->csize || (len && pos < values))
+		return "value out of bounds";
 	return NULL;
+}
+
+/* A set of bytes of one node. */
+struct bytes {
+	uint64_t	word[TFS_CLUSTER_MAX / 64];
+};
+
+/* False: some of the bytes are in the set already. */
+static bool claim(struct bytes *set, uint32_t pos, uint32_t len)
+{
+	while (len) {
+		uint32_t n = 64 - pos % 64;
+		uint64_t mask;
+
+		if (n > len)
+			n = len;
+		mask = (n == 64 ? ~0ull : (1ull << n) - 1) << pos % 64;
+		if (set->word[pos / 64] & mask)
+			return false;
+		set->word[pos / 64] |= mask;
+		pos += n;
+		len -= n;
+	}
+	return true;
 }
 
 static const char *check_items(const struct tfs *fs, struct tfs_node *node)
@@ -375,7 +404,9 @@ static const char *check_items(const struct tfs *fs, struct tfs_node *node)
 	unsigned int n = tfs_node_items(node);
 	uint32_t values = le32toh(h->values);
 	struct tfs_key low = tfs_node_low(node), high = tfs_node_high(node);
+	struct bytes set;
 
+	memset(set.word, 0, fs->csize / 8);
 	node->live = sizeof(*h);
 	for (unsigned int i = 0; i < n; i++) {
 		struct tfs_key key = tfs_node_key(node, i);
@@ -389,10 +420,13 @@ static const char *check_items(const struct tfs *fs, struct tfs_node *node)
 			return "keys out of order";
 		if (node->level && !i && c)
 			return "first child's bound";
+		if (!claim(&set, le16toh(items(node)[i].pos),
+			   le16toh(items(node)[i].len)))
+			return "values, some overlap";
 		node->live += sizeof(struct tfs_disk_item) +
 			le16toh(items(node)[i].len);
 	}
-	return node->live > fs->csize ? "overlapping values" : NULL;
+	return NULL;
 }
 
 const char *tfs_node_decode(const struct tfs *fs, struct tfs_node *node,

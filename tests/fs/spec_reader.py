@@ -532,8 +532,9 @@ class Tagfs:
             pos, length, pad = struct.unpack_from('<HHI', raw, at + 16)
             need(not pad and not any(raw[at + 13:at + 16]), 'item padding')
             need(length <= 1100, 'value length')
+            need(pos + length <= self.csize, 'value place')
             if length:
-                need(values <= pos and pos + length <= self.csize, 'value place')
+                need(values <= pos, 'value place')
                 spans.append((pos, pos + length))
             items.append((key, raw[pos:pos + length]))
         spans.sort()
