@@ -114,8 +114,7 @@ int tfs_txn_del_range(struct tfs_txn *tx, struct tfs_key from,
 			err = tfs_txn_del(tx, item.key);
 		if (err)
 			return err;
-		from = item.key;
-		from.off++;		/* no item has the last offset */
+		from = tfs_key_after(item.key);
 	}
 }
 

@@ -6,7 +6,8 @@
  *  (2) Without name and reference nobody can get at the inode any more:
  *      what step one found stays true.  Later steps look again all the same.
  *  (3) Damage in one orphan must not keep a filesystem from being mounted:
- *      it is reported and left for fsck. */
+ *      it is reported and left for fsck.
+ *  (4) Every look at the list goes on behind the last one, so that it ends. */
 #include <errno.h>
 #include <string.h>
 #include <syslog.h>
@@ -147,29 +148,38 @@ static int next_fn(struct tfs_txn *tx, void *p)
 		return err;
 	if (item.key.obj || item.key.type != TFS_T_ORPHAN)
 		return -ENOENT;
-	if (item.len || !item.key.off || item.key.off > UINT32_MAX) {
-		or->next = item.key.off + 1;
+	or->next = item.key.off + 1;		/* 0: it was the last */
+	if (item.len || !item.key.off || item.key.off > UINT32_MAX)
 		return tfs_item_bad(&item.key, "bad orphan item");
-	}
 	or->ino = (uint32_t)item.key.off;
-	or->next = item.key.off + 1;
 	return 0;
 }
 
+/* (3), (4) */
 int tfs_orphan_reclaim_all(struct tfs *fs)
 {
 	struct orphans or = { .next = 0 };
+	uint64_t at;
 	int err;
 
 	for (;;) {
+		at = or.next;
 		err = tfs_txn_read(fs, next_fn, &or);
 		if (err == -ENOENT)
 			return 0;
-		if (err == -EUCLEAN && or.next)			/* (3) */
+		if (err == -EUCLEAN && or.next > at)
 			continue;
+		if (err == -EUCLEAN) {
+			eng_log(LOG_WARNING, "orphans from inode %llu on can't "
+				"be listed: not freed",
+				(unsigned long long)at);
+			return 0;
+		}
 		if (err)
 			return err;
 		err = finish(fs, or.ino);
+		if (err == -ENOSPC)	/* the next mount will have more */
+			return 0;
 		if (err && err != -EUCLEAN && err != -EIO)
 			return err;
 	}
