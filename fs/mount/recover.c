@@ -442,6 +442,29 @@ static int note_born(struct recovery *rc, const struct tfs_logged *c)
 	return err;
 }
 
+/* What commits bring was free in the checkpoint.  Said before any of it is
+ * read, this bounds what a log can make us read. */
+static int check_born(struct recovery *rc, const struct tfs_logged *c)
+{
+	uint64_t sum = rc->born.clusters;
+	struct tfs_logged_op op;
+	struct tfs_extent ext;
+	size_t at = 0;
+	int err = 0;
+
+	while (!err && tfs_logged_next(c, &at, &op)) {
+		err = tfs_logged_extent(rc->fs, &op, &ext);
+		if (!err && ext.seq == c->seq)
+			sum += ext.len;
+		err = err == -ENOENT ? 0 : err;
+	}
+	if (err || sum <= rc->slot->free)
+		return err;
+	eng_log(LOG_ERR, "log: commit %llu: maps more clusters than were free",
+		(unsigned long long)c->seq);
+	return -EUCLEAN;
+}
+
 static int add_commit(struct recovery *rc, const struct tfs_logged *c)
 {
 	int err = tfs_array_grow(&rc->place, &rc->room, rc->n + 1,
@@ -469,6 +492,8 @@ static int follow(struct recovery *rc)
 		struct tfs_logged c;
 
 		err = load_commit(rc, rc->pos, seq, rc->prev, &c);
+		if (!err)
+			err = check_born(rc, &c);
 		if (!err && seq > rc->durable)
 			err = prove(rc, &c);
 		if (!err)

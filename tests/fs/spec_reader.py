@@ -886,13 +886,16 @@ class Tagfs:
 
     def follow(self, found, durable):
         """15.2"""
-        position, chain = self.log_pos, self.chain
+        position, chain, born = self.log_pos, self.chain, 0
         while True:
             commit = self.commit_at(found, position, self.last + 1, chain)
             if not commit:
                 return
             commit.was_durable = commit.seq <= durable
             commit.read(self)
+            born += sum(count for _, _, seq, count in commit.extents
+                        if seq == commit.seq)
+            need(born <= self.free, 'more clusters than were free')
             if not commit.was_durable and not commit.proven(self):
                 return
             self.commits.append(commit)
