@@ -163,6 +163,20 @@ int tfs_setxattr(struct tfs *fs, uint32_t ino, const char *name,
 int tfs_removexattr(struct tfs *fs, uint32_t ino, const char *name);
 ssize_t tfs_listxattr(struct tfs *fs, uint32_t ino, char *buf, size_t size);
 
+/* The same in steps, each of a bounded number of names.  A name that is there
+ * all the time is listed once; one that comes or goes meanwhile may be. */
+struct tfs_xattr_list {
+	uint32_t	ino;
+	char		*buf;
+	size_t		size;		/* 0: count only */
+	/* zero at first */
+	size_t		len;		/* so far */
+	uint64_t	at;
+	bool		done;
+};
+
+int tfs_xattr_list_step(struct tfs *fs, struct tfs_xattr_list *ls);
+
 /* ---- content ------------------------------------------------------------ */
 
 /* One read.  The caller fills the first part and keeps it until end().

@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* xattr.c - the calls about extended attributes.
- *  (1) "tagfs." names are answered elsewhere and never stored. */
+ *  (1) "tagfs." names are answered elsewhere and never stored.
+ *  (2) A listing looks at LIST_STEP names under one hold of the tree lock.
+ *      The place reached survives a missing node and the end of a step, so
+ *      that it costs what it lists, however cold the tree is. */
 #include <errno.h>
 #include <string.h>
 #include <sys/xattr.h>
 
 #include "name/acl.h"
 #include "name/xattr_item.h"
+
+#define LIST_STEP	64u
 
 static bool has_prefix(const char *name, const char *prefix)
 {
@@ -134,36 +139,62 @@ int tfs_removexattr(struct tfs *fs, uint32_t ino, const char *name)
 	return err ? err : tfs_txn_write(fs, remove_fn, &arg, TFS_TXN_FREES);
 }
 
+/* ---- listing (2) --------------------------------------------------------- */
+
+static int list_name(struct tfs_xattr_list *ls, const struct tfs_xattr *xa)
+{
+	if (ls->size) {
+		if (ls->len + xa->name_len + 1 > ls->size)
+			return -ERANGE;
+		memcpy(ls->buf + ls->len, xa->name, xa->name_len);
+		ls->buf[ls->len + xa->name_len] = '\0';
+	}
+	ls->len += xa->name_len + 1;
+	return 0;
+}
+
+struct list_step {
+	struct tfs_xattr_list *ls;
+	unsigned int	left;		/* names that may still be looked at */
+};
+
 static int list_fn(struct tfs_txn *tx, void *p)
 {
-	struct xattr_arg *arg = p;
+	struct list_step *st = p;
+	struct tfs_xattr_list *ls = st->ls;
 	struct tfs_xattr xa;
-	uint64_t at = 0;
-	char *to = arg->buf;
-	size_t len = 0;
 	int err;
 
-	do {
-		err = tfs_xattr_next(tx, arg->ino, at, &xa);
-		if (err)
-			break;
-		if (arg->size) {
-			if (len + xa.name_len + 1 > arg->size)
-				return -ERANGE;
-			memcpy(to + len, xa.name, xa.name_len);
-			to[len + xa.name_len] = '\0';
+	while (st->left && !ls->done) {
+		err = tfs_xattr_next(tx, ls->ino, ls->at, &xa);
+		if (err == -ENOENT) {
+			ls->done = true;
+			return 0;
 		}
-		len += xa.name_len + 1;
-		at = xa.off;
-	} while (tfs_xattr_step(&at));
-	arg->len = (ssize_t)len;
-	return err == -ENOENT ? 0 : err;
+		if (!err)
+			err = list_name(ls, &xa);
+		if (err)
+			return err;
+		ls->at = xa.off;
+		ls->done = !tfs_xattr_step(&ls->at);
+		st->left--;
+	}
+	return 0;
+}
+
+int tfs_xattr_list_step(struct tfs *fs, struct tfs_xattr_list *ls)
+{
+	struct list_step st = { .ls = ls, .left = LIST_STEP };
+
+	return tfs_txn_read(fs, list_fn, &st);
 }
 
 ssize_t tfs_listxattr(struct tfs *fs, uint32_t ino, char *buf, size_t size)
 {
-	struct xattr_arg arg = { .ino = ino, .buf = buf, .size = size };
-	int err = tfs_txn_read(fs, list_fn, &arg);
+	struct tfs_xattr_list ls = { .ino = ino, .buf = buf, .size = size };
+	int err = 0;
 
-	return err ? err : arg.len;
+	while (!err && !ls.done)
+		err = tfs_xattr_list_step(fs, &ls);
+	return err ? err : (ssize_t)ls.len;
 }

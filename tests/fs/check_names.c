@@ -972,6 +972,44 @@ START_TEST(attributes_may_share_a_hash)
 }
 END_TEST
 
+/* However many there are, and however cold the tree. */
+START_TEST(attributes_are_listed_in_bounded_steps)
+{
+	struct tfs_xattr_list ls = { .size = 65536 };
+	uint32_t ino = made(ROOT, "f", S_IFREG);
+	char name[32], value[700];
+	bool seen[1000] = { false };
+	unsigned int n = 0;
+	size_t before;
+
+	memset(value, 'v', sizeof(value));
+	for (unsigned int i = 0; i < 1000; i++) {
+		snprintf(name, sizeof(name), "user.%u", i);
+		ok(tfs_setxattr(fs, ino, name, value, sizeof(value), 0,
+				false));
+	}
+	remount();
+	ls.ino = ino;
+	ls.buf = malloc(ls.size);
+	for (before = 0; !ls.done; before = ls.len) {
+		ok(tfs_xattr_list_step(fs, &ls));
+		/* 64 of the longest of these names. */
+		ck_assert_uint_le(ls.len - before, 64 * 9);
+		ck_assert(ls.done || ls.len > before);
+	}
+	for (size_t at = 0; at < ls.len; at += strlen(ls.buf + at) + 1, n++) {
+		unsigned int i = atoi(ls.buf + at + 5);
+
+		ck_assert_uint_lt(i, 1000);
+		ck_assert_msg(!seen[i], "user.%u is there twice", i);
+		seen[i] = true;
+	}
+	ck_assert_uint_eq(n, 1000);
+	ck_assert_int_eq(tfs_listxattr(fs, ino, NULL, 0), (ssize_t)ls.len);
+	free(ls.buf);
+}
+END_TEST
+
 START_TEST(attributes_are_kept_over_a_mount)
 {
 	uint32_t ino = made(ROOT, "f", S_IFREG);
@@ -1414,6 +1452,7 @@ static Suite *names_suite(void)
 	tcase_add_test(tc, attributes_of_every_length_are_read_back);
 	tcase_add_test(tc, attributes_are_refused_as_linux_has_it);
 	tcase_add_loop_test(tc, attributes_may_share_a_hash, 0, 2);
+	tcase_add_test(tc, attributes_are_listed_in_bounded_steps);
 	tcase_add_test(tc, attributes_are_kept_over_a_mount);
 	tcase_add_test(tc, bad_lists_are_refused);
 	tcase_add_test(tc, list_and_mode_say_the_same);
