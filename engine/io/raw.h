@@ -15,6 +15,10 @@ struct eng_raw;
 
 struct eng_raw_io {
 	bool		write;
+	/* Past every cache of this host.  A read finds what the medium has;
+	 * a write has reached the device when it ends, its own cache apart.
+	 * Slow, so for single blocks alone. */
+	bool		direct;
 	uint64_t	off;
 	struct iovec	*iov;		/* the caller's, until end() */
 	int		niov;		/* at most UIO_MAXIOV */

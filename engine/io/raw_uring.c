@@ -12,13 +12,17 @@
  *      that close cannot overtake what end() starts.
  *  (4) The caller's iovecs are never changed: a short transfer goes on from
  *      io->done, first to the end of the segment it stopped in.
- *  (5) One writer per device, before anything is read: O_EXCL on a block
+ *  (5) What is to go past the page cache goes through a second descriptor,
+ *      O_DIRECT.  Where there is none, or memory and offset are not aligned
+ *      for it, the range is written back and dropped first, or afterwards.
+ *  (6) One writer per device, before anything is read: O_EXCL on a block
  *      device, an exclusive flock on a file; readers of a file share. */
 #include <errno.h>
 #include <fcntl.h>
 #include <liburing.h>
 #include <linux/fs.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -34,10 +38,12 @@
 #define URING_SQ	256u
 #define URING_CQ	1024u
 #define URING_REAP	64u
+#define URING_ALIGN	4096u	/* no device wants more for O_DIRECT */
 
 struct uring_raw {
 	struct eng_raw	raw;
 	int		fd;		/* fixed after open */
+	int		direct;		/* (5); -1: there is none */
 	bool		bdev;		/* fixed after open */
 	bool		nowait;		/* atomic: RWF_NOWAIT is worth trying */
 	struct io_uring	ring;		/* submission side: lock */
@@ -88,8 +94,8 @@ static void uring_enter_locked(struct uring_raw *u)
 static void uring_prep(struct uring_raw *u, struct io_uring_sqe *sqe,
 		       struct eng_raw_io *io)
 {
+	int fd = io->direct ? u->direct : u->fd, i = 0;
 	uint64_t skip = io->done;
-	int i = 0;
 	char *base;
 	size_t len;
 
@@ -98,15 +104,15 @@ static void uring_prep(struct uring_raw *u, struct io_uring_sqe *sqe,
 	base = (char *)io->iov[i].iov_base + skip;
 	len = io->iov[i].iov_len - skip;
 	if (!skip && io->niov - i > 1 && io->write)
-		io_uring_prep_writev(sqe, u->fd, io->iov + i, io->niov - i,
+		io_uring_prep_writev(sqe, fd, io->iov + i, io->niov - i,
 				     io->off + io->done);
 	else if (!skip && io->niov - i > 1)
-		io_uring_prep_readv(sqe, u->fd, io->iov + i, io->niov - i,
+		io_uring_prep_readv(sqe, fd, io->iov + i, io->niov - i,
 				    io->off + io->done);
 	else if (io->write)
-		io_uring_prep_write(sqe, u->fd, base, len, io->off + io->done);
+		io_uring_prep_write(sqe, fd, base, len, io->off + io->done);
 	else
-		io_uring_prep_read(sqe, u->fd, base, len, io->off + io->done);
+		io_uring_prep_read(sqe, fd, base, len, io->off + io->done);
 	io_uring_sqe_set_data(sqe, io);
 }
 
@@ -154,6 +160,43 @@ static ssize_t uring_read_cached(struct uring_raw *u, struct eng_raw_io *io)
 	return n;
 }
 
+static void uring_write_back(struct uring_raw *u, uint64_t off, uint64_t len)
+{
+	uint64_t from = off & ~4095ull;
+
+	len = (off + len + 4095) / 4096 * 4096 - from;
+	sync_file_range(u->fd, (off_t)from, (off_t)len,
+			SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
+			SYNC_FILE_RANGE_WAIT_AFTER);
+	posix_fadvise(u->fd, (off_t)from, (off_t)len, POSIX_FADV_DONTNEED);
+}
+
+static bool uring_can_direct(const struct uring_raw *u,
+			     const struct eng_raw_io *io)
+{
+	uint64_t bits = io->off;
+
+	for (int i = 0; i < io->niov; i++)
+		bits |= (uintptr_t)io->iov[i].iov_base | io->iov[i].iov_len;
+	return u->direct >= 0 && !(bits % URING_ALIGN);
+}
+
+/* (5) True: io is over. */
+static bool uring_past_cache(struct uring_raw *u, struct eng_raw_io *io)
+{
+	ssize_t n = 0;
+
+	if (uring_can_direct(u, io))
+		return false;
+	io->direct = false;
+	if (io->write)
+		n = pwritev(u->fd, io->iov, io->niov, (off_t)io->off);
+	if (n > 0)
+		io->done = (uint64_t)n;
+	uring_write_back(u, io->off, io->len);
+	return io->done == io->len;
+}
+
 /* (2) True: io is over.  Errors are left to the ring to find again. */
 static bool uring_try_cached(struct uring_raw *u, struct eng_raw_io *io)
 {
@@ -180,7 +223,7 @@ static void uring_submit(struct eng_raw *raw, struct eng_raw_io *io)
 		eng_raw_end(io, -EINVAL);
 		return;
 	}
-	if (uring_try_cached(u, io)) {
+	if (io->direct ? uring_past_cache(u, io) : uring_try_cached(u, io)) {
 		eng_raw_end(io, 0);
 		return;
 	}
@@ -319,6 +362,8 @@ static void uring_stop_reaper(struct uring_raw *u)
 
 static void uring_free(struct uring_raw *u)
 {
+	if (u->direct >= 0)
+		close(u->direct);
 	if (u->fd >= 0)
 		close(u->fd);
 	pthread_mutex_destroy(&u->lock);
@@ -352,7 +397,17 @@ static int open_failed(const char *path, const char *what, int err)
 	return -err;
 }
 
-/* (5) for files.  The daemon of a mount that was just taken down may still
+/* (5) A name may mean something else by now; the descriptor does not. */
+static void uring_open_direct(struct uring_raw *u)
+{
+	int how = O_CLOEXEC | O_DIRECT | (u->raw.rdonly ? O_RDONLY : O_RDWR);
+	char name[32];
+
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", u->fd);
+	u->direct = open(name, how);
+}
+
+/* (6) for files.  The daemon of a mount that was just taken down may still
  * hold it; waiting for that is up to the caller. */
 static int uring_lock_file(struct uring_raw *u)
 {
@@ -394,7 +449,7 @@ static int uring_open_fd(struct uring_raw *u)
 		return S_ISDIR(st.st_mode) ? -EISDIR : -ENOTBLK;
 	}
 	u->bdev = S_ISBLK(st.st_mode);
-	u->fd = open(u->name, how | (u->bdev ? O_EXCL : 0));	/* (5) */
+	u->fd = open(u->name, how | (u->bdev ? O_EXCL : 0));	/* (6) */
 	if (u->fd < 0 && errno == EBUSY) {
 		eng_log(LOG_ERR, "%s: is in use (mounted, or opened "
 			"exclusively)", u->name);
@@ -447,7 +502,7 @@ static int uring_init(struct uring_raw *u, const char *path)
 {
 	int err;
 
-	u->fd = -1;
+	u->fd = u->direct = -1;
 	u->nowait = true;
 	u->tail = &u->head;
 	u->raw.ops = &uring_ops;
@@ -459,6 +514,8 @@ static int uring_init(struct uring_raw *u, const char *path)
 	err = uring_open_fd(u);
 	if (!err && !u->bdev)
 		err = uring_lock_file(u);
+	if (!err)
+		uring_open_direct(u);
 	return err;
 }
 

@@ -11,7 +11,10 @@
  *      the fault.  Whatever comes out of this was verified, or is an error.
  *  (3) A write's tuples belong to the kernel once submitted: it may put other
  *      reference tags into them.  To start it again it gets ours back.
- *  (4) No error of the device is passed on as one that means something else
+ *  (4) What is there when the device is opened for writing is made durable
+ *      first: what a killed process has written may be in its cache alone,
+ *      and whoever reads it takes it for the past.
+ *  (5) No error of the device is passed on as one that means something else
  *      to a caller, as ENOSPC does. */
 #include <errno.h>
 #include <stdio.h>
@@ -111,7 +114,7 @@ static void refused(struct native *n, struct eng_io *io,
 	eng_io_done(io, -EILSEQ);
 }
 
-/* (4) */
+/* (5) */
 static int plain_error(const struct native *n, const struct eng_io *io,
 		       int err)
 {
@@ -279,6 +282,8 @@ int native_start(struct native *n, struct eng_dev **out)
 {
 	int err = native_ring_create(&n->ring, n);
 
+	if (!err)
+		err = native_flush(&n->dev);		/* (4) */
 	if (!err)
 		err = eng_dev_init(&n->dev);
 	if (err)

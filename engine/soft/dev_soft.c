@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* dev_soft.c - the software container: open, close, format.
- *  Format writes the two headers and nothing else: tuple pages of another id
- *  are blank.  Open reads no page. */
+ *  (1) Format writes the two headers and nothing else: tuple pages of another
+ *      id are blank.  Open reads no page.
+ *  (2) What is there when it is opened for writing is made durable before it
+ *      is read: a process that was killed leaves pages which the host's cache
+ *      alone has, and the older ones, which alone are durable, would be
+ *      overwritten next. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -97,6 +101,17 @@ static void soft_set_up(struct soft *s, const struct eng_open *how)
 	s->dev.geo.backend = "soft";
 }
 
+/* (2) */
+static int soft_settle(struct soft *s)
+{
+	int err = s->rdonly ? 0 : s->raw->ops->flush(s->raw);
+
+	if (err)
+		eng_log(LOG_ERR, "%s: what is there can't be made durable: %s",
+			s->raw->name, strerror(-err));
+	return err;
+}
+
 int eng_soft_open(struct eng_dev **out, struct eng_raw *raw,
 		  const struct eng_open *how)
 {
@@ -108,7 +123,9 @@ int eng_soft_open(struct eng_dev **out, struct eng_raw *raw,
 		return -ENOMEM;
 	s->raw = raw;
 	s->rdonly = raw->rdonly || how->flags & ENG_OPEN_RDONLY;
-	err = soft_head_find(raw, &s->head);
+	err = soft_settle(s);
+	if (!err)
+		err = soft_head_find(raw, &s->head);
 	if (err)
 		goto out_free;
 	soft_set_up(s, how);

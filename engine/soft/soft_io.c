@@ -126,6 +126,7 @@ static void map_begin(struct soft_map *m, uint64_t off)
 
 	memset(x, 0, sizeof(*x));
 	x->raw.write = m->sio->req.act == SEG_PUT;
+	x->raw.direct = m->sio->req.medium;
 	x->raw.off = off;
 	x->raw.iov = m->iov;
 	x->raw.end = xfer_end;
@@ -292,18 +293,6 @@ static int soft_io_tuples(struct soft_io *sio, struct eng_io *io)
 	return 0;
 }
 
-static void soft_io_forget(struct soft_io *sio)
-{
-	struct eng_raw *raw = sio->req.s->raw;
-	const struct soft_layout *l = &sio->req.s->head.lay;
-	const struct soft_seg *last = &sio->segs[sio->nsegs - 1];
-	uint64_t off = soft_zone_off(l, sio->segs[0].zone);
-
-	if (raw->ops->forget)
-		raw->ops->forget(raw, off, soft_data_off(l, last->zone,
-			last->first + last->count) - off);
-}
-
 /* Ends in the last put, and sio with it. */
 static void soft_io_start(struct soft_io *sio)
 {
@@ -362,8 +351,6 @@ void soft_submit(struct eng_dev *dev, struct eng_io *io)
 	}
 	soft_io_count(s, io);
 	if (!soft_io_tuples(sio, io)) {
-		if (sio->req.medium)
-			soft_io_forget(sio);
 		soft_map(sio, io);
 		if (io->op == ENG_WRITE)
 			soft_count_raw(s, sio->nxfers,

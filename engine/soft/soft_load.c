@@ -12,8 +12,9 @@
  *      alone: the cause may pass.  With nothing to set against it, the load
  *      fails.
  *  (6) Runs in completions: all reads are asynchronous, nothing waits.
- *  (7) Pages that don't look right are read once more before anything is
- *      concluded, and written, from that: the read may have gone astray. */
+ *  (7) Pages that don't look right are read once more, past the host's cache,
+ *      before anything is concluded, and written, from that: the read may
+ *      have gone astray. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,11 +50,12 @@ struct soft_load {
 	struct soft_load *next;
 	unsigned int	slot;		/* being read alone */
 	bool		again;		/* (7) */
+	bool		medium;		/* read past caches */
 	uint32_t	group;		/* being settled */
 	uint8_t		*data;		/* one group's */
 	struct soft_image image[2];
 	struct soft_image *newer, *older;
-	uint8_t		buf[SOFT_PAGES];
+	uint8_t		buf[SOFT_PAGES] __attribute__((aligned(SOFT_BLOCK)));
 };
 
 /* ---- one sector, one page --------------------------------------------- */
@@ -412,6 +414,7 @@ static void load_read(struct soft_load *load, uint64_t off, void *buf,
 	load->iov.iov_base = buf;
 	load->iov.iov_len = len;
 	load->raw.write = false;
+	load->raw.direct = load->medium;
 	load->raw.off = off;
 	load->raw.iov = &load->iov;
 	load->raw.niov = 1;
@@ -468,7 +471,7 @@ static void read_again(struct soft_load *load)
 			.buf = load->buf + i * SOFT_BLOCK,
 		};
 	load->slot = 0;
-	load->again = true;
+	load->again = load->medium = true;		/* (7) */
 	soft_load_start(load);
 }
 
@@ -545,15 +548,16 @@ struct soft_load **soft_load_next(struct soft_load *load)
 }
 
 struct soft_load *soft_load_create(struct soft *s, struct soft_page *page,
-				   soft_loaded_fn *end)
+				   bool medium, soft_loaded_fn *end)
 {
-	struct soft_load *load = malloc(sizeof(*load));
+	struct soft_load *load = aligned_alloc(SOFT_BLOCK, sizeof(*load));
 
 	if (!load)
 		return NULL;
 	memset(load, 0, offsetof(struct soft_load, buf));
 	load->s = s;
 	load->page = page;
+	load->medium = medium;
 	load->end = end;
 	load->image[0].buf = load->buf;
 	load->image[1].buf = load->buf + SOFT_BLOCK;

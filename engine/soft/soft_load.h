@@ -10,8 +10,9 @@ struct soft_load;
 /* The load is over and gone: err, or page->tuples, gen and heal are set. */
 typedef void soft_loaded_fn(struct soft *s, struct soft_page *page, int err);
 
+/* medium: nothing that a cache of this host has counts. */
 struct soft_load *soft_load_create(struct soft *s, struct soft_page *page,
-				   soft_loaded_fn *end);
+				   bool medium, soft_loaded_fn *end);
 /* Read both pages. */
 void soft_load_start(struct soft_load *load);
 /* A read that goes over the two pages anyway can bring them: it reads them

@@ -205,7 +205,7 @@ static int page_miss_locked(struct soft *s, struct soft_seg *seg,
 	page = page_loading_locked(s, seg->zone, page);
 	if (!page)
 		return -ENOMEM;
-	seg->load = soft_load_create(s, page, page_loaded);
+	seg->load = soft_load_create(s, page, seg->req->medium, page_loaded);
 	if (!seg->load) {
 		s->busy--;
 		page_free_locked(s, page);

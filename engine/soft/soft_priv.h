@@ -66,7 +66,7 @@ struct soft_seg {
 struct soft_req {
 	struct soft	*s;
 	enum soft_act	act;
-	bool		medium;		/* clean pages don't count */
+	bool		medium;		/* no cache counts, but dirty pages */
 	int		pending;	/* atomic: end() at 0 */
 	int		err;		/* atomic: the first one */
 	void		(*end)(struct soft_req *req);

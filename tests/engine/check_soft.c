@@ -701,6 +701,44 @@ START_TEST(flushed_survives_power_cut)	/* _i: seed, profile */
 }
 END_TEST
 
+/* A process is killed before its flush is over, and another one goes on with
+ * what it finds: that is durable by then.  Then the power goes, too. */
+START_TEST(successor_of_killed_keeps_flushed)	/* _i: seed, profile */
+{
+	struct sim_counts counts;
+	struct bed b;
+
+	bed_format(&b, _i % NPROFILES, bed_size(_i % NPROFILES, 2),
+		   (uint64_t)_i);
+	bed_open(&b);
+	ck_assert_int_eq(some_work(&b, 30, 1), 0);
+	must_flush(&b);
+	for (int i = 0; i < 3; i++) {
+		snprintf(b.where, sizeof(b.where), "%s, seed %d, life %d",
+			 b.lay.profile->name, _i, i);
+		some_work(&b, 8, 1000 * (i + 1));
+		sim_fault(b.sim, SIM_FLUSH_FAIL, 0, 0, -EIO, 0, 1);
+		try_flush(&b);
+		bed_close(&b);
+		sim_clear_faults(b.sim);
+		bed_open(&b);
+		sim_counts(b.sim, &counts);
+		ck_assert_msg(!counts.unflushed, "%s: %llu writes", b.where,
+			      (unsigned long long)counts.unflushed);
+		some_work(&b, 3, 1000 * (i + 1) + 500);
+		sim_power_off_at(b.sim, sim_rand(&b.rand) % 4);
+		some_work(&b, 20, 1000 * (i + 1) + 600);
+		try_flush(&b);
+		bed_close(&b);
+		sim_crash(b.sim, 2 + sim_rand(&b.rand));
+		forget_new(&b);
+		bed_open(&b);
+		must_be_intact(&b);
+	}
+	bed_free(&b);
+}
+END_TEST
+
 /* Two generations of live groups in zone 0, and a new one under way. */
 static void bed_generations(struct bed *b, int profile)
 {
@@ -907,7 +945,21 @@ START_TEST(lost_page_costs_its_generation)	/* _i: profile */
 }
 END_TEST
 
-/* With nothing to go by it is an I/O error, and nothing is overwritten. */
+/* What a host's cache has made of a page is no news of the medium. */
+START_TEST(second_look_is_at_the_medium)
+{
+	struct bed b;
+
+	bed_rot_base(&b, 0);
+	bed_open(&b);
+	sim_fault(b.sim, SIM_READ_CACHE, SOFT_BLOCK, SOFT_PAGES, 0, 0, 0);
+	must_read(&b, 2 * b.group, b.group);
+	ck_assert_uint_gt(sim_faults_hit(b.sim), 0);
+	ck_assert_uint_eq(stat_of(&b, "repairs"), 0);
+	bed_free(&b);
+}
+END_TEST
+
 /* A read of tuple pages that goes astray once is no damage: nothing is lost,
  * and nothing is written on that account. */
 START_TEST(page_misread_once_is_no_damage)
@@ -939,6 +991,7 @@ START_TEST(page_misread_once_is_no_damage)
 }
 END_TEST
 
+/* With nothing to go by it is an I/O error, and nothing is overwritten. */
 START_TEST(unreadable_pages_are_an_error)
 {
 	struct bed b;
@@ -1853,6 +1906,8 @@ static TCase *damage_case(void)
 	tcase_set_timeout(tc, 300);
 	tcase_add_loop_test(tc, flushed_survives_power_cut, 0,
 			    seeds() * NPROFILES);
+	tcase_add_loop_test(tc, successor_of_killed_keeps_flushed, 0,
+			    2 * NPROFILES);
 	tcase_add_loop_test(tc, torn_page_leaves_neighbours, 0,
 			    (int)thinned(256, 32));
 	tcase_add_loop_test(tc, flipped_bit_costs_nothing, 0, NPROFILES);
@@ -1860,6 +1915,7 @@ static TCase *damage_case(void)
 	tcase_add_loop_test(tc, destroyed_header_costs_nothing, 0, NPROFILES);
 	tcase_add_loop_test(tc, lost_page_costs_its_generation, 0, NPROFILES);
 	tcase_add_loop_test(tc, page_misread_once_is_no_damage, 0, 8);
+	tcase_add_test(tc, second_look_is_at_the_medium);
 	tcase_add_test(tc, unreadable_pages_are_an_error);
 	tcase_add_test(tc, misdirected_page_is_told);
 	tcase_add_loop_test(tc, lies_are_told, 0, 10 * seeds());

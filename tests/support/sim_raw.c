@@ -410,6 +410,16 @@ static uint64_t io_bytes(const struct eng_raw_io *io)
 	return len;
 }
 
+static void turn_bits(struct eng_raw_io *io)
+{
+	for (int i = 0; i < io->niov; i++) {
+		uint8_t *at = io->iov[i].iov_base;
+
+		for (size_t j = 0; j < io->iov[i].iov_len; j++)
+			at[j] = ~at[j];
+	}
+}
+
 static int read_locked(struct sim *sim, struct eng_raw_io *io)
 {
 	struct sim_rule *r = rule_hit(sim, SIM_READ_FAIL, io->off, io->len);
@@ -429,6 +439,8 @@ static int read_locked(struct sim *sim, struct eng_raw_io *io)
 			  io->iov[i].iov_len);
 		off += io->iov[i].iov_len;
 	}
+	if (!io->direct && rule_hit(sim, SIM_READ_CACHE, io->off, io->len))
+		turn_bits(io);
 	sim->counts.read_bytes += io->len;
 	return 0;
 }

@@ -68,6 +68,8 @@ enum sim_fault {
 	SIM_READ_STALE,		/* what was there before the last write; needs
 				 * sim_keep_old() */
 	SIM_READ_MISDIRECTED,	/* what is arg bytes further (or back) */
+	SIM_READ_CACHE,		/* a host's cache has it with its bits turned;
+				 * reads that go past it are spared */
 	SIM_WRITE_FAIL,		/* with arg; nothing is written */
 	SIM_WRITE_LOST,		/* said to be done, isn't */
 	SIM_WRITE_MISDIRECTED,	/* goes arg bytes further (or back) */
