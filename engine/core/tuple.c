@@ -176,6 +176,15 @@ void eng_tuple_set_ref(const struct eng_profile *p, uint8_t *meta, uint64_t ref)
 	store64(at, (load64(at) & ~ref_mask(p)) | ref_of(p, ref));
 }
 
+bool eng_tuple_in_place(const struct eng_profile *p, const uint8_t *meta,
+			uint64_t interval)
+{
+	struct pi pi;
+
+	decode(p, meta + p->pi_offset, &pi);
+	return is_escape(p, &pi) || pi.ref == ref_of(p, interval);
+}
+
 bool eng_tuple_escapes(const struct eng_profile *p, const uint8_t *meta)
 {
 	struct pi pi;

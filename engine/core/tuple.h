@@ -22,6 +22,10 @@ void eng_generate_app(const struct eng_profile *p, const void *data,
 /* meta: all metadata of one interval.  Not for type 3. */
 void eng_tuple_set_ref(const struct eng_profile *p, uint8_t *meta,
 		       uint64_t ref);
+/* An escape, or one whose reference tag is that of the interval; whether it
+ * was ever written there, the data must tell. */
+bool eng_tuple_in_place(const struct eng_profile *p, const uint8_t *meta,
+			uint64_t interval);
 bool eng_tuple_escapes(const struct eng_profile *p, const uint8_t *meta);
 
 #endif

@@ -57,7 +57,8 @@ static int soft_stats(struct eng_dev *dev, char *buf, size_t size)
 		"\"page_hits\":%llu,\"page_misses\":%llu,"
 		"\"page_writes\":%llu,\"page_evictions\":%llu,"
 		"\"pages\":%zu,\"pages_busy\":%zu,\"pages_max\":%zu,"
-		"\"repairs\":%llu,\"flushes\":%llu,\"raw_writes\":%llu,"
+		"\"repairs\":%llu,\"interrupted\":%llu,"
+		"\"flushes\":%llu,\"raw_writes\":%llu,"
 		"\"raw_write_bytes\":%llu,\"raw_flushes\":%llu,"
 		"\"discards\":%llu,\"throttled\":%llu}",
 		stat_get(&st->data_reads), stat_get(&st->data_read_bytes),
@@ -65,7 +66,8 @@ static int soft_stats(struct eng_dev *dev, char *buf, size_t size)
 		stat_get(&st->page_hits), stat_get(&st->page_misses),
 		stat_get(&st->page_writes), stat_get(&st->page_evictions),
 		pages, busy, s->max,
-		stat_get(&st->repairs), stat_get(&st->flushes),
+		stat_get(&st->repairs), stat_get(&st->interrupted),
+		stat_get(&st->flushes),
 		stat_get(&st->raw_writes), stat_get(&st->raw_write_bytes),
 		stat_get(&st->raw_flushes), stat_get(&st->discards),
 		stat_get(&st->throttled));

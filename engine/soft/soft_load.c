@@ -14,12 +14,19 @@
  *  (6) Runs in completions: all reads are asynchronous, nothing waits.
  *  (7) Pages that don't look right are read once more, past the host's cache,
  *      before anything is concluded, and written, from that: the read may
- *      have gone astray. */
+ *      have gone astray.
+ *  (8) A power cut is no damage.  It leaves a page of which sector 0 is of one
+ *      version and others are of an earlier one: a sector arrives whole or
+ *      not at all.  So sector 0 is intact, and a sector that is not the one
+ *      it names still has tuples with the reference tags of its intervals.
+ *      Anything else is rot.  What it is called makes no difference to (1):
+ *      the data decide. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
 
+#include "core/tuple.h"
 #include "soft/soft_load.h"
 
 /* 2^-20 of all destroyed sectors look like one flipped bit: FIXED is a good
@@ -39,6 +46,7 @@ struct soft_image {
 	uint64_t	gen;		/* FOUND_OURS, else 0 */
 	uint8_t		trust[SOFT_SECTORS];
 	const char	*what;		/* is wrong with it; NULL: nothing */
+	bool		cut;		/* (8): it was being written */
 };
 
 struct soft_load {
@@ -135,7 +143,7 @@ static void image_sectors(struct soft_image *img)
 		img->trust[i] = sector_check(img->buf + i * SOFT_SECTOR,
 					     get_le32(disk->crc[i]));
 		if (img->trust[i] == TRUST_DAMAGED)
-			img->what = "torn or damaged";
+			img->what = "damaged";
 		else if (img->trust[i] == TRUST_FIXED && !img->what)
 			img->what = "one bit flipped";
 	}
@@ -231,21 +239,128 @@ static void pair_next_gen(struct soft_load *load)
 	load->page->heal = load->image[pair_keep(load)].what ? 2 : 1;
 }
 
+/* Intervals whose metadata is in that sector: [*first, *end). */
+static void sector_intervals(const struct soft_load *load, unsigned int sector,
+			     uint32_t *first, uint32_t *end)
+{
+	size_t meta = load->s->head.lay.profile->meta_size;
+	size_t head = offsetof(struct soft_disk_page, tuples);
+	uint32_t n = soft_zone_count(&load->s->head.lay, load->page->zone);
+
+	*first = (uint32_t)((sector * SOFT_SECTOR - head) / meta);
+	*end = *first + (uint32_t)(SOFT_SECTOR / meta);
+	if (*end > n)
+		*end = n;
+	if (*first > n)
+		*first = n;
+}
+
+/* Nothing is behind the tuples, and all of them are in their place. */
+static bool sector_has_tuples(const struct soft_load *load,
+			      const struct soft_image *img,
+			      unsigned int sector)
+{
+	const struct soft_layout *l = &load->s->head.lay;
+	size_t meta = l->profile->meta_size;
+	const uint8_t *at = img->buf + sector * SOFT_SECTOR;
+	const uint8_t *next = at + SOFT_SECTOR;
+	uint32_t first, end;
+
+	sector_intervals(load, sector, &first, &end);
+	for (uint32_t i = first; i < end; i++, at += meta)
+		if (!eng_tuple_in_place(l->profile, at, load->page->zone *
+					l->zone_intervals + i))
+			return false;
+	return at == next || is_zero(at, (size_t)(next - at));
+}
+
+/* The one byte that is not as in the other page explains it. */
+static bool sector_lost_byte(const struct soft_image *img,
+			     const struct soft_image *other,
+			     unsigned int sector)
+{
+	const struct soft_disk_page *disk = (const void *)img->buf;
+	const uint8_t *peer = other->buf + sector * SOFT_SECTOR;
+	uint8_t copy[SOFT_SECTOR];
+	bool found = false;
+
+	memcpy(copy, img->buf + sector * SOFT_SECTOR, SOFT_SECTOR);
+	for (unsigned int i = 0; i < SOFT_SECTOR && !found; i++) {
+		uint8_t byte = copy[i];
+
+		if (byte == peer[i])
+			continue;
+		copy[i] = peer[i];
+		found = soft_crc(copy, SOFT_SECTOR) ==
+			get_le32(disk->crc[sector]);
+		copy[i] = byte;
+	}
+	return found;
+}
+
+/* (8) Zeros are of the time before the first version, of which nothing is
+ * left once the other page's next one has begun. */
+static bool sector_is_earlier(const struct soft_load *load,
+			      const struct soft_image *img,
+			      const struct soft_image *other,
+			      unsigned int sector)
+{
+	bool young = img->gen <= 2 || other->gen <= 2 ||
+		     !image_complete(other);
+
+	if (young && is_zero(img->buf + sector * SOFT_SECTOR, SOFT_SECTOR))
+		return true;
+	return sector_has_tuples(load, img, sector) &&
+	       !sector_lost_byte(img, other, sector);
+}
+
+/* (8) */
+static bool image_is_cut(const struct soft_load *load,
+			 const struct soft_image *img,
+			 const struct soft_image *other)
+{
+	if (img->found != FOUND_OURS || img->trust[0] != TRUST_GOOD ||
+	    other->found == FOUND_LOST)
+		return false;
+	for (unsigned int i = 1; i < SOFT_SECTORS; i++)
+		if (img->trust[i] == TRUST_FIXED ||
+		    (img->trust[i] == TRUST_DAMAGED &&
+		     !sector_is_earlier(load, img, other, i)))
+			return false;
+	return true;
+}
+
 static void pair_log(struct soft_load *load)
 {
 	struct soft *s = load->s;
 
 	for (unsigned int i = 0; i < 2; i++) {
-		if (!load->image[i].what)
+		const struct soft_image *img = &load->image[i];
+
+		if (!img->what)
 			continue;
-		soft_count(&s->stats.repairs, 1);
-		eng_log(LOG_WARNING, "%s: zone %llu: tuple page %u at byte "
-			"%llu: %s", s->raw->name,
+		soft_count(img->cut ? &s->stats.interrupted :
+			   &s->stats.repairs, 1);
+		eng_log(img->cut ? LOG_NOTICE : LOG_WARNING, "%s: zone %llu: "
+			"tuple page %u at byte %llu: %s", s->raw->name,
 			(unsigned long long)load->page->zone, i,
 			(unsigned long long)(soft_zone_off(&s->head.lay,
 				load->page->zone) + i * SOFT_BLOCK),
-			load->image[i].what);
+			img->what);
 	}
+}
+
+static void pair_tell_cuts(struct soft_load *load)
+{
+	struct soft_image *img = load->image;
+
+	for (unsigned int i = 0; i < 2; i++)
+		img[i].cut = img[i].what &&
+			     image_is_cut(load, &img[i], &img[!i]);
+	for (unsigned int i = 0; i < 2; i++)
+		if (img[i].cut)
+			img[i].what = "an interrupted write, what it "
+				"replaced counts";
 }
 
 /* Damage, or nothing at all, is news that a read may have made up. */
@@ -280,6 +395,7 @@ static int pair_check(struct soft_load *load)
 		load->newer = a->gen > b->gen ? a : b;
 	load->older = load->newer == a ? b : a;
 	pair_next_gen(load);
+	pair_tell_cuts(load);
 	pair_log(load);
 	return 0;
 }

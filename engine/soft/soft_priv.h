@@ -106,8 +106,8 @@ struct soft {
 	struct soft_stats {		/* atomic, not under the lock */
 		uint64_t data_reads, data_writes, data_read_bytes,
 			data_write_bytes, page_hits, page_misses,
-			page_writes, page_evictions, repairs, flushes,
-			raw_writes, raw_write_bytes, raw_flushes, discards,
+			page_writes, page_evictions, repairs, interrupted,
+			flushes, raw_writes, raw_write_bytes, raw_flushes, discards,
 			throttled;
 	} stats;
 };

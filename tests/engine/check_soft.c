@@ -651,6 +651,8 @@ static int some_work(struct bed *b, uint32_t steps, uint32_t ver)
 	return err;
 }
 
+static uint64_t cuts;	/* pages that were being written */
+
 static void forget_new(struct bed *b)
 {
 	for (uint64_t i = 0; i < b->lay.intervals; i++)
@@ -658,11 +660,21 @@ static void forget_new(struct bed *b)
 			b->fate[i] = FREE;
 }
 
+static int alarms(void)
+{
+	int n = 0;
+
+	for (int level = 0; level <= LOG_WARNING; level++)
+		n += __atomic_load_n(&log_lines[level], __ATOMIC_RELAXED);
+	return n;
+}
+
 /* The power goes during write n of the second part, after a first part that
  * left live groups; then once more, later. */
 static bool cut_power_at(int profile, uint64_t seed, uint64_t n)
 {
 	struct bed b;
+	int before;
 	bool off;
 
 	bed_format(&b, profile, bed_size(profile, 2), seed);
@@ -681,8 +693,12 @@ static bool cut_power_at(int profile, uint64_t seed, uint64_t n)
 		bed_close(&b);
 		sim_crash(b.sim, mix(seed, n) + again);
 		forget_new(&b);
+		before = alarms();
 		bed_open(&b);
 		must_be_intact(&b);
+		ck_assert_msg(alarms() == before, "%s: called damage: %s",
+			      b.where, log_last);
+		cuts += stat_of(&b, "interrupted");
 		sim_power_off_at(b.sim, sim_rand(&b.rand) % 12);
 		some_work(&b, 12, 2000 + 1000 * again);
 	}
@@ -690,14 +706,18 @@ static bool cut_power_at(int profile, uint64_t seed, uint64_t n)
 	return off;
 }
 
-/* Whatever unflushed writes survive, what was flushed is intact. */
+/* Whatever unflushed writes survive, what was flushed is intact, and a power
+ * cut is never logged as damage. */
 START_TEST(flushed_survives_power_cut)	/* _i: seed, profile */
 {
 	uint64_t n = 0;
 
+	cuts = 0;
 	while (cut_power_at(_i % NPROFILES, (uint64_t)_i / NPROFILES, n))
 		n++;
 	ck_assert_uint_gt(n, 5);
+	if (_i % NPROFILES == 0)	/* else there are few sectors to tear */
+		ck_assert_uint_gt(cuts, 0);
 }
 END_TEST
 
@@ -939,6 +959,35 @@ START_TEST(lost_page_costs_its_generation)	/* _i: profile */
 		else
 			ck_assert_msg(count_lost(&b) == how % 2u, "%s: %u",
 				      b.where, count_lost(&b));
+		bed_free(&b);
+	}
+	bed_free(&base);
+}
+END_TEST
+
+/* A sector of a tuple page that was written over is damage, and said to be:
+ * nothing in it was ever of this place. */
+START_TEST(destroyed_sector_is_damage)	/* _i: profile */
+{
+	uint8_t junk[SOFT_SECTOR];
+	struct bed base, b;
+	int before;
+
+	bed_rot_base(&base, _i);
+	for (unsigned int i = 0; i < 2 * SOFT_SECTORS; i++) {
+		bed_clone(&b, &base);
+		snprintf(b.where, sizeof(b.where), "%s, sector %u",
+			 b.lay.profile->name, i);
+		make_data(junk, sizeof(junk), i, 1);
+		sim_poke(b.sim, SOFT_BLOCK + i * SOFT_SECTOR, junk,
+			 sizeof(junk));
+		before = alarms();
+		bed_open(&b);
+		count_lost(&b);
+		ck_assert_msg(alarms() == before + 1, "%s: %d lines", b.where,
+			      alarms() - before);
+		ck_assert_uint_eq(stat_of(&b, "repairs"), 1);
+		ck_assert_uint_eq(stat_of(&b, "interrupted"), 0);
 		bed_free(&b);
 	}
 	bed_free(&base);
@@ -1915,6 +1964,7 @@ static TCase *damage_case(void)
 	tcase_add_loop_test(tc, destroyed_header_costs_nothing, 0, NPROFILES);
 	tcase_add_loop_test(tc, lost_page_costs_its_generation, 0, NPROFILES);
 	tcase_add_loop_test(tc, page_misread_once_is_no_damage, 0, 8);
+	tcase_add_loop_test(tc, destroyed_sector_is_damage, 0, NPROFILES);
 	tcase_add_test(tc, second_look_is_at_the_medium);
 	tcase_add_test(tc, unreadable_pages_are_an_error);
 	tcase_add_test(tc, misdirected_page_is_told);
