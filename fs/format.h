@@ -241,7 +241,7 @@ struct tfs_disk_inode {
 /*2c*/	__le32	rdev_minor;
 /*30*/	__le32	parent;		/* of a directory; of others a hint, the
 				 * folder of the newest name, or 0 */
-/*34*/	__le32	flags;		/* none yet, 0 */
+/*34*/	__le32	flags;		/* TFS_INODE_* */
 /*38*/	struct tfs_disk_time atime;
 /*48*/	struct tfs_disk_time mtime;
 /*58*/	struct tfs_disk_time ctime;
@@ -249,6 +249,9 @@ struct tfs_disk_inode {
 };
 _Static_assert(sizeof(struct tfs_disk_inode) == 0x78, "inode");
 _Static_assert(offsetof(struct tfs_disk_inode, atime) == 0x38, "atime");
+
+/* A truncate was cut short: what is past the size has yet to be freed. */
+#define TFS_INODE_CUT	1u
 
 /* Directory entry; the name follows, not terminated. */
 struct tfs_disk_dirent {

@@ -79,6 +79,7 @@ struct tfs_inode {
 	uint64_t	clusters;	/* mapped, reservations included */
 	uint64_t	birth;		/* generation */
 	uint32_t	rdev_major, rdev_minor;
+	uint32_t	flags;		/* TFS_INODE_* of format.h */
 	struct timespec	atime, mtime, ctime, btime;
 };
 

@@ -56,6 +56,7 @@ void tfs_inode_encode(const struct tfs_inode *in, struct tfs_disk_inode *di)
 		.rdev_major = htole32(in->rdev_major),
 		.rdev_minor = htole32(in->rdev_minor),
 		.parent = htole32(in->parent),
+		.flags = htole32(in->flags),
 		.atime = time_encode(in->atime),
 		.mtime = time_encode(in->mtime),
 		.ctime = time_encode(in->ctime),
@@ -109,6 +110,8 @@ static const char *check_inode(const struct tfs_inode *in, uint64_t size_max)
 		return "bad cluster count";
 	if (in->birth > TFS_SEQ_MAX)
 		return "bad birth";
+	if (in->flags & ~TFS_INODE_CUT || (in->flags && !S_ISREG(in->mode)))
+		return "bad flags";
 	return check_type(in, size_max);
 }
 
@@ -129,6 +132,7 @@ int tfs_inode_decode(struct tfs *fs, const struct tfs_item *item,
 		.gid = le32toh(di.gid),
 		.nlink = le32toh(di.nlink),
 		.parent = le32toh(di.parent),
+		.flags = le32toh(di.flags),
 		.size = le64toh(di.size),
 		.clusters = le64toh(di.clusters),
 		.birth = le64toh(di.birth),
@@ -142,8 +146,6 @@ int tfs_inode_decode(struct tfs *fs, const struct tfs_item *item,
 	bad = check_inode(out, TFS_FILE_CLUSTERS * tfs_cluster_size(fs));
 	if (!bad && !times)
 		bad = "bad time";
-	if (!bad && di.flags)
-		bad = "unknown flags";
 	return bad ? tfs_item_bad(&item->key, bad) : 0;
 }
 

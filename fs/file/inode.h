@@ -48,11 +48,13 @@ int tfs_entry_put(struct tfs_txn *tx, uint32_t dir, uint64_t off,
 /* 1: no entries, 0: some. */
 int tfs_dir_empty(struct tfs_txn *tx, uint32_t dir);
 
-/* resize.c: what is left of a file past size is freed, at most a bounded
- * number of items per transaction; size is not touched. */
-int tfs_truncate_items(struct tfs *fs, uint32_t ino, uint64_t size);
-/* resize.c: set the size, zeroing the tail of the last cluster. */
-int tfs_truncate(struct tfs *fs, uint32_t ino, uint64_t size);
+/* resize.c: free what a truncate left past the size, if it left anything, at
+ * most a bounded number of items per transaction. */
+int tfs_cut_finish(struct tfs *fs, uint32_t ino);
+/* resize.c: set the size, zeroing the tail of the last cluster; *out is the
+ * inode then.  flags: TFS_WRITE_CACHED. */
+int tfs_truncate(struct tfs *fs, uint32_t ino, uint64_t size,
+		 unsigned int flags, struct tfs_inode *out);
 
 /* refs.c: the table of inodes in use. */
 struct tfs_refs;

@@ -22,7 +22,6 @@ struct reclaim {
 	bool		gone;		/* nothing left to do */
 	bool		named;		/* an orphan item of a file with names:
 					 * a truncate was cut short */
-	uint64_t	size;
 	bool		content;	/* there may be extents */
 };
 
@@ -42,7 +41,6 @@ static int reclaim_check(struct tfs_txn *tx, struct reclaim *rc)
 		rc->gone = in.nlink || tfs_refs_orphan(fs, rc->ino);
 	rc->content = !rc->gone && S_ISREG(in.mode);
 	rc->named = !err && in.nlink && S_ISREG(in.mode);
-	rc->size = in.size;
 	return 0;
 }
 
@@ -129,7 +127,7 @@ static int finish(struct tfs *fs, uint32_t ino)
 	int err = tfs_txn_read(fs, check_fn, &rc);
 
 	if (!err && rc.named)
-		return tfs_truncate_items(fs, ino, rc.size);
+		return tfs_cut_finish(fs, ino);
 	return err ? err : tfs_orphan_reclaim(fs, ino);
 }
 

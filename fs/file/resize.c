@@ -3,10 +3,16 @@
  *
  *  (1) A truncate is one transaction: the new size, the last cluster with
  *      its tail zeroed and, as far as the bound allows, the freeing of what
- *      is past it.  What is left over goes in further transactions, under an
- *      orphan item that lets the next mount finish them.
+ *      is past it.  What is left over goes in further transactions.  Until
+ *      they are done the inode has TFS_INODE_CUT and an orphan item, so that
+ *      the next change of the file, or the next mount, finishes them; if one
+ *      of them fails, the truncate has succeeded all the same.
  *  (2) A reservation is an extent without clusters; the free space behind it
- *      is counted in fs->reserved. */
+ *      is counted in fs->reserved.
+ *  (3) fallocate goes in steps, each of which leaves the file whole.  An
+ *      error leaves what the steps before it did: reservations in the first
+ *      part of the range; or zeros at its edges and then from its start on,
+ *      with old content behind them.  The size changes with the last step. */
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
@@ -19,82 +25,94 @@
 struct cut {
 	uint32_t	ino;
 	uint64_t	size;
-	uint32_t	csize;
-	bool		more;
+	unsigned int	flags;		/* TFS_WRITE_CACHED */
+	struct tfs_inode inode;		/* out */
 };
 
-static int trim_inline(struct tfs_txn *tx, const struct cut *c)
+int tfs_cut_note(struct tfs_txn *tx, struct tfs_inode *inode, bool more)
 {
-	struct tfs_key key = tfs_key(c->ino, TFS_T_INLINE, 0);
+	struct tfs_key key = tfs_key(0, TFS_T_ORPHAN, inode->ino);
+	bool before = inode->flags & TFS_INODE_CUT;
+
+	inode->flags &= ~TFS_INODE_CUT;
+	if (more)
+		inode->flags |= TFS_INODE_CUT;
+	if (more)
+		return tfs_txn_put(tx, key, NULL, 0);
+	/* Without a name it has an orphan item in any case. */
+	return before && inode->nlink ? tfs_txn_del(tx, key) : 0;
+}
+
+static int trim_inline(struct tfs_txn *tx, uint32_t ino, uint64_t size)
+{
+	struct tfs_key key = tfs_key(ino, TFS_T_INLINE, 0);
 	struct tfs_item item;
 	int err = tfs_txn_get(tx, key, &item);
 
 	if (err)
 		return err == -ENOENT ? 0 : err;
-	if (item.len <= c->size)
+	if (item.len <= size)
 		return 0;
-	if (!c->size)
+	if (!size)
 		return tfs_txn_del(tx, key);
-	return tfs_txn_put(tx, key, item.val, c->size);
+	return tfs_txn_put(tx, key, item.val, size);
 }
 
-static int drop_past(struct tfs_txn *tx, struct cut *c,
-		     struct tfs_inode *inode)
+/* One step: the inode's content past its size. */
+static int cut_step(struct tfs_txn *tx, struct tfs_inode *inode)
 {
+	uint32_t csize = tfs_txn_fs(tx)->csize;
 	struct tfs_punch punch;
-	int err = tfs_extent_punch(tx, c->ino,
-				   (c->size + c->csize - 1) / c->csize,
-				   TFS_FILE_CLUSTERS, TFS_PUNCH_LIMIT, &punch);
-
-	inode->clusters -= punch.mapped + punch.reserved;
-	c->more = punch.next < TFS_FILE_CLUSTERS;
-	return err;
-}
-
-/* One step: the inode with what is left of its content. */
-static int cut_step(struct tfs_txn *tx, struct cut *c,
-		    struct tfs_inode *inode)
-{
-	int err = tfs_inode_get(tx, c->ino, inode);
+	int err = trim_inline(tx, inode->ino, inode->size);
 
 	if (!err)
-		err = trim_inline(tx, c);
-	return err ? err : drop_past(tx, c, inode);
+		err = tfs_extent_punch(tx, inode->ino,
+				       (inode->size + csize - 1) / csize,
+				       TFS_FILE_CLUSTERS, TFS_PUNCH_LIMIT,
+				       &punch);
+	if (err)
+		return err;
+	inode->clusters -= punch.mapped + punch.reserved;
+	err = tfs_cut_note(tx, inode, punch.next < TFS_FILE_CLUSTERS);
+	return err ? err : tfs_inode_put(tx, inode);
 }
 
-static int cut_fn(struct tfs_txn *tx, void *arg)
+/* The new size, and the first step. */
+static int resize_fn(struct tfs_txn *tx, void *arg)
 {
 	struct cut *c = arg;
-	struct tfs_inode inode;
-	int err = cut_step(tx, c, &inode);
+	bool shrinks;
+	int err = tfs_inode_get(tx, c->ino, &c->inode);
 
-	if (!err && c->more)
-		err = tfs_txn_put(tx, tfs_key(0, TFS_T_ORPHAN, c->ino), NULL,
-				  0);
-	inode.size = c->size;
-	inode.mtime = inode.ctime = tfs_now();
-	return err ? err : tfs_inode_put(tx, &inode);
+	if (err)
+		return err;
+	shrinks = c->size < c->inode.size;
+	c->inode.size = c->size;
+	if (!(c->flags & TFS_WRITE_CACHED))
+		c->inode.mtime = c->inode.ctime = tfs_now();
+	return shrinks ? cut_step(tx, &c->inode) :
+		tfs_inode_put(tx, &c->inode);
 }
 
-static int items_fn(struct tfs_txn *tx, void *arg)
+/* Somebody else may have finished it, and the file may have grown since. */
+static int finish_fn(struct tfs_txn *tx, void *arg)
 {
-	struct cut *c = arg;
-	struct tfs_inode inode;
-	int err = cut_step(tx, c, &inode);
+	struct tfs_inode *inode = arg;
+	int err = tfs_inode_get(tx, inode->ino, inode);
 
-	if (!err && !c->more && inode.nlink)
-		err = tfs_txn_del(tx, tfs_key(0, TFS_T_ORPHAN, c->ino));
-	return err ? err : tfs_inode_put(tx, &inode);
+	if (err || !(inode->flags & TFS_INODE_CUT))
+		return err;
+	return cut_step(tx, inode);
 }
 
-int tfs_truncate_items(struct tfs *fs, uint32_t ino, uint64_t size)
+int tfs_cut_finish(struct tfs *fs, uint32_t ino)
 {
-	struct cut c = { .ino = ino, .size = size, .csize = fs->csize };
+	struct tfs_inode inode = { .ino = ino };
 	int err;
 
 	do {
-		err = tfs_txn_write(fs, items_fn, &c, TFS_TXN_FREES);
-	} while (!err && c.more);
+		err = tfs_txn_write(fs, finish_fn, &inode, TFS_TXN_FREES);
+	} while (!err && inode.flags & TFS_INODE_CUT);
 	return err;
 }
 
@@ -116,44 +134,39 @@ static int tail_mapped(struct tfs *fs, uint32_t ino, uint64_t size,
 	return 0;
 }
 
-static int shrink(struct tfs *fs, uint32_t ino, uint64_t size)
+/* The new size with zeros behind it, in one transaction. */
+static int shrink(struct tfs *fs, struct cut *c)
 {
-	struct cut c = { .ino = ino, .size = size, .csize = fs->csize };
 	struct tfs_change ch = {
-		.fs = fs, .ino = ino, .off = size,
-		.len = fs->csize - size % fs->csize,
-		.cut = true, .size = size,
+		.fs = fs, .ino = c->ino, .off = c->size,
+		.len = fs->csize - c->size % fs->csize,
+		.cut = true, .size = c->size, .flags = c->flags,
 	};
 	bool mapped;
-	int err = tail_mapped(fs, ino, size, &mapped);
+	int err = tail_mapped(fs, c->ino, c->size, &mapped);
 
 	if (err)
 		return err;
-	if (mapped) {
-		err = tfs_change_clusters(&ch);
-		c.more = ch.more;
-	} else {
-		err = tfs_txn_write(fs, cut_fn, &c, TFS_TXN_FREES);
-	}
-	return !err && c.more ? tfs_truncate_items(fs, ino, size) : err;
+	if (!mapped)
+		return tfs_txn_write(fs, resize_fn, c, TFS_TXN_FREES);
+	err = tfs_change_clusters(&ch);
+	c->inode = ch.inode;
+	return err;
 }
 
-static int grow_fn(struct tfs_txn *tx, void *arg)
+static void finish_or_say(struct tfs *fs, uint32_t ino)
 {
-	struct cut *c = arg;
-	struct tfs_inode inode;
-	int err = tfs_inode_get(tx, c->ino, &inode);
+	int err = tfs_cut_finish(fs, ino);
 
-	if (err)
-		return err;
-	inode.size = c->size;
-	inode.mtime = inode.ctime = tfs_now();
-	return tfs_inode_put(tx, &inode);
+	if (err)						/* (1) */
+		eng_log(LOG_WARNING, "inode %u: truncated, but not all of its "
+			"space is free yet: %s", ino, strerror(-err));
 }
 
-int tfs_truncate(struct tfs *fs, uint32_t ino, uint64_t size)
+int tfs_truncate(struct tfs *fs, uint32_t ino, uint64_t size,
+		 unsigned int flags, struct tfs_inode *out)
 {
-	struct cut c = { .ino = ino, .size = size };
+	struct cut c = { .ino = ino, .size = size, .flags = flags };
 	struct tfs_look look;
 	int err;
 
@@ -162,10 +175,14 @@ int tfs_truncate(struct tfs *fs, uint32_t ino, uint64_t size)
 	tfs_range_lock(fs, ino, 0, TFS_FILE_CLUSTERS);
 	err = tfs_look(fs, ino, 0, 0, &look);
 	if (!err && size < look.inode.size)
-		err = shrink(fs, ino, size);
+		err = shrink(fs, &c);
 	else if (!err)
-		err = tfs_txn_write(fs, grow_fn, &c, 0);
+		err = tfs_txn_write(fs, resize_fn, &c, 0);
+	if (!err && c.inode.flags & TFS_INODE_CUT)
+		finish_or_say(fs, ino);
 	tfs_range_unlock(fs, ino, 0, TFS_FILE_CLUSTERS);
+	if (!err)
+		*out = c.inode;
 	return err;
 }
 

@@ -11,7 +11,13 @@
  *  (4) Inline content and extents exclude each other.  Writers of different
  *      clusters run side by side, so whoever adds one kind looks again for
  *      the other in the transaction that does it; -EAGAIN: it is there now.
- *  (5) A failed device write is repeated elsewhere. */
+ *  (5) A failed device write is repeated elsewhere.
+ *  (6) Whoever changes content looks at the file first, with tfs_look() under
+ *      his range lock; there a truncate that was cut short is finished.  The
+ *      lock keeps other truncates out until he is done.  So what is past the
+ *      size stays out of sight, however the file grows.
+ *  (7) A write that fails has changed nothing; but inline content may have
+ *      moved to a cluster. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -92,6 +98,11 @@ int tfs_look(struct tfs *fs, uint32_t ino, uint64_t lc, uint64_t end,
 	struct look_arg a = { .ino = ino, .lc = lc, .end = end, .out = out };
 	int err = tfs_txn_read(fs, look_fn, &a);
 
+	if (!err && out->inode.flags & TFS_INODE_CUT) {		/* (6) */
+		err = tfs_cut_finish(fs, ino);
+		if (!err)
+			err = tfs_txn_read(fs, look_fn, &a);
+	}
 	if (err)
 		return err;
 	if (S_ISDIR(out->inode.mode))
@@ -380,6 +391,7 @@ static int update_inode(struct tfs_txn *tx, struct work *w,
 		inode->mtime = inode->ctime = tfs_now();
 	if (c->flags & TFS_WRITE_KILL_PRIV)
 		tfs_kill_priv(inode);
+	c->inode = *inode;
 	return tfs_inode_put(tx, inode);
 }
 
@@ -419,10 +431,8 @@ static int map_fn(struct tfs_txn *tx, void *arg)
 	if (err)
 		return err;
 	inode.clusters -= punch.mapped + punch.reserved;
-	c->more = c->cut && punch.next < TFS_FILE_CLUSTERS;
-	if (c->more)
-		err = tfs_txn_put(tx, tfs_key(0, TFS_T_ORPHAN, c->ino), NULL,
-				  0);
+	if (c->cut)
+		err = tfs_cut_note(tx, &inode, punch.next < TFS_FILE_CLUSTERS);
 	if (!err && !w->first)
 		err = tfs_txn_del(tx, tfs_key(c->ino, TFS_T_INLINE, 0));
 	return err ? err : update_inode(tx, w, &inode);

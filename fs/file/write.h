@@ -17,14 +17,19 @@ struct tfs_change {
 	bool		keep_size;
 	bool		cut;		/* then end the file at size */
 	uint64_t	size;
-	bool		more;		/* out: items past size are left */
+	struct tfs_inode inode;		/* out: as it is now */
 };
 
 /* Content of the range as new clusters, old and new merged at the edges; one
  * transaction maps them all.  The caller holds the range lock. */
 int tfs_change_clusters(struct tfs_change *c);
 
-/* Look at a file before changing it. */
+/* resize.c: the inode and its orphan item say whether items past the size are
+ * left; the caller puts the inode. */
+int tfs_cut_note(struct tfs_txn *tx, struct tfs_inode *inode, bool more);
+
+/* Look at a file before changing it.  The caller holds a range lock, and
+ * nothing is left of an earlier truncate afterwards. */
 struct tfs_look {
 	struct tfs_inode inode;
 	bool		has_inline;

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* attr.c - ask for attributes, and change them.
  *  (1) When the mode changes, so does the access ACL, in one transaction:
- *      the kernel leaves that to us and only drops what it had cached. */
+ *      the kernel leaves that to us and only drops what it had cached.
+ *  (2) The size is set last: a call that failed has not changed it.  Other
+ *      attributes may have changed then, privileges taken away included. */
 #include "base/state.h"
 #include "name/acl.h"
 #include "name/xattr_item.h"
@@ -150,18 +152,21 @@ int tfs_setattr(struct tfs *fs, uint32_t ino, unsigned int mask,
 		.ino = ino, .mask = mask & ~(unsigned int)TFS_SET_SIZE,
 		.now = tfs_now(), .set = &want, .out = attr,
 	};
-	int err;
+	unsigned int flags = 0;
+	int err = 0;
 
 	if ((mask & TFS_SET_ATIME && !time_valid(want.atime)) ||
 	    (mask & TFS_SET_MTIME && !time_valid(want.mtime)) ||
 	    (mask & TFS_SET_CTIME && !time_valid(want.ctime)))
 		return -EINVAL;
-	if (mask & TFS_SET_SIZE) {
-		err = tfs_truncate(fs, ino, want.size);
-		if (err)
-			return err;
-	}
-	if (!arg.mask)
-		return tfs_getattr(fs, ino, attr);
-	return tfs_txn_write(fs, setattr_fn, &arg, 0);
+	if (mask & TFS_SET_SIZE)
+		flags = TFS_TXN_FREES;
+	if (arg.mask)
+		err = tfs_txn_write(fs, setattr_fn, &arg, flags);
+	else if (!mask)
+		err = tfs_getattr(fs, ino, attr);
+	if (err || !(mask & TFS_SET_SIZE))
+		return err;
+	return tfs_truncate(fs, ino, want.size, mask & TFS_SET_MTIME ?
+			    TFS_WRITE_CACHED : 0, attr);	/* (2) */
 }

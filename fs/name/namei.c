@@ -409,7 +409,8 @@ static int link_inode(struct tfs_txn *tx, struct tfs_inode *in,
 	if (in->nlink >= TFS_NLINK_MAX)
 		return -EMLINK;
 	in->ctime = now;
-	if (in->nlink++)
+	/* A truncate cut short keeps the item. */
+	if (in->nlink++ || in->flags & TFS_INODE_CUT)
 		return 0;
 	return tfs_txn_del(tx, tfs_key(0, TFS_T_ORPHAN, in->ino)); /* (3) */
 }

@@ -501,6 +501,7 @@ END_TEST
 static int reserve_act(struct bed *b, struct story *st)
 {
 	uint32_t ino = story_ino(b, "doc");
+	struct tfs_inode in;
 	uint8_t buf[6000];
 	int err = 0;
 
@@ -516,7 +517,7 @@ static int reserve_act(struct bed *b, struct story *st)
 			err = story_sync(b, st);
 	}
 	if (!err)
-		err = tfs_truncate(b->fs, ino, 70001);
+		err = tfs_truncate(b->fs, ino, 70001, 0, &in);
 	return err ? err : story_sync(b, st);
 }
 
@@ -680,13 +681,14 @@ START_TEST(two_partial_writes_of_one_cluster)
 {
 	struct halves h[2];
 	pthread_t t[2];
+	struct tfs_inode in;
 	uint8_t got[2000];
 	struct bed b;
 	uint32_t ino;
 
 	bed_make(&b, "512+8", 1024, 1);
 	ino = bed_file(&b, "f");
-	ck_assert_int_eq(tfs_truncate(b.fs, ino, 20000), 0);
+	ck_assert_int_eq(tfs_truncate(b.fs, ino, 20000, 0, &in), 0);
 	bed_umount(&b);
 	bed_threads(&b, 2);
 	bed_mount(&b);

@@ -472,6 +472,7 @@ static int half_cut_fn(struct tfs_txn *tx, void *arg)
 	if (err)
 		return err;
 	in.size = 10;
+	in.flags = TFS_INODE_CUT;
 	err = tfs_txn_put(tx, tfs_key(0, TFS_T_ORPHAN, ino), NULL, 0);
 	return err ? err : tfs_inode_put(tx, &in);
 }

@@ -387,7 +387,9 @@ class Inode:
             sec, nsec, pad = struct.unpack_from('<qII', raw, 0x38 + 16 * i)
             need(nsec < 10 ** 9 and not pad, 'inode', number, 'time')
             self.times.append(sec * 10 ** 9 + nsec)
-        need(not flags, 'inode', number, 'flags')
+        need(not flags & ~1 and (not flags or stat.S_ISREG(self.mode)),
+             'inode', number, 'flags')
+        self.cut = flags == 1
 
 
 class Tagfs:
@@ -708,7 +710,7 @@ class Tagfs:
         for lc, addr, seq, count in self.extents(inode.number):
             for i in range(count if addr else 0):
                 at = (lc + i) * self.csize
-                if at >= inode.size and inode.number in self.orphans():
+                if at >= inode.size and inode.cut:
                     continue
                 data = self.data(inode, lc + i, addr + i, seq)
                 need(at < inode.size, 'cluster past the end')
@@ -833,6 +835,8 @@ class Tagfs:
                      inode.size == sizes, 'links of directory', number)
             else:
                 need(inode.nlink == names[number], 'links of inode', number)
+        cut = {number for number in names if self.inode(number).cut}
+        need(self.orphans() & set(names) == cut, 'truncates cut short')
         unnamed = self.orphans() - set(names)
         need(all(not self.inode(number).nlink for number in unnamed),
              'orphan with links')

@@ -430,10 +430,10 @@ static void check_content(struct check *c, const struct check_inode *ci)
 		    in->ino, (ull)ci->mapped, (ull)in->clusters);
 	if (ci->has_inline && ci->mapped)
 		bad(c, "inode %u: both inline and extents", in->ino);
-	if (ci->past && !ci->orphan)
+	if (ci->past && !(in->flags & TFS_INODE_CUT))
 		bad(c, "inode %u: content past its end", in->ino);
 	if (S_ISLNK(in->mode) ? ci->inline_bytes != in->size :
-	    ci->inline_bytes > in->size && !ci->orphan)
+	    ci->inline_bytes > in->size)
 		bad(c, "inode %u: %llu bytes inline, size %llu", in->ino,
 		    (ull)ci->inline_bytes, (ull)in->size);
 	if (ci->has_inline && !S_ISREG(in->mode) && !S_ISLNK(in->mode))
@@ -456,9 +456,9 @@ static void check_inode(struct check *c, const struct check_inode *ci)
 	const struct tfs_inode *in = &ci->in;
 	bool dir = S_ISDIR(in->mode), root = in->ino == TFS_ROOT_INO;
 
-	if (!in->nlink != ci->orphan)
-		bad(c, "inode %u: %u links, orphan item %d", in->ino,
-		    in->nlink, ci->orphan);
+	if (ci->orphan != (!in->nlink || in->flags & TFS_INODE_CUT))
+		bad(c, "inode %u: %u links, flags %u, orphan item %d", in->ino,
+		    in->nlink, in->flags, ci->orphan);
 	if (ci->orphan && !(c->flags & FS_CHECK_ORPHANS))
 		bad(c, "inode %u was left behind", in->ino);
 	if (dir && in->nlink && in->nlink != 2 + ci->dirs)
