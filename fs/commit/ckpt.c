@@ -122,16 +122,16 @@ struct boundary {
 };
 
 /* Nodes of which a copy was bad are copied like changed ones. */
-static int heal(struct tfs *fs, struct tfs_fault *fault)
+static int heal(struct tfs *fs, struct tfs_miss *miss)
 {
 	struct tfs_need need = { .mark = tfs_btree_new_mark(fs) };
-	struct tfs_fault f;
+	struct tfs_miss f;
 	int err;
 
 	while (tfs_ncache_heal_peek(fs, &f)) {
-		err = tfs_btree_touch(fs, f.low, false, &need, fault);
+		err = tfs_btree_touch(fs, f.low, false, &need, miss);
 		if (!err)
-			err = tfs_pool_fill(fs, need.nodes, 0, 0, fault);
+			err = tfs_pool_fill(fs, need.nodes, 0, 0, miss);
 		if (err)
 			return err;
 		tfs_btree_rewrite(fs, f.low, f.level);
@@ -171,21 +171,21 @@ static void freeze(struct tfs *fs, bool clean, struct boundary *b)
 /* Bring in and copy what storing free space will change; b: then freeze. */
 static int prepare(struct tfs *fs, bool clean, struct boundary *b)
 {
-	struct tfs_fault fault;
+	struct tfs_miss miss;
 	int err;
 
 	for (;;) {
 		pthread_rwlock_wrlock(&fs->tree);
-		err = heal(fs, &fault);
+		err = heal(fs, &miss);
 		if (!err)
-			err = tfs_alloc_prepare(fs, &fault);
+			err = tfs_alloc_prepare(fs, &miss);
 		if (!err && fs->seq >= TFS_SEQ_MAX)
 			err = -EOVERFLOW;
 		if (!err && b)
 			freeze(fs, clean, b);
-		if (tfs_tree_unlock(fs, err, &fault) != TFS_FAULT)
+		if (tfs_tree_unlock(fs, err, &miss) != TFS_MISS)
 			break;
-		err = tfs_node_fetch(fs, &fault);
+		err = tfs_node_fetch(fs, &miss);
 		if (err)
 			break;
 	}

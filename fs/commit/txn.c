@@ -29,7 +29,7 @@ struct op {
 
 struct tfs_txn {
 	struct tfs	*fs;
-	struct tfs_fault fault;
+	struct tfs_miss miss;
 	struct op	*op;
 	size_t		n, room;
 	uint8_t		*values;
@@ -50,17 +50,17 @@ uint64_t tfs_txn_seq(struct tfs_txn *tx)
 
 int tfs_txn_get(struct tfs_txn *tx, struct tfs_key key, struct tfs_item *out)
 {
-	return tfs_btree_get(tx->fs, key, out, &tx->fault);
+	return tfs_btree_get(tx->fs, key, out, &tx->miss);
 }
 
 int tfs_txn_next(struct tfs_txn *tx, struct tfs_key key, struct tfs_item *out)
 {
-	return tfs_btree_next(tx->fs, key, out, &tx->fault);
+	return tfs_btree_next(tx->fs, key, out, &tx->miss);
 }
 
 int tfs_txn_prev(struct tfs_txn *tx, struct tfs_key key, struct tfs_item *out)
 {
-	return tfs_btree_prev(tx->fs, key, out, &tx->fault);
+	return tfs_btree_prev(tx->fs, key, out, &tx->miss);
 }
 
 static struct op *add_op(struct tfs_txn *tx)
@@ -177,10 +177,10 @@ int tfs_txn_read(struct tfs *fs, tfs_txn_fn fn, void *arg)
 
 	for (;;) {
 		pthread_rwlock_rdlock(&fs->tree);
-		err = tfs_tree_unlock(fs, fn(&tx, arg), &tx.fault);
-		if (err != TFS_FAULT)
+		err = tfs_tree_unlock(fs, fn(&tx, arg), &tx.miss);
+		if (err != TFS_MISS)
 			break;
-		err = tfs_node_fetch(fs, &tx.fault);
+		err = tfs_node_fetch(fs, &tx.miss);
 		if (err)
 			break;
 	}
@@ -208,7 +208,7 @@ static int prepare(struct tfs_txn *tx, unsigned int flags)
 
 	for (size_t i = 0; i < tx->n; i++) {
 		err = tfs_btree_touch(fs, tx->op[i].key, tx->op[i].del, &need,
-				      &tx->fault);
+				      &tx->miss);
 		if (err)
 			return err;
 		if (tx->op[i].del)
@@ -218,7 +218,7 @@ static int prepare(struct tfs_txn *tx, unsigned int flags)
 	}
 	nodes = need.nodes + tfs_btree_splits(fs, &need, puts, bytes);
 	err = tfs_pool_fill(fs, nodes, puts < tx->n ? fs->root_level + 1 : 0,
-			    space_floor(fs, flags), &tx->fault);
+			    space_floor(fs, flags), &tx->miss);
 	if (err)
 		return err;
 	err = tfs_commit_reserve(fs->running, tx->n, tx->used);
@@ -267,7 +267,7 @@ static int run_once(struct tfs_txn *tx, tfs_txn_fn fn, void *arg,
 		err = prepare(tx, flags);
 	if (!err)
 		apply(tx);
-	return tfs_tree_unlock(fs, err, &tx->fault);
+	return tfs_tree_unlock(fs, err, &tx->miss);
 }
 
 int tfs_txn_write(struct tfs *fs, tfs_txn_fn fn, void *arg,
@@ -281,8 +281,8 @@ int tfs_txn_write(struct tfs *fs, tfs_txn_fn fn, void *arg,
 		tfs_throttle(fs);
 	for (;;) {
 		err = run_once(&tx, fn, arg, flags);
-		if (err == TFS_FAULT)
-			err = tfs_node_fetch(fs, &tx.fault);
+		if (err == TFS_MISS)
+			err = tfs_node_fetch(fs, &tx.miss);
 		else if (err == TFS_SHORT && tries--)
 			err = tfs_ckpt_run(fs);
 		else

@@ -6,7 +6,7 @@
  * it wants; they are applied in order, all or none, when it returns 0.
  *
  * No I/O happens under the tree lock.  Where a node is not in memory, a
- * look returns TFS_FAULT; the function hands that up unchanged, the runner
+ * look returns TFS_MISS; the function hands that up unchanged, the runner
  * drops the lock, reads the node and calls the function again from its
  * beginning.  So a function must start from scratch each time and have no
  * effects of its own before its last look. */
@@ -22,7 +22,7 @@
 struct tfs;
 struct tfs_txn;		/* fields: txn.c */
 
-#define TFS_FAULT	(-517)	/* no errno that anybody else returns */
+#define TFS_MISS	(-517)	/* no errno that anybody else returns */
 
 struct tfs_key {
 	uint32_t	obj;
@@ -59,7 +59,7 @@ struct tfs *tfs_txn_fs(struct tfs_txn *tx);
 /* The commit that the transaction belongs to; births are stamped with it. */
 uint64_t tfs_txn_seq(struct tfs_txn *tx);
 
-/* The item of that key.  0, -ENOENT or TFS_FAULT. */
+/* The item of that key.  0, -ENOENT or TFS_MISS. */
 int tfs_txn_get(struct tfs_txn *tx, struct tfs_key key, struct tfs_item *out);
 /* The first item at or after key, the last one at or before it. */
 int tfs_txn_next(struct tfs_txn *tx, struct tfs_key key, struct tfs_item *out);

@@ -247,16 +247,16 @@ static int submit_run(struct work *w, struct run *run)
 static int take_clusters(struct tfs *fs, uint64_t want,
 			 struct tfs_extent *ext)
 {
-	struct tfs_fault fault;
+	struct tfs_miss miss;
 	int err;
 
 	for (;;) {
 		pthread_rwlock_wrlock(&fs->tree);
-		err = tfs_alloc_data(fs, want, &ext->addr, &ext->len, &fault);
+		err = tfs_alloc_data(fs, want, &ext->addr, &ext->len, &miss);
 		ext->seq = fs->seq;
-		err = tfs_tree_unlock(fs, err, &fault);
-		if (err == TFS_FAULT)
-			err = tfs_node_fetch(fs, &fault);
+		err = tfs_tree_unlock(fs, err, &miss);
+		if (err == TFS_MISS)
+			err = tfs_node_fetch(fs, &miss);
 		else
 			return err;
 		if (err)

@@ -54,7 +54,7 @@ static int plan(struct tfs *fs, struct tfs_mkfs *how)
 /* A tree of one empty leaf. */
 static int plant(struct tfs *fs)
 {
-	struct tfs_fault none;
+	struct tfs_miss none;
 	struct tfs_node *root = tfs_node_alloc(fs);
 	int err;
 

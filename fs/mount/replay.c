@@ -74,17 +74,17 @@ static int subtract(const struct tfs_runs *all,
 
 int tfs_claim(struct tfs *fs, uint64_t addr, uint64_t len)
 {
-	struct tfs_fault fault;
+	struct tfs_miss miss;
 
 	while (len) {
 		uint64_t n = len;
 		int err;
 
 		pthread_rwlock_wrlock(&fs->tree);
-		err = tfs_alloc_claim(fs, addr, &n, &fault);
-		err = tfs_tree_unlock(fs, err, &fault);
-		if (err == TFS_FAULT) {
-			err = tfs_node_fetch(fs, &fault);
+		err = tfs_alloc_claim(fs, addr, &n, &miss);
+		err = tfs_tree_unlock(fs, err, &miss);
+		if (err == TFS_MISS) {
+			err = tfs_node_fetch(fs, &miss);
 			n = 0;
 		}
 		if (err)

@@ -29,7 +29,7 @@ static uint16_t fresh_count(const struct tfs *fs, uint64_t idx)
 }
 
 static int load_group(struct tfs *fs, uint64_t idx, struct tfs_group **out,
-		      struct tfs_fault *fault)
+		      struct tfs_miss *miss)
 {
 	struct tfs_group **head, *g;
 	struct tfs_disk_summary d;
@@ -40,7 +40,7 @@ static int load_group(struct tfs *fs, uint64_t idx, struct tfs_group **out,
 	for (g = *head; g; g = g->next)
 		if (g->idx == idx)
 			return *out = g, 0;
-	err = tfs_btree_get(fs, tfs_key(0, TFS_T_SUMMARY, idx), &item, fault);
+	err = tfs_btree_get(fs, tfs_key(0, TFS_T_SUMMARY, idx), &item, miss);
 	if (err && err != -ENOENT)
 		return err;
 	if (!err && item.len != sizeof(d))
@@ -63,7 +63,7 @@ static int load_group(struct tfs *fs, uint64_t idx, struct tfs_group **out,
 
 /* The region and its group, in memory from here on. */
 static int load_region(struct tfs *fs, uint64_t idx, struct tfs_region **out,
-		       struct tfs_fault *fault)
+		       struct tfs_miss *miss)
 {
 	struct tfs_freemap *fm = fs->freemap;
 	struct tfs_region *r = tfs_region_find(fm, idx);
@@ -73,10 +73,10 @@ static int load_region(struct tfs *fs, uint64_t idx, struct tfs_region **out,
 
 	if (r)
 		return *out = r, 0;
-	err = load_group(fs, idx / TFS_GROUP_REGIONS, &g, fault);
+	err = load_group(fs, idx / TFS_GROUP_REGIONS, &g, miss);
 	if (err)
 		return err;
-	err = tfs_btree_get(fs, tfs_key(0, TFS_T_REGION, idx), &item, fault);
+	err = tfs_btree_get(fs, tfs_key(0, TFS_T_REGION, idx), &item, miss);
 	if (err && err != -ENOENT)
 		return err;
 	if (!err && item.len != TFS_REGION_BYTES)
@@ -106,7 +106,7 @@ static int load_region(struct tfs *fs, uint64_t idx, struct tfs_region **out,
 /* Next fit from the cursor on, once around the device. */
 static int take_run(struct tfs *fs, enum tfs_cursor c, uint64_t want,
 		    struct tfs_region **out, unsigned int *at,
-		    unsigned int *len, struct tfs_fault *fault)
+		    unsigned int *len, struct tfs_miss *miss)
 {
 	uint64_t *cursor = &fs->freemap->cursor[c], n = tfs_region_count(fs);
 	uint64_t idx = *cursor / TFS_REGION_BITS % n;
@@ -118,12 +118,12 @@ static int take_run(struct tfs *fs, enum tfs_cursor c, uint64_t want,
 	if (want > TFS_REGION_BITS)
 		want = TFS_REGION_BITS;
 	for (uint64_t i = 0; i <= n; i++, idx = (idx + 1) % n, bit = 0) {
-		err = load_group(fs, idx / TFS_GROUP_REGIONS, &g, fault);
+		err = load_group(fs, idx / TFS_GROUP_REGIONS, &g, miss);
 		if (err)
 			return err;
 		if (!g->free[idx % TFS_GROUP_REGIONS])
 			continue;
-		err = load_region(fs, idx, &r, fault);
+		err = load_region(fs, idx, &r, miss);
 		if (err)
 			return err;
 		*len = tfs_region_run(r, bit, want, at);
@@ -138,11 +138,11 @@ static int take_run(struct tfs *fs, enum tfs_cursor c, uint64_t want,
 }
 
 int tfs_alloc_data(struct tfs *fs, uint64_t want, uint64_t *addr,
-		   uint64_t *len, struct tfs_fault *fault)
+		   uint64_t *len, struct tfs_miss *miss)
 {
 	unsigned int at, n;
 	struct tfs_region *r;
-	int err = take_run(fs, TFS_CURSOR_DATA, want, &r, &at, &n, fault);
+	int err = take_run(fs, TFS_CURSOR_DATA, want, &r, &at, &n, miss);
 
 	if (err)
 		return err;
@@ -154,7 +154,7 @@ int tfs_alloc_data(struct tfs *fs, uint64_t want, uint64_t *addr,
 }
 
 int tfs_alloc_claim(struct tfs *fs, uint64_t addr, uint64_t *len,
-		    struct tfs_fault *fault)
+		    struct tfs_miss *miss)
 {
 	unsigned int bit = addr % TFS_REGION_BITS;
 	struct tfs_region *r;
@@ -164,7 +164,7 @@ int tfs_alloc_claim(struct tfs *fs, uint64_t addr, uint64_t *len,
 		return -EUCLEAN;
 	if (*len > TFS_REGION_BITS - bit)
 		*len = TFS_REGION_BITS - bit;
-	err = load_region(fs, addr / TFS_REGION_BITS, &r, fault);
+	err = load_region(fs, addr / TFS_REGION_BITS, &r, miss);
 	if (err)
 		return err;
 	if (tfs_bits_next(r->map, bit, true) < bit + *len || fs->free < *len)
@@ -177,11 +177,11 @@ int tfs_alloc_claim(struct tfs *fs, uint64_t addr, uint64_t *len,
 /* ---- the pool ------------------------------------------------------------ */
 
 static int take_hidden(struct tfs *fs, enum tfs_cursor c, uint64_t *addr,
-		       struct tfs_fault *fault)
+		       struct tfs_miss *miss)
 {
 	unsigned int at, n;
 	struct tfs_region *r;
-	int err = take_run(fs, c, 1, &r, &at, &n, fault);
+	int err = take_run(fs, c, 1, &r, &at, &n, miss);
 
 	if (err)
 		return err == -ENOSPC ? TFS_SHORT : err;
@@ -195,7 +195,7 @@ static int take_hidden(struct tfs *fs, enum tfs_cursor c, uint64_t *addr,
 	return err;
 }
 
-static int pool_add(struct tfs *fs, struct tfs_fault *fault)
+static int pool_add(struct tfs *fs, struct tfs_miss *miss)
 {
 	struct tfs_freemap *fm = fs->freemap;
 	struct tfs_node *node;
@@ -206,9 +206,9 @@ static int pool_add(struct tfs *fs, struct tfs_fault *fault)
 	node = err ? NULL : tfs_node_alloc(fs);
 	if (!node)
 		return -ENOMEM;
-	err = take_hidden(fs, TFS_CURSOR_NODE, &addr[0], fault);
+	err = take_hidden(fs, TFS_CURSOR_NODE, &addr[0], miss);
 	if (!err) {
-		err = take_hidden(fs, TFS_CURSOR_COPY, &addr[1], fault);
+		err = take_hidden(fs, TFS_CURSOR_COPY, &addr[1], miss);
 		if (err)
 			tfs_pool_untake(fs, addr[0]);
 	}
@@ -223,7 +223,7 @@ static int pool_add(struct tfs *fs, struct tfs_fault *fault)
 }
 
 int tfs_pool_fill(struct tfs *fs, unsigned int nodes, unsigned int spare,
-		  uint64_t floor, struct tfs_fault *fault)
+		  uint64_t floor, struct tfs_miss *miss)
 {
 	struct tfs_freemap *fm = fs->freemap;
 	int err;
@@ -234,7 +234,7 @@ int tfs_pool_fill(struct tfs *fs, unsigned int nodes, unsigned int spare,
 	while (!err && fm->pool_n < (size_t)nodes + spare) {
 		if (fs->free < floor + 2)
 			return TFS_SHORT;
-		err = pool_add(fs, fault);
+		err = pool_add(fs, miss);
 	}
 	return err;
 }
@@ -242,14 +242,14 @@ int tfs_pool_fill(struct tfs *fs, unsigned int nodes, unsigned int spare,
 /* ---- checkpoints --------------------------------------------------------- */
 
 static int part_load(struct tfs *fs, uint64_t idx, unsigned int bit,
-		     unsigned int n, struct tfs_fault *fault)
+		     unsigned int n, struct tfs_miss *miss)
 {
 	struct tfs_region *r;
 	int err;
 
 	if (idx >= tfs_region_count(fs))
 		return -EUCLEAN;
-	err = load_region(fs, idx, &r, fault);
+	err = load_region(fs, idx, &r, miss);
 	if (err)
 		return err;
 	if (tfs_bits_next(r->map, bit, false) < bit + n) {
@@ -267,22 +267,22 @@ struct items {
 };
 
 static int touch_item(struct tfs *fs, struct tfs_key key, struct items *items,
-		      struct tfs_fault *fault)
+		      struct tfs_miss *miss)
 {
 	struct tfs_item item;
-	int err = tfs_btree_touch(fs, key, false, &items->need, fault);
+	int err = tfs_btree_touch(fs, key, false, &items->need, miss);
 
 	if (err)
 		return err;
 	items->all++;
-	err = tfs_btree_get(fs, key, &item, fault);
+	err = tfs_btree_get(fs, key, &item, miss);
 	items->new += err == -ENOENT;
 	return err == -ENOENT ? 0 : err;
 }
 
 /* Bring the items of all regions that will change into memory. */
 static int touch_regions(struct tfs *fs, struct items *items,
-			 struct tfs_fault *fault)
+			 struct tfs_miss *miss)
 {
 	for (unsigned int i = 0; i < TFS_FREEMAP_TABLE; i++) {
 		struct tfs_region *r = fs->freemap->region[i];
@@ -294,11 +294,11 @@ static int touch_regions(struct tfs *fs, struct items *items,
 			if (!r->dirty && !r->hidden)
 				continue;
 			err = touch_item(fs, tfs_key(0, TFS_T_REGION, r->idx),
-					 items, fault);
+					 items, miss);
 			if (!err)
 				err = touch_item(fs, tfs_key(0, TFS_T_SUMMARY,
 							     g),
-						 items, fault);
+						 items, miss);
 		}
 		if (err)
 			return err;
@@ -326,7 +326,7 @@ static void rewrite_regions(struct tfs *fs)
 
 /* Until all items that will change are in memory and the pool has enough for
  * them: what is put into the pool may lie in further regions. */
-static int fill_for_regions(struct tfs *fs, struct tfs_fault *fault)
+static int fill_for_regions(struct tfs *fs, struct tfs_miss *miss)
 {
 	unsigned int before = 0;
 	struct items items;
@@ -334,7 +334,7 @@ static int fill_for_regions(struct tfs *fs, struct tfs_fault *fault)
 
 	for (;; before = items.all) {
 		items = (struct items){ .need.mark = tfs_btree_new_mark(fs) };
-		err = touch_regions(fs, &items, fault);
+		err = touch_regions(fs, &items, miss);
 		if (err || items.all == before)
 			return err;
 		/* Only new items split nodes; the others have their size. */
@@ -342,7 +342,7 @@ static int fill_for_regions(struct tfs *fs, struct tfs_fault *fault)
 				    tfs_btree_splits(fs, &items.need,
 						     items.new, items.new *
 						     TFS_VALUE_MAX),
-				    0, 0, fault);
+				    0, 0, miss);
 		if (err)
 			return err;
 	}
@@ -350,16 +350,16 @@ static int fill_for_regions(struct tfs *fs, struct tfs_fault *fault)
 
 /* Until a round frees nothing: copying paths frees their old places, whose
  * regions change in turn. */
-int tfs_alloc_prepare(struct tfs *fs, struct tfs_fault *fault)
+int tfs_alloc_prepare(struct tfs *fs, struct tfs_miss *miss)
 {
 	uint64_t freed;
 	int err;
 
 	do {
 		freed = fs->frees.clusters;
-		err = tfs_region_each(fs, &fs->frees, part_load, fault);
+		err = tfs_region_each(fs, &fs->frees, part_load, miss);
 		if (!err)
-			err = fill_for_regions(fs, fault);
+			err = fill_for_regions(fs, miss);
 		if (err)
 			return err;
 		rewrite_regions(fs);

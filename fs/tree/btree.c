@@ -32,16 +32,16 @@ struct path {
 
 /* ---- looking ------------------------------------------------------------- */
 
-static void fault_root(const struct tfs *fs, struct tfs_fault *f)
+static void miss_root(const struct tfs *fs, struct tfs_miss *f)
 {
-	*f = (struct tfs_fault){
+	*f = (struct tfs_miss){
 		.ptr = fs->root, .level = fs->root_level,
 		.low = tfs_key(0, 0, 0), .high = TFS_KEY_MAX,
 	};
 }
 
-static void fault_child(const struct tfs_node *node, unsigned int i,
-			struct tfs_fault *f)
+static void miss_child(const struct tfs_node *node, unsigned int i,
+		       struct tfs_miss *f)
 {
 	f->ptr = tfs_node_ptr(node, i);
 	f->level = node->level - 1;
@@ -50,7 +50,7 @@ static void fault_child(const struct tfs_node *node, unsigned int i,
 		tfs_node_high(node);
 }
 
-static int bad_node(const struct tfs_fault *f, const char *what)
+static int bad_node(const struct tfs_miss *f, const char *what)
 {
 	eng_log(LOG_ERR, "tree node at cluster %llu (level %u, commit %llu): "
 		"%s", (unsigned long long)f->ptr.addr[0], f->level,
@@ -60,18 +60,18 @@ static int bad_node(const struct tfs_fault *f, const char *what)
 
 /* A node that may be read: who would have written what is yet to come, and
  * what would become of it where the next new node goes? */
-static int check_absent(const struct tfs *fs, const struct tfs_fault *f)
+static int check_absent(const struct tfs *fs, const struct tfs_miss *f)
 {
 	if (f->ptr.seq >= fs->seq)
 		return bad_node(f, "its commit is yet to come");
 	if (!tfs_region_may_hold(fs, f->ptr.addr[0]) ||
 	    !tfs_region_may_hold(fs, f->ptr.addr[1]))
 		return bad_node(f, "it lies in free space");
-	return TFS_FAULT;
+	return TFS_MISS;
 }
 
 /* (5) */
-static bool is_that(const struct tfs_node *node, const struct tfs_fault *f)
+static bool is_that(const struct tfs_node *node, const struct tfs_miss *f)
 {
 	struct tfs_key low = tfs_node_low(node), high = tfs_node_high(node);
 
@@ -81,7 +81,7 @@ static bool is_that(const struct tfs_node *node, const struct tfs_fault *f)
 }
 
 /* The node that f describes, if it is in memory: (2), (4). */
-static int resolve(struct tfs *fs, const struct tfs_fault *f,
+static int resolve(struct tfs *fs, const struct tfs_miss *f,
 		   struct tfs_node **out)
 {
 	struct tfs_node *node = tfs_ncache_find(fs, &f->ptr);
@@ -94,32 +94,32 @@ static int resolve(struct tfs *fs, const struct tfs_fault *f,
 }
 
 static int get_root(struct tfs *fs, struct tfs_node **out,
-		    struct tfs_fault *f)
+		    struct tfs_miss *f)
 {
-	fault_root(fs, f);
+	miss_root(fs, f);
 	return resolve(fs, f, out);
 }
 
 static int get_child(struct tfs *fs, const struct tfs_node *node,
 		     unsigned int i, struct tfs_node **out,
-		     struct tfs_fault *f)
+		     struct tfs_miss *f)
 {
-	fault_child(node, i, f);
+	miss_child(node, i, f);
 	return resolve(fs, f, out);
 }
 
-int tfs_btree_names(struct tfs *fs, const struct tfs_fault *f)
+int tfs_btree_names(struct tfs *fs, const struct tfs_miss *f)
 {
 	struct tfs_node *node;
-	struct tfs_fault at;
+	struct tfs_miss at;
 	int err;
 
-	fault_root(fs, &at);
+	miss_root(fs, &at);
 	while (at.level > f->level) {
 		err = resolve(fs, &at, &node);
 		if (err)
 			return err;
-		fault_child(node, tfs_node_child(node, &f->low), &at);
+		miss_child(node, tfs_node_child(node, &f->low), &at);
 	}
 	return at.level == f->level && at.ptr.seq == f->ptr.seq &&
 		at.ptr.addr[0] == f->ptr.addr[0] &&
@@ -127,7 +127,7 @@ int tfs_btree_names(struct tfs *fs, const struct tfs_fault *f)
 }
 
 static int find_leaf(struct tfs *fs, const struct tfs_key *key,
-		     struct tfs_node **out, struct tfs_fault *f)
+		     struct tfs_node **out, struct tfs_miss *f)
 {
 	struct tfs_node *node;
 	int err = get_root(fs, &node, f);
@@ -140,12 +140,12 @@ static int find_leaf(struct tfs *fs, const struct tfs_key *key,
 }
 
 int tfs_btree_get(struct tfs *fs, struct tfs_key key, struct tfs_item *out,
-		  struct tfs_fault *fault)
+		  struct tfs_miss *miss)
 {
 	struct tfs_node *leaf;
 	unsigned int i;
 	bool exact;
-	int err = find_leaf(fs, &key, &leaf, fault);
+	int err = find_leaf(fs, &key, &leaf, miss);
 
 	if (err)
 		return err;
@@ -157,7 +157,7 @@ int tfs_btree_get(struct tfs *fs, struct tfs_key key, struct tfs_item *out,
 }
 
 int tfs_btree_next(struct tfs *fs, struct tfs_key key, struct tfs_item *out,
-		   struct tfs_fault *fault)
+		   struct tfs_miss *miss)
 {
 	const struct tfs_key end = TFS_KEY_MAX;
 	struct tfs_node *leaf;
@@ -166,7 +166,7 @@ int tfs_btree_next(struct tfs *fs, struct tfs_key key, struct tfs_item *out,
 	int err;
 
 	while (tfs_key_cmp(&key, &end) < 0) {
-		err = find_leaf(fs, &key, &leaf, fault);
+		err = find_leaf(fs, &key, &leaf, miss);
 		if (err)
 			return err;
 		i = tfs_node_find(leaf, &key, &exact);
@@ -181,7 +181,7 @@ int tfs_btree_next(struct tfs *fs, struct tfs_key key, struct tfs_item *out,
 
 /* The leaf that holds the keys just below key. */
 static int find_leaf_below(struct tfs *fs, const struct tfs_key *key,
-			   struct tfs_node **out, struct tfs_fault *f)
+			   struct tfs_node **out, struct tfs_miss *f)
 {
 	struct tfs_node *node;
 	unsigned int i;
@@ -197,16 +197,16 @@ static int find_leaf_below(struct tfs *fs, const struct tfs_key *key,
 }
 
 int tfs_btree_prev(struct tfs *fs, struct tfs_key key, struct tfs_item *out,
-		   struct tfs_fault *fault)
+		   struct tfs_miss *miss)
 {
 	const struct tfs_key first = tfs_key(0, 0, 0);
 	struct tfs_node *leaf;
 	unsigned int i;
 	bool exact;
-	int err = tfs_btree_get(fs, key, out, fault);
+	int err = tfs_btree_get(fs, key, out, miss);
 
 	while (err == -ENOENT && tfs_key_cmp(&key, &first) > 0) {
-		err = find_leaf_below(fs, &key, &leaf, fault);
+		err = find_leaf_below(fs, &key, &leaf, miss);
 		if (err)
 			return err;
 		i = tfs_node_find(leaf, &key, &exact);
@@ -238,27 +238,27 @@ static void count_node(struct tfs_node *node, struct tfs_need *need)
 }
 
 int tfs_btree_touch(struct tfs *fs, struct tfs_key key, bool del,
-		    struct tfs_need *need, struct tfs_fault *fault)
+		    struct tfs_need *need, struct tfs_miss *miss)
 {
 	struct tfs_node *node, *parent = NULL, *sibling;
 	unsigned int i = 0;
-	int err = get_root(fs, &node, fault);
+	int err = get_root(fs, &node, miss);
 
 	if (!err && fs->root_level > TFS_LEVEL_MAX - GROW)	/* (6) */
-		return bad_node(fault, "the tree is too high for changes");
+		return bad_node(miss, "the tree is too high for changes");
 	while (!err) {
 		count_node(node, need);
 		if (!node->level)
 			break;
 		parent = node;
 		i = tfs_node_child(node, &key);
-		err = get_child(fs, parent, i, &node, fault);
+		err = get_child(fs, parent, i, &node, miss);
 	}
 	if (err || !del || !parent || node->live > fs->csize / 2 ||
 	    tfs_node_items(parent) < 2)
 		return err;
 	return get_child(fs, parent, i + 1 < tfs_node_items(parent) ? i + 1 :
-			 i - 1, &sibling, fault);
+			 i - 1, &sibling, miss);
 }
 
 /* A put splits one leaf at most.  A full leaf may split twice, at its end and
@@ -326,9 +326,9 @@ static struct tfs_node *find_child(struct tfs *fs,
 				   unsigned int i)
 {
 	struct tfs_node *node;
-	struct tfs_fault f;
+	struct tfs_miss f;
 
-	fault_child(parent, i, &f);
+	miss_child(parent, i, &f);
 	node = tfs_ncache_find(fs, &f.ptr);
 	return node && is_that(node, &f) ? node : NULL;
 }
@@ -450,7 +450,7 @@ static void shrink_root(struct tfs *fs, struct tfs_node *root)
 
 void tfs_btree_del(struct tfs *fs, struct tfs_key key)
 {
-	struct tfs_fault none;
+	struct tfs_miss none;
 	struct tfs_item item;
 	struct path path;
 	unsigned int i, level;

@@ -2,22 +2,22 @@
 /* btree.h - the one tree: looks, and changes that cannot fail.
  *
  * Everything under fs->tree: looks for reading, the rest for writing.  A
- * look returns TFS_FAULT and fills *fault where a node is not in memory. */
+ * look returns TFS_MISS and fills *miss where a node is not in memory. */
 #ifndef TFS_BTREE_H
 #define TFS_BTREE_H
 
 #include "tree/node.h"
 
 int tfs_btree_get(struct tfs *fs, struct tfs_key key, struct tfs_item *out,
-		  struct tfs_fault *fault);
+		  struct tfs_miss *miss);
 int tfs_btree_next(struct tfs *fs, struct tfs_key key, struct tfs_item *out,
-		   struct tfs_fault *fault);
+		   struct tfs_miss *miss);
 int tfs_btree_prev(struct tfs *fs, struct tfs_key key, struct tfs_item *out,
-		   struct tfs_fault *fault);
+		   struct tfs_miss *miss);
 
 /* Does the tree name the node of f where f says?  0: yes.  -ENOENT: no.
- * TFS_FAULT: what lies above it is not in memory. */
-int tfs_btree_names(struct tfs *fs, const struct tfs_fault *f);
+ * TFS_MISS: what lies above it is not in memory. */
+int tfs_btree_names(struct tfs *fs, const struct tfs_miss *f);
 
 /* What changes will need of tfs_pool_fill(). */
 struct tfs_need {
@@ -28,9 +28,9 @@ struct tfs_need {
 
 uint64_t tfs_btree_new_mark(struct tfs *fs);
 /* Bring the path of key into memory (deletes: with a neighbour to merge
- * with) and count it. 0, TFS_FAULT or -EUCLEAN. */
+ * with) and count it. 0, TFS_MISS or -EUCLEAN. */
 int tfs_btree_touch(struct tfs *fs, struct tfs_key key, bool del,
-		    struct tfs_need *need, struct tfs_fault *fault);
+		    struct tfs_need *need, struct tfs_miss *miss);
 
 /* Nodes that splitting may need, at most, where so many items, with their
  * heads so many bytes, come in below the nodes that were seen. */

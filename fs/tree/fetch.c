@@ -16,7 +16,7 @@
 #include "tree/fetch.h"
 
 static int read_copy(struct tfs *fs, struct tfs_node *node,
-		     const struct tfs_fault *f, unsigned int copy)
+		     const struct tfs_miss *f, unsigned int copy)
 {
 	struct tfs_record rec = {
 		.kind = TFS_K_NODE, .owner = f->level, .index = copy,
@@ -49,7 +49,7 @@ static bool ptr_sound(const struct tfs *fs, const struct tfs_ptr *ptr)
 }
 
 static int read_any(struct tfs *fs, struct tfs_node *node,
-		    const struct tfs_fault *f, bool *heal)
+		    const struct tfs_miss *f, bool *heal)
 {
 	int err, first;
 
@@ -65,7 +65,7 @@ static int read_any(struct tfs *fs, struct tfs_node *node,
 	return 0;
 }
 
-static void tell_bad(struct tfs *fs, const struct tfs_fault *f)
+static void tell_bad(struct tfs *fs, const struct tfs_miss *f)
 {
 	eng_log(LOG_ERR, "tree node (level %u) at clusters %llu and %llu: %s",
 		f->level, (unsigned long long)f->ptr.addr[0],
@@ -73,7 +73,7 @@ static void tell_bad(struct tfs *fs, const struct tfs_fault *f)
 		"both copies are bad" : "can't be there");
 }
 
-static void tell_healed(struct tfs *fs, const struct tfs_fault *f)
+static void tell_healed(struct tfs *fs, const struct tfs_miss *f)
 {
 	atomic_fetch_add(&fs->count.healed, 1);
 	eng_log(LOG_WARNING, "tree node at cluster %llu: bad copy, using the "
@@ -84,7 +84,7 @@ static void tell_healed(struct tfs *fs, const struct tfs_fault *f)
 
 /* (2) What was read becomes part of the cache.  False: it stays outside, for
  * the tree has moved on, or another thread was faster. */
-static bool take_in(struct tfs *fs, const struct tfs_fault *f,
+static bool take_in(struct tfs *fs, const struct tfs_miss *f,
 		    struct tfs_node *node, bool heal)
 {
 	bool in;
@@ -103,43 +103,43 @@ static bool take_in(struct tfs *fs, const struct tfs_fault *f,
 }
 
 /* (2) Does anybody need what can't be read? */
-static bool still_wanted(struct tfs *fs, const struct tfs_fault *f)
+static bool still_wanted(struct tfs *fs, const struct tfs_miss *f)
 {
 	int err;
 
 	pthread_rwlock_rdlock(&fs->tree);
 	err = tfs_ncache_find(fs, &f->ptr) ? -ENOENT : tfs_btree_names(fs, f);
 	pthread_rwlock_unlock(&fs->tree);
-	return err != -ENOENT && err != TFS_FAULT;
+	return err != -ENOENT && err != TFS_MISS;
 }
 
-int tfs_tree_unlock(struct tfs *fs, int err, struct tfs_fault *fault)
+int tfs_tree_unlock(struct tfs *fs, int err, struct tfs_miss *miss)
 {
-	if (err == TFS_FAULT)
-		fault->ticket = tfs_reader_enter(fs);		/* (2) */
+	if (err == TFS_MISS)
+		miss->ticket = tfs_reader_enter(fs);		/* (2) */
 	pthread_rwlock_unlock(&fs->tree);
 	return err;
 }
 
-int tfs_node_fetch(struct tfs *fs, const struct tfs_fault *fault)
+int tfs_node_fetch(struct tfs *fs, const struct tfs_miss *miss)
 {
 	struct tfs_node *node = tfs_node_alloc(fs);
 	bool heal = false;
-	int err = node ? read_any(fs, node, fault, &heal) : -ENOMEM;
+	int err = node ? read_any(fs, node, miss, &heal) : -ENOMEM;
 
 	if (!err) {
 		atomic_fetch_add(&fs->count.node_reads, 1);
-		if (!take_in(fs, fault, node, heal))
+		if (!take_in(fs, miss, node, heal))
 			tfs_node_free(node);
 		else if (heal)
-			tell_healed(fs, fault);
+			tell_healed(fs, miss);
 	} else {
 		tfs_node_free(node);
-		if (err != -ENOMEM && !still_wanted(fs, fault))
+		if (err != -ENOMEM && !still_wanted(fs, miss))
 			err = 0;
 		else if (err != -ENOMEM)
-			tell_bad(fs, fault);
+			tell_bad(fs, miss);
 	}
-	tfs_reader_exit(fs, fault->ticket);
+	tfs_reader_exit(fs, miss->ticket);
 	return err;
 }

@@ -300,8 +300,8 @@ uint64_t tfs_pool_clusters(const struct tfs *fs)
 int tfs_region_each(struct tfs *fs, const struct tfs_runs *list,
 		    int (*fn)(struct tfs *fs, uint64_t region,
 			      unsigned int bit, unsigned int n,
-			      struct tfs_fault *fault),
-		    struct tfs_fault *fault)
+			      struct tfs_miss *miss),
+		    struct tfs_miss *miss)
 {
 	for (size_t i = 0; i < list->n; i++) {
 		uint64_t addr = list->run[i].addr, left = list->run[i].len;
@@ -313,7 +313,7 @@ int tfs_region_each(struct tfs *fs, const struct tfs_runs *list,
 
 			if (n > left)
 				n = left;
-			err = fn(fs, addr / TFS_REGION_BITS, bit, n, fault);
+			err = fn(fs, addr / TFS_REGION_BITS, bit, n, miss);
 			if (err)
 				return err;
 			addr += n;
@@ -324,11 +324,11 @@ int tfs_region_each(struct tfs *fs, const struct tfs_runs *list,
 }
 
 static int part_hide(struct tfs *fs, uint64_t idx, unsigned int bit,
-		     unsigned int n, struct tfs_fault *fault)
+		     unsigned int n, struct tfs_miss *miss)
 {
 	struct tfs_region *r = tfs_region_find(fs->freemap, idx);
 
-	(void)fault;
+	(void)miss;
 	if (r->hide && tfs_bits_next(r->hide, bit, true) < bit + n)
 		return -EUCLEAN;	/* freed twice */
 	return tfs_region_hide(r, bit, n);
@@ -343,11 +343,11 @@ int tfs_freemap_hide(struct tfs *fs)
 }
 
 static int part_release(struct tfs *fs, uint64_t idx, unsigned int bit,
-			unsigned int n, struct tfs_fault *fault)
+			unsigned int n, struct tfs_miss *miss)
 {
 	struct tfs_region *r = tfs_region_find(fs->freemap, idx);
 
-	(void)fault;
+	(void)miss;
 	tfs_region_unhide(r, bit, n);
 	tfs_bits_put(r->map, bit, n, false);
 	*tfs_region_free(fs, idx) += n;

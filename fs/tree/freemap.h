@@ -86,8 +86,8 @@ void tfs_region_take(struct tfs *fs, struct tfs_region *r, unsigned int bit,
 int tfs_region_each(struct tfs *fs, const struct tfs_runs *list,
 		    int (*fn)(struct tfs *fs, uint64_t region,
 			      unsigned int bit, unsigned int n,
-			      struct tfs_fault *fault),
-		    struct tfs_fault *fault);
+			      struct tfs_miss *miss),
+		    struct tfs_miss *miss);
 
 /* ---- freeing -------------------------------------------------------------- */
 

@@ -26,7 +26,7 @@ struct tfs_ncache {
 	size_t		dirty;
 	struct tfs_node	*dirty_list;	/* linked by next */
 	struct tfs_node	*hand;		/* ring of nodes for eviction */
-	struct tfs_fault heal[HEAL_MAX];
+	struct tfs_miss heal[HEAL_MAX];
 	size_t		heal_count;
 };
 
@@ -294,7 +294,7 @@ void tfs_ncache_thaw(struct tfs *fs, struct tfs_node *list)
 
 /* ---- nodes to heal -------------------------------------------------------- */
 
-void tfs_ncache_heal_note(struct tfs *fs, const struct tfs_fault *f)
+void tfs_ncache_heal_note(struct tfs *fs, const struct tfs_miss *f)
 {
 	struct tfs_ncache *nc = fs->nodes;
 
@@ -303,7 +303,7 @@ void tfs_ncache_heal_note(struct tfs *fs, const struct tfs_fault *f)
 	fs->dirty = true;
 }
 
-bool tfs_ncache_heal_peek(const struct tfs *fs, struct tfs_fault *out)
+bool tfs_ncache_heal_peek(const struct tfs *fs, struct tfs_miss *out)
 {
 	const struct tfs_ncache *nc = fs->nodes;
 

@@ -83,7 +83,7 @@ const char *tfs_node_decode(const struct tfs *fs, struct tfs_node *node,
 /* ---- the cache (ncache.c): under fs->tree, unless said otherwise -------- */
 
 /* A node that must be read before a transaction can go on. */
-struct tfs_fault {
+struct tfs_miss {
 	struct tfs_ptr	ptr;
 	uint8_t		level;
 	struct tfs_key	low, high;
@@ -107,10 +107,10 @@ struct tfs_node *tfs_ncache_freeze(struct tfs *fs, size_t *count);
 void tfs_ncache_thaw(struct tfs *fs, struct tfs_node *list);
 /* Make room for one more, as long as there are clean ones. */
 void tfs_ncache_evict(struct tfs *fs);
-void tfs_ncache_heal_note(struct tfs *fs, const struct tfs_fault *f);
+void tfs_ncache_heal_note(struct tfs *fs, const struct tfs_miss *f);
 /* Nodes of which one copy was bad, to be rewritten: the last one noted, or
  * false; and forget it. */
-bool tfs_ncache_heal_peek(const struct tfs *fs, struct tfs_fault *out);
+bool tfs_ncache_heal_peek(const struct tfs *fs, struct tfs_miss *out);
 void tfs_ncache_heal_done(struct tfs *fs);
 
 #endif

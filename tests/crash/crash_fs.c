@@ -531,7 +531,7 @@ static void many_files(struct bed *b)
  * good again. */
 START_TEST(node_copy_may_rot)
 {
-	struct tfs_fault *node;
+	struct tfs_miss *node;
 	struct bed b;
 	char *state, *now;
 	size_t n;
@@ -564,7 +564,7 @@ END_TEST
  * another node there are errors, and nothing false. */
 START_TEST(lost_node_is_an_error)
 {
-	struct tfs_fault *node;
+	struct tfs_miss *node;
 	struct sim *base;
 	struct bed b;
 	char *state;

@@ -145,7 +145,7 @@ static void add_cluster(struct bed *b, enum kind kind, uint64_t addr)
 /* Of the tree that was just checkpointed. */
 static void find_nodes(struct bed *b)
 {
-	struct tfs_fault *node;
+	struct tfs_miss *node;
 	size_t n = fs_nodes(b->fs, &node);
 
 	for (size_t i = 0; i < n; i++)

@@ -111,7 +111,7 @@ static void use_cluster(uint64_t addr, enum use use, unsigned int file,
 
 static void find_owners(struct bed *b)
 {
-	struct tfs_fault *node;
+	struct tfs_miss *node;
 	size_t n = fs_nodes(b->fs, &node);
 
 	disk.owner = calloc(disk.clusters, sizeof(disk.owner[0]));

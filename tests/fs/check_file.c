@@ -714,7 +714,7 @@ static int claim_fn(struct tfs_txn *tx, void *arg)
 static void claim(struct work *w, struct claim *c)
 {
 	struct tfs *fs = w->bed.fs;
-	struct tfs_fault fault;
+	struct tfs_miss fault;
 	int err;
 
 	c->ext.lc += c->ext.len;
@@ -724,7 +724,7 @@ static void claim(struct work *w, struct claim *c)
 		err = tfs_alloc_data(fs, TFS_REGION_BITS, &c->ext.addr,
 				     &c->ext.len, &fault);
 		pthread_rwlock_unlock(&fs->tree);
-		if (err != TFS_FAULT)
+		if (err != TFS_MISS)
 			break;
 		OK(w, tfs_node_fetch(fs, &fault));
 	}

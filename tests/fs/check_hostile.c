@@ -34,7 +34,7 @@
 #define ROOM	(8 * TFS_CLUSTER_MAX)	/* what lies may say of a position */
 
 static struct sim *base, *logged;	/* without a log, with one */
-static struct tfs_fault *nodes, *future;	/* that are; that will be */
+static struct tfs_miss *nodes, *future;	/* that are; that will be */
 static size_t n_nodes, n_future;
 
 /* ---- an image with something of everything -------------------------------- */
@@ -568,7 +568,7 @@ static void move_item(struct liar *l)
 }
 
 /* Right once more, in both copies. */
-static void store_node(struct liar *l, const struct tfs_fault *f)
+static void store_node(struct liar *l, const struct tfs_miss *f)
 {
 	seal(l->buf, l->bed.fs->csize, offsetof(struct tfs_disk_node, crc));
 	for (unsigned int copy = 0; copy < 2; copy++)
@@ -580,7 +580,7 @@ static void store_node(struct liar *l, const struct tfs_fault *f)
 static void lie_in_node(struct liar *l)
 {
 	unsigned int i = pick(l, n_nodes);
-	const struct tfs_fault *f = &nodes[i];
+	const struct tfs_miss *f = &nodes[i];
 
 	read_cluster(l, f->ptr.addr[0]);
 	switch (pick(l, f->level ? 6 : 8)) {
@@ -645,10 +645,10 @@ static const uint8_t steering[] = {
 };
 
 /* A leaf that has items of the type; NULL: none was found. */
-static const struct tfs_fault *find_leaf(struct liar *l, uint8_t type)
+static const struct tfs_miss *find_leaf(struct liar *l, uint8_t type)
 {
 	for (int tries = 0; tries < 60; tries++) {
-		const struct tfs_fault *f = &nodes[pick(l, n_nodes)];
+		const struct tfs_miss *f = &nodes[pick(l, n_nodes)];
 
 		if (f->level)
 			continue;
@@ -692,7 +692,7 @@ static void lie_in_one(struct liar *l, struct tfs_disk_item *it, uint8_t type)
 static void lie_in_type(struct liar *l)
 {
 	uint8_t type = steering[pick(l, sizeof(steering))];
-	const struct tfs_fault *f = find_leaf(l, type);
+	const struct tfs_miss *f = find_leaf(l, type);
 	unsigned int one_in = 1 + pick(l, 8);
 
 	if (!f)
@@ -1145,7 +1145,7 @@ END_TEST
 START_TEST(pointer_without_length_is_refused)
 {
 	struct liar l = { .rand = _i };
-	const struct tfs_fault *f = NULL;
+	const struct tfs_miss *f = NULL;
 
 	watch(_i);
 	open_liar(&l, base, _i);

@@ -164,13 +164,13 @@ static int look_fn(struct tfs_txn *tx, void *arg)
 	size_t i = model_find(m, &m->probe, &exact);
 	int err = tfs_txn_get(tx, m->probe, &it);
 
-	if (err == TFS_FAULT)
+	if (err == TFS_MISS)
 		return err;
 	ck_assert_msg(err == (exact ? 0 : -ENOENT), "%s: get: %d", at(m), err);
 	if (exact)
 		same_item(m, &m->e[i], &it, "get");
 	err = tfs_txn_next(tx, m->probe, &it);
-	if (err == TFS_FAULT)
+	if (err == TFS_MISS)
 		return err;
 	/* All keys of the filesystem are below those of the model's objects
 	 * or between them; look past them. */
@@ -178,7 +178,7 @@ static int look_fn(struct tfs_txn *tx, void *arg)
 		it.key.off++;
 		err = tfs_txn_next(tx, it.key, &it);
 	}
-	if (err == TFS_FAULT)
+	if (err == TFS_MISS)
 		return err;
 	ck_assert_msg(err == (i < m->n ? 0 : -ENOENT), "%s: next: %d", at(m),
 		      err);
@@ -205,7 +205,7 @@ static int look_back_fn(struct tfs_txn *tx, void *arg)
 			key.off--;
 		err = tfs_txn_prev(tx, key, &it);
 	}
-	if (err == TFS_FAULT)
+	if (err == TFS_MISS)
 		return err;
 	ck_assert_msg(err == (i ? 0 : -ENOENT), "%s: prev: %d", at(m), err);
 	if (!err)
@@ -220,7 +220,7 @@ static int change_fn(struct tfs_txn *tx, void *arg)
 	struct tfs_item it;
 	int err = tfs_txn_get(tx, m->probe, &it);	/* may fault */
 
-	if (err == TFS_FAULT)
+	if (err == TFS_MISS)
 		return err;
 	for (unsigned int i = 0; i < m->ops; i++) {
 		const struct op *op = &m->op[i];
@@ -503,7 +503,7 @@ static int stable_fn(struct tfs_txn *tx, void *arg)
 
 	if (!err)
 		err = tfs_txn_next(tx, key, &after);
-	if (err == TFS_FAULT)
+	if (err == TFS_MISS)
 		return err;
 	ck_assert_int_eq(err, 0);
 	ck_assert_int_eq(it.len, 300);

@@ -33,7 +33,7 @@ struct check {
 	size_t		n, room;
 	struct check_inode *inode;	/* ascending */
 	size_t		inodes;
-	struct tfs_fault *node;		/* all */
+	struct tfs_miss *node;		/* all */
 	size_t		nodes, nodes_room;
 	struct tfs_node	*held[TFS_LEVEL_MAX + 1];	/* being walked */
 	uint64_t	reserved;
@@ -83,7 +83,7 @@ static void refer(struct check *c, uint64_t addr, uint64_t len,
 
 /* (1) True: this copy is sound, and in node. */
 static bool read_node(struct check *c, struct tfs_node *node,
-		      const struct tfs_fault *f, unsigned int copy)
+		      const struct tfs_miss *f, unsigned int copy)
 {
 	struct tfs_record rec = {
 		.kind = TFS_K_NODE, .owner = f->level, .index = copy,
@@ -96,7 +96,7 @@ static bool read_node(struct check *c, struct tfs_node *node,
 	return !tfs_node_decode(c->fs, node, f->level, &f->low, &f->high);
 }
 
-static struct tfs_node *get_node(struct check *c, const struct tfs_fault *f)
+static struct tfs_node *get_node(struct check *c, const struct tfs_miss *f)
 {
 	struct tfs_node *a = tfs_node_alloc(c->fs);
 	struct tfs_node *b = tfs_node_alloc(c->fs);
@@ -136,7 +136,7 @@ static void add_item(struct check *c, const struct tfs_item *it)
 	c->item[c->n++].val = val;
 }
 
-static void add_node(struct check *c, const struct tfs_fault *f)
+static void add_node(struct check *c, const struct tfs_miss *f)
 {
 	if (c->nodes == c->nodes_room) {
 		c->nodes_room = c->nodes_room ? 2 * c->nodes_room : 64;
@@ -146,7 +146,7 @@ static void add_node(struct check *c, const struct tfs_fault *f)
 	c->node[c->nodes++] = *f;
 }
 
-static void walk(struct check *c, const struct tfs_fault *f)
+static void walk(struct check *c, const struct tfs_miss *f)
 {
 	struct tfs_node *node = get_node(c, f);
 	unsigned int n = tfs_node_items(node);
@@ -156,7 +156,7 @@ static void walk(struct check *c, const struct tfs_fault *f)
 	refer(c, f->ptr.addr[1], 1, "node");
 	for (unsigned int i = 0; i < n; i++) {
 		struct tfs_item it = tfs_node_item(node, i);
-		struct tfs_fault sub = {
+		struct tfs_miss sub = {
 			.level = f->level - 1, .low = it.key,
 			.high = i + 1 < n ? tfs_node_key(node, i + 1) :
 				f->high,
@@ -482,7 +482,7 @@ static void check_inode(struct check *c, const struct check_inode *ci)
 static void walk_all(struct check *c)
 {
 	struct tfs *fs = c->fs;
-	struct tfs_fault root = {
+	struct tfs_miss root = {
 		.low = tfs_key(0, 0, 0), .high = TFS_KEY_MAX,
 	};
 	int err = tfs_rdonly(fs) ? 0 : tfs_ckpt_run(fs);
@@ -529,7 +529,7 @@ static void put_all(struct check *c)
 }
 
 static const char *run(struct tfs *fs, unsigned int flags,
-		       void (*fn)(struct check *c), struct tfs_fault **nodes,
+		       void (*fn)(struct check *c), struct tfs_miss **nodes,
 		       size_t *n)
 {
 	struct check *c = calloc(1, sizeof(*c));
@@ -555,7 +555,7 @@ const char *fs_check(struct tfs *fs, unsigned int flags)
 	return run(fs, flags, check_all, NULL, NULL);
 }
 
-size_t fs_nodes(struct tfs *fs, struct tfs_fault **out)
+size_t fs_nodes(struct tfs *fs, struct tfs_miss **out)
 {
 	size_t n = 0;
 

@@ -19,7 +19,7 @@ enum {
 const char *fs_check(struct tfs *fs, unsigned int flags);
 
 /* All nodes of the tree as the medium has it, parents first; malloced. */
-struct tfs_fault;
-size_t fs_nodes(struct tfs *fs, struct tfs_fault **out);
+struct tfs_miss;
+size_t fs_nodes(struct tfs *fs, struct tfs_miss **out);
 
 #endif
