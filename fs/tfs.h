@@ -197,6 +197,11 @@ int tfs_cluster_read(struct tfs *fs, uint64_t addr,
 		     const struct tfs_record *rec, void *buf);
 int tfs_cluster_write(struct tfs *fs, uint64_t addr,
 		      const struct tfs_record *rec, void *buf);
+/* As tfs_cluster_read(), for those who make something of a failure: nothing
+ * is logged or counted, and *fault says which check it was (-EBADMSG). */
+int tfs_cluster_try(struct tfs *fs, uint64_t addr,
+		    const struct tfs_record *rec, void *buf,
+		    struct eng_fault *fault);
 /* What a commit remembers of a data cluster: a hash over its address, guards
  * and application tags.  tuples: of its intervals, as the device has them. */
 uint64_t tfs_cluster_proof(const struct tfs *fs, uint64_t addr,

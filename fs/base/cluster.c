@@ -95,10 +95,10 @@ const char *tfs_fault_text(int err, const struct eng_fault *fault, char *buf,
 }
 
 static int cluster_io(struct tfs *fs, enum eng_op op, uint64_t addr,
-		      const struct tfs_record *rec, void *buf)
+		      const struct tfs_record *rec, void *buf,
+		      struct eng_fault *fault)
 {
 	struct eng_io *io;
-	char text[160];
 	int err;
 
 	if (addr >= fs->super.clusters)
@@ -114,27 +114,45 @@ static int cluster_io(struct tfs *fs, enum eng_op op, uint64_t addr,
 	else
 		io->flags = ENG_IO_TAGS_OUT;
 	err = eng_io_run(io);
-	if (err) {
-		tfs_fault_count(fs, err, &io->fault);
-		eng_log(LOG_ERR, "metadata cluster %llu: cannot %s: %s",
-			(unsigned long long)addr,
-			op == ENG_READ ? "read" : "write",
-			tfs_fault_text(err, &io->fault, text, sizeof(text)));
-	}
+	*fault = io->fault;
 	eng_io_put(io);
 	return err;
+}
+
+/* The same, and a line if it fails. */
+static int cluster_io_loud(struct tfs *fs, enum eng_op op, uint64_t addr,
+			   const struct tfs_record *rec, void *buf)
+{
+	struct eng_fault fault;
+	char text[160];
+	int err = cluster_io(fs, op, addr, rec, buf, &fault);
+
+	if (!err || err == -ENOMEM || addr >= fs->super.clusters)
+		return err;
+	tfs_fault_count(fs, err, &fault);
+	eng_log(LOG_ERR, "metadata cluster %llu: cannot %s: %s",
+		(unsigned long long)addr, op == ENG_READ ? "read" : "write",
+		tfs_fault_text(err, &fault, text, sizeof(text)));
+	return err;
+}
+
+int tfs_cluster_try(struct tfs *fs, uint64_t addr,
+		    const struct tfs_record *rec, void *buf,
+		    struct eng_fault *fault)
+{
+	return cluster_io(fs, ENG_READ, addr, rec, buf, fault);
 }
 
 int tfs_cluster_read(struct tfs *fs, uint64_t addr,
 		     const struct tfs_record *rec, void *buf)
 {
-	return cluster_io(fs, ENG_READ, addr, rec, buf);
+	return cluster_io_loud(fs, ENG_READ, addr, rec, buf);
 }
 
 int tfs_cluster_write(struct tfs *fs, uint64_t addr,
 		      const struct tfs_record *rec, void *buf)
 {
-	return cluster_io(fs, ENG_WRITE, addr, rec, buf);
+	return cluster_io_loud(fs, ENG_WRITE, addr, rec, buf);
 }
 
 /* CRC-32C (Castagnoli, as iSCSI's) of a structure with the four bytes of its

@@ -139,6 +139,24 @@ static int find_leaf(struct tfs *fs, const struct tfs_key *key,
 	return err;
 }
 
+int tfs_btree_path(struct tfs *fs, struct tfs_key key,
+		   const struct tfs_node *path[TFS_LEVEL_MAX + 1],
+		   unsigned int *n, struct tfs_miss *miss)
+{
+	struct tfs_node *node;
+	int err = get_root(fs, &node, miss);
+
+	*n = 0;
+	while (!err) {
+		path[(*n)++] = node;
+		if (!node->level)
+			break;
+		err = get_child(fs, node, tfs_node_child(node, &key), &node,
+				miss);
+	}
+	return err;
+}
+
 int tfs_btree_get(struct tfs *fs, struct tfs_key key, struct tfs_item *out,
 		  struct tfs_miss *miss)
 {

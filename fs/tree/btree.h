@@ -19,6 +19,12 @@ int tfs_btree_prev(struct tfs *fs, struct tfs_key key, struct tfs_item *out,
  * TFS_MISS: what lies above it is not in memory. */
 int tfs_btree_names(struct tfs *fs, const struct tfs_miss *f);
 
+/* The nodes from the root down to the leaf of key, as far as they are in
+ * memory: path[0] is the root, *n how many. */
+int tfs_btree_path(struct tfs *fs, struct tfs_key key,
+		   const struct tfs_node *path[TFS_LEVEL_MAX + 1],
+		   unsigned int *n, struct tfs_miss *miss);
+
 /* What changes will need of tfs_pool_fill(). */
 struct tfs_need {
 	uint64_t	mark;	/* unique to this count */

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* check_treewalk.c - a walk comes upon every node and item, and says what it
+ * can't read. */
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check/walk.h"
+#include "support/fs_bed.h"
+#include "support/fs_check.h"
+
+#define FILES	1500u
+
+struct seen {
+	struct tfs_key	last;
+	uint64_t	items, nodes, leaves, bad, lost;
+	struct tfs_miss hole;
+};
+
+static int see_node(struct tfs_walk *w, const struct tfs_walk_node *n)
+{
+	struct seen *s = w->arg;
+
+	s->nodes++;
+	s->leaves += !n->at.level;
+	s->bad += !!n->copy[0].err + !!n->copy[1].err;
+	ck_assert(!n->differ);
+	return 0;
+}
+
+static int see_item(struct tfs_walk *w, const struct tfs_item *item)
+{
+	struct seen *s = w->arg;
+
+	ck_assert(!s->items || tfs_key_cmp(&item->key, &s->last) > 0);
+	s->last = item->key;
+	s->items++;
+	return 0;
+}
+
+static int see_lost(struct tfs_walk *w, const struct tfs_miss *at, int err)
+{
+	struct seen *s = w->arg;
+
+	ck_assert_int_eq(err, -EUCLEAN);
+	s->hole = *at;
+	s->lost++;
+	return 0;
+}
+
+static void walk(struct tfs *fs, struct seen *s)
+{
+	struct tfs_walk w = { .fs = fs, .arg = s, .node = see_node,
+			      .item = see_item, .lost = see_lost };
+
+	memset(s, 0, sizeof(*s));
+	ck_assert_int_eq(tfs_walk_begin(&w), 0);
+	ck_assert_int_eq(tfs_walk_run(&w), 0);
+	tfs_walk_end(&w);
+}
+
+static void make(struct bed *b, const char *profile, uint64_t seed)
+{
+	char name[40];
+
+	bed_make(b, profile, 20000, seed);
+	for (unsigned int i = 0; i < FILES; i++) {
+		snprintf(name, sizeof(name), "some file, number %u", i);
+		bed_file(b, name);
+	}
+	bed_remount(b, 0);
+}
+
+static void spoil(struct bed *b, uint64_t addr)
+{
+	sim_flip(b->sim, bed_data_at(b, addr) + 99, 1);
+}
+
+START_TEST(a_walk_sees_all_once)
+{
+	struct tfs_miss *node;
+	struct seen s;
+	struct bed b;
+
+	make(&b, _i ? "4096+8" : "512+8", _i);
+	walk(b.fs, &s);
+	ck_assert_uint_eq(s.nodes, fs_nodes(b.fs, &node));
+	ck_assert_uint_ge(s.items, 2 * FILES);
+	ck_assert_uint_eq(s.bad + s.lost, 0);
+	free(node);
+	bed_free(&b);
+}
+END_TEST
+
+/* _i: which node of the tree, after the root. */
+START_TEST(a_walk_goes_round_what_is_lost)
+{
+	struct tfs_miss *node;
+	struct seen all, s;
+	struct bed b;
+	size_t n;
+
+	make(&b, "512+8", _i);
+	walk(b.fs, &all);
+	n = fs_nodes(b.fs, &node);
+	ck_assert_uint_gt(n, 20);
+	node[0] = node[1 + _i * (n - 2) / 9];
+	spoil(&b, node->ptr.addr[1]);
+	bed_remount(&b, FS_CHECK_ONE_COPY);
+	walk(b.fs, &s);
+	ck_assert_uint_eq(s.items, all.items);
+	ck_assert_uint_eq(s.bad, 1);
+	bed_umount(&b);
+	ck_assert_int_eq(bed_open(&b), 0);
+	spoil(&b, node->ptr.addr[0]);
+	bed_umount(&b);
+	b.how.rdonly = true;
+	if (bed_open(&b)) {		/* that was the root directory */
+		free(node);
+		bed_drop(&b);
+		bed_free(&b);
+		return;
+	}
+	walk(b.fs, &s);
+	ck_assert_uint_eq(s.lost, 1);
+	ck_assert_uint_lt(s.items, all.items);
+	ck_assert_int_eq(tfs_key_cmp(&s.hole.low, &node->low), 0);
+	ck_assert_int_eq(tfs_key_cmp(&s.hole.high, &node->high), 0);
+	free(node);
+	bed_drop(&b);
+	bed_free(&b);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("treewalk");
+	TCase *t = tcase_create("walk");
+
+	tcase_set_timeout(t, 120);
+	tcase_add_loop_test(t, a_walk_sees_all_once, 0, 2);
+	tcase_add_loop_test(t, a_walk_goes_round_what_is_lost, 0, 10);
+	suite_add_tcase(s, t);
+	return bed_run_suite(s);
+}
