@@ -41,6 +41,10 @@ enum {
 	TFS_END_FIXED	= 3,
 };
 
+/* The two copies of a node are at least so many clusters apart, unless nothing
+ * else is free: more than any zone of a container has. */
+#define TFS_COPY_GAP		64u
+
 /* ---- superblock -------------------------------------------------------- */
 
 #define TFS_SUPER_MAGIC		"TAGFS\0\r\n"

@@ -81,6 +81,7 @@ static void put_counters(FILE *f, struct tfs_counters *c)
 		{ "io_errors", &c->io_errors },
 		{ "nodes_healed", &c->healed },
 		{ "write_retries", &c->write_retries },
+		{ "nodes_near", &c->near_copies },
 		{ "node_reads", &c->node_reads },
 		{ "transactions", &c->txns },
 		{ "commits", &c->commits },

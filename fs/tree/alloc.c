@@ -8,13 +8,20 @@
  *  (2) A cluster freed in a commit is hidden when the commit's checkpoint is
  *      serialised, and can be handed out after tfs_freemap_release(), when
  *      that checkpoint is durable and no read can be looking at it.
- *  (3) The counts of a summary guide the search; the bitmap decides. */
+ *  (3) The counts of a summary guide the search; the bitmap decides.
+ *  (4) The two copies of a node lie at least TFS_COPY_GAP apart, and half a
+ *      device if that is free, so that one bad spot does not take both.  Only
+ *      where nothing else is free they come nearer.
+ *  (5) A search that has to stop, for a node to be read or for having held
+ *      the lock long enough, goes on where it was. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/state.h"
 #include "tree/alloc.h"
 #include "tree/btree.h"
+
+#define WALK_MAX	16384u	/* regions passed in one hold of the lock */
 
 /* ---- regions and groups -------------------------------------------------- */
 
@@ -103,46 +110,88 @@ static int load_region(struct tfs *fs, uint64_t idx, struct tfs_region **out,
 
 /* ---- taking -------------------------------------------------------------- */
 
-/* Next fit from the cursor on, once around the device. */
-static int take_run(struct tfs *fs, enum tfs_cursor c, uint64_t want,
-		    struct tfs_region **out, unsigned int *at,
-		    unsigned int *len, struct tfs_miss *miss)
+/* Clusters that a search leaves alone. */
+struct skip {
+	uint64_t	from, end;
+};
+
+/* The part of it that is in region idx, in bits. */
+static void skip_in(const struct skip *skip, uint64_t idx, unsigned int *low,
+		    unsigned int *high)
 {
-	uint64_t *cursor = &fs->freemap->cursor[c], n = tfs_region_count(fs);
-	uint64_t idx = *cursor / TFS_REGION_BITS % n;
-	unsigned int bit = *cursor % TFS_REGION_BITS;
-	struct tfs_region *r;
+	uint64_t base = idx * TFS_REGION_BITS, end = base + TFS_REGION_BITS;
+	uint64_t from = skip->from > base ? skip->from : base;
+	uint64_t to = skip->end < end ? skip->end : end;
+
+	*low = *high = TFS_REGION_BITS;
+	if (from >= to)
+		return;
+	*low = from - base;
+	*high = to - base;
+}
+
+/* In the region that the walk has come to.  *len 0: there is nothing. */
+static int take_here(struct tfs *fs, struct tfs_walk *w, uint64_t want,
+		     const struct skip *skip, struct tfs_region **out,
+		     unsigned int *at, unsigned int *len,
+		     struct tfs_miss *miss)
+{
+	uint64_t idx = w->at / TFS_REGION_BITS % tfs_region_count(fs);
+	unsigned int low, high;
 	struct tfs_group *g;
+	int err = load_group(fs, idx / TFS_GROUP_REGIONS, &g, miss);
+
+	*len = 0;
+	if (err || !g->free[idx % TFS_GROUP_REGIONS])
+		return err;
+	err = load_region(fs, idx, out, miss);
+	if (err)
+		return err;
+	skip_in(skip, idx, &low, &high);
+	*len = tfs_region_run(*out, w->at % TFS_REGION_BITS, want, low, high,
+			      at);
+	return 0;
+}
+
+/* Next fit, once around the device; a miss in between changes nothing. */
+static int take_run(struct tfs *fs, struct tfs_walk *w, uint64_t want,
+		    const struct skip *skip, struct tfs_region **out,
+		    unsigned int *at, unsigned int *len,
+		    struct tfs_miss *miss)
+{
+	uint64_t n = tfs_region_count(fs);
 	int err;
 
 	if (want > TFS_REGION_BITS)
 		want = TFS_REGION_BITS;
-	for (uint64_t i = 0; i <= n; i++, idx = (idx + 1) % n, bit = 0) {
-		err = load_group(fs, idx / TFS_GROUP_REGIONS, &g, miss);
+	for (unsigned int i = 0; w->full < n; i++, w->full++) {
+		if (i == WALK_MAX) {
+			*miss = (struct tfs_miss){ .kind = TFS_MISS_PAUSE };
+			return TFS_MISS;
+		}
+		err = take_here(fs, w, want, skip, out, at, len, miss);
 		if (err)
 			return err;
-		if (!g->free[idx % TFS_GROUP_REGIONS])
-			continue;
-		err = load_region(fs, idx, &r, miss);
-		if (err)
-			return err;
-		*len = tfs_region_run(r, bit, want, at);
-		if (!*len)
-			continue;
-		tfs_region_take(fs, r, *at, *len);
-		*cursor = idx * TFS_REGION_BITS + *at + *len;
-		*out = r;
-		return 0;
+		if (*len) {
+			w->full = 0;
+			w->at = (*out)->idx * TFS_REGION_BITS + *at + *len;
+			tfs_region_take(fs, *out, *at, *len);
+			return 0;
+		}
+		w->at = (w->at / TFS_REGION_BITS + 1) % n * TFS_REGION_BITS;
 	}
+	w->full = 0;
 	return -ENOSPC;
 }
 
 int tfs_alloc_data(struct tfs *fs, uint64_t want, uint64_t *addr,
 		   uint64_t *len, struct tfs_miss *miss)
 {
+	const struct skip none = { 0, 0 };
 	unsigned int at, n;
 	struct tfs_region *r;
-	int err = take_run(fs, TFS_CURSOR_DATA, want, &r, &at, &n, miss);
+	int err = take_run(fs, &fs->freemap->data, want, &none, &r, &at, &n,
+			   miss);
 
 	if (err)
 		return err;
@@ -176,48 +225,67 @@ int tfs_alloc_claim(struct tfs *fs, uint64_t addr, uint64_t *len,
 
 /* ---- the pool ------------------------------------------------------------ */
 
-static int take_hidden(struct tfs *fs, enum tfs_cursor c, uint64_t *addr,
+static int take_hidden(struct tfs *fs, struct tfs_walk *w,
+		       const struct skip *skip, uint64_t *addr,
 		       struct tfs_miss *miss)
 {
 	unsigned int at, n;
 	struct tfs_region *r;
-	int err = take_run(fs, c, 1, &r, &at, &n, miss);
+	int err = take_run(fs, w, 1, skip, &r, &at, &n, miss);
 
 	if (err)
-		return err == -ENOSPC ? TFS_SHORT : err;
+		return err;
 	*addr = r->idx * TFS_REGION_BITS + at;
-	err = tfs_region_hide(r, at, 1);
-	if (err) {
-		tfs_bits_put(r->map, at, 1, false);
-		*tfs_region_free(fs, r->idx) += 1;
-		fs->free++;
+	tfs_region_hide(r, at, 1);
+	return 0;
+}
+
+/* (4) A pair of places.  If something must be read for the second one, the
+ * first is kept for the next call. */
+static int take_pair(struct tfs *fs, uint64_t *addr, struct tfs_miss *miss)
+{
+	const struct skip none = { 0, 0 };
+	struct tfs_freemap *fm = fs->freemap;
+	struct skip near;
+	uint64_t half;
+	int err = 0;
+
+	if (!fm->half) {
+		err = take_hidden(fs, &fm->node, &none, &half, miss);
+		if (err)
+			return err;
+		tfs_pool_aim(fs, half);
 	}
-	return err;
+	near.from = fm->half < TFS_COPY_GAP ? 0 : fm->half - TFS_COPY_GAP + 1;
+	near.end = fm->half + TFS_COPY_GAP;
+	err = take_hidden(fs, &fm->copy, &near, &addr[1], miss);
+	if (err == -ENOSPC) {
+		err = take_hidden(fs, &fm->copy, &none, &addr[1], miss);
+		if (!err)
+			atomic_fetch_add(&fs->count.near_copies, 1);
+	}
+	if (err)
+		return err;
+	addr[0] = fm->half;
+	fm->half = 0;
+	return 0;
 }
 
 static int pool_add(struct tfs *fs, struct tfs_miss *miss)
 {
 	struct tfs_freemap *fm = fs->freemap;
 	struct tfs_node *node;
-	uint64_t addr[2];
 	int err = tfs_array_grow(&fm->pool, &fm->pool_room, fm->pool_n + 1,
 				 sizeof(fm->pool[0]));
 
 	node = err ? NULL : tfs_node_alloc(fs);
 	if (!node)
 		return -ENOMEM;
-	err = take_hidden(fs, TFS_CURSOR_NODE, &addr[0], miss);
-	if (!err) {
-		err = take_hidden(fs, TFS_CURSOR_COPY, &addr[1], miss);
-		if (err)
-			tfs_pool_untake(fs, addr[0]);
-	}
+	err = take_pair(fs, node->ptr.addr, miss);
 	if (err) {
 		tfs_node_free(node);
-		return err;
+		return err == -ENOSPC ? TFS_SHORT : err;
 	}
-	node->ptr.addr[0] = addr[0];
-	node->ptr.addr[1] = addr[1];
 	fm->pool[fm->pool_n++] = node;
 	return 0;
 }
@@ -372,7 +440,7 @@ static void store_region(struct tfs *fs, struct tfs_region *r)
 	uint64_t image[TFS_REGION_WORDS];
 
 	for (unsigned int i = 0; i < TFS_REGION_WORDS; i++)
-		image[i] = htole64(r->map[i] & ~(r->hide ? r->hide[i] : 0));
+		image[i] = htole64(r->map[i] & ~r->hide[i]);
 	r->dirty = false;
 	fs->freemap->dirty--;
 	tfs_btree_put(fs, tfs_key(0, TFS_T_REGION, r->idx), image,

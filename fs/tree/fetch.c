@@ -3,7 +3,8 @@
  *
  *  (1) A node is read with no lock held, from its first copy or, if that one
  *      is bad, from its second, and decoded before it is inserted.  One bad
- *      copy is remembered, for the next checkpoint to rewrite the node.
+ *      copy is remembered, for the next checkpoint to rewrite the node; so
+ *      are copies that lie too near each other, if there is space.
  *  (2) Who lets go of fs->tree to read a node takes a reader's ticket first,
  *      so that its place is neither used again nor discarded before it was
  *      read.  The tree may name another node there by then; so an error
@@ -82,6 +83,15 @@ static void tell_healed(struct tfs *fs, const struct tfs_miss *f)
 		"not repaired, read-only" : "the next checkpoint heals it");
 }
 
+/* (1) Nothing is wrong with it yet. */
+static bool too_near(const struct tfs *fs, const struct tfs_ptr *ptr)
+{
+	uint64_t a = ptr->addr[0], b = ptr->addr[1];
+
+	return (a > b ? a - b : b - a) < TFS_COPY_GAP &&
+		fs->free > fs->reserve && !tfs_rdonly(fs);
+}
+
 /* (2) What was read becomes part of the cache.  False: it stays outside, for
  * the tree has moved on, or another thread was faster. */
 static bool take_in(struct tfs *fs, const struct tfs_miss *f,
@@ -96,7 +106,7 @@ static bool take_in(struct tfs *fs, const struct tfs_miss *f,
 		tfs_ncache_evict(fs);
 		tfs_ncache_insert(fs, node);
 	}
-	if (in && heal)
+	if (in && (heal || too_near(fs, &f->ptr)))
 		tfs_ncache_heal_note(fs, f);
 	pthread_rwlock_unlock(&fs->tree);
 	return in;
@@ -123,10 +133,14 @@ int tfs_tree_unlock(struct tfs *fs, int err, struct tfs_miss *miss)
 
 int tfs_node_fetch(struct tfs *fs, const struct tfs_miss *miss)
 {
-	struct tfs_node *node = tfs_node_alloc(fs);
+	struct tfs_node *node;
 	bool heal = false;
-	int err = node ? read_any(fs, node, miss, &heal) : -ENOMEM;
+	int err = 0;
 
+	if (miss->kind == TFS_MISS_PAUSE)
+		goto out;
+	node = tfs_node_alloc(fs);
+	err = node ? read_any(fs, node, miss, &heal) : -ENOMEM;
 	if (!err) {
 		atomic_fetch_add(&fs->count.node_reads, 1);
 		if (!take_in(fs, miss, node, heal))
@@ -140,6 +154,7 @@ int tfs_node_fetch(struct tfs *fs, const struct tfs_miss *miss)
 		else if (err != -ENOMEM)
 			tell_bad(fs, miss);
 	}
+out:
 	tfs_reader_exit(fs, miss->ticket);
 	return err;
 }

@@ -11,7 +11,9 @@
  *  (3) A region that is dirty or hides anything stays in memory.
  *  (4) Superblocks, slots, the log and what lies past the end are in use
  *      whatever the stored bitmap says.
- *  (5) A group is in memory before its first region is, and stays. */
+ *  (5) A group is in memory before its first region is, and stays.
+ *  (6) What a walk passed stays full until a checkpoint releases clusters, as
+ *      far as the walk is concerned: next fit. */
 #include <assert.h>
 #include <stdlib.h>
 
@@ -119,7 +121,7 @@ bool tfs_region_may_hold(const struct tfs *fs, uint64_t addr)
 	while (r && r->idx != idx)
 		r = r->next;
 	return !r || (tfs_bits_next(r->map, bit, true) == bit &&
-		      !(r->hide && tfs_bits_next(r->hide, bit, true) == bit));
+		      tfs_bits_next(r->hide, bit, true) != bit);
 }
 
 void tfs_region_dirty(struct tfs *fs, struct tfs_region *r)
@@ -129,25 +131,16 @@ void tfs_region_dirty(struct tfs *fs, struct tfs_region *r)
 	r->dirty = true;
 }
 
-int tfs_region_hide(struct tfs_region *r, unsigned int from, unsigned int n)
+void tfs_region_hide(struct tfs_region *r, unsigned int from, unsigned int n)
 {
-	if (!r->hide)
-		r->hide = calloc(TFS_REGION_WORDS, sizeof(uint64_t));
-	if (!r->hide)
-		return -ENOMEM;
 	tfs_bits_put(r->hide, from, n, true);
 	r->hidden += n;
-	return 0;
 }
 
 void tfs_region_unhide(struct tfs_region *r, unsigned int from, unsigned int n)
 {
 	tfs_bits_put(r->hide, from, n, false);
 	r->hidden -= n;
-	if (!r->hidden) {
-		free(r->hide);
-		r->hide = NULL;
-	}
 }
 
 int tfs_freemap_create(struct tfs_freemap **out, const struct tfs *fs)
@@ -157,18 +150,10 @@ int tfs_freemap_create(struct tfs_freemap **out, const struct tfs *fs)
 	*out = fm;
 	if (!fm)
 		return -ENOMEM;
-	/* Nodes begin at the front, their copies half a device away. */
-	fm->cursor[TFS_CURSOR_NODE] = tfs_freemap_fixed(fs) - TFS_END_FIXED;
-	fm->cursor[TFS_CURSOR_DATA] = fm->cursor[TFS_CURSOR_NODE] +
-		fs->super.clusters / 32;
-	fm->cursor[TFS_CURSOR_COPY] = fs->super.clusters / 2;
+	/* Nodes begin at the front; their copies: tfs_pool_aim(). */
+	fm->node.at = tfs_freemap_fixed(fs) - TFS_END_FIXED;
+	fm->data.at = fm->node.at + fs->super.clusters / 32;
 	return 0;
-}
-
-static void free_region(struct tfs_region *r)
-{
-	free(r->hide);
-	free(r);
 }
 
 void tfs_freemap_destroy(struct tfs_freemap *fm)
@@ -178,7 +163,7 @@ void tfs_freemap_destroy(struct tfs_freemap *fm)
 	for (unsigned int i = 0; i < TFS_FREEMAP_TABLE; i++) {
 		for (struct tfs_region *r = fm->region[i], *n; r; r = n) {
 			n = r->next;
-			free_region(r);
+			free(r);
 		}
 		for (struct tfs_group *g = fm->group[i], *n; g; g = n) {
 			n = g->next;
@@ -194,23 +179,28 @@ void tfs_freemap_destroy(struct tfs_freemap *fm)
 /* ---- taking and freeing --------------------------------------------------- */
 
 unsigned int tfs_region_run(const struct tfs_region *r, unsigned int bit,
-			    unsigned int want, unsigned int *at)
+			    unsigned int want, unsigned int low,
+			    unsigned int high, unsigned int *at)
 {
 	unsigned int best = 0;
 
 	for (int pass = 0; pass < 2; pass++, bit = 0) {
-		for (unsigned int i = bit; i < TFS_REGION_BITS; ) {
-			unsigned int a = tfs_bits_next(r->map, i, false);
-			unsigned int b = a < TFS_REGION_BITS ?
+		for (unsigned int i = bit, a, b; i < TFS_REGION_BITS; i = b) {
+			a = tfs_bits_next(r->map, i, false);
+			if (a >= low && a < high) {
+				b = high;
+				continue;
+			}
+			b = a < TFS_REGION_BITS ?
 				tfs_bits_next(r->map, a, true) : a;
-
+			if (a < low && b > low)
+				b = low;
 			if (b - a > best) {
 				best = b - a;
 				*at = a;
 			}
 			if (best >= want)
 				return want;
-			i = b > a ? b : TFS_REGION_BITS;
 		}
 	}
 	return best;
@@ -253,15 +243,20 @@ void tfs_free_later(struct tfs *fs, uint64_t addr, uint64_t len)
 
 /* ---- the pool ------------------------------------------------------------ */
 
-void tfs_pool_untake(struct tfs *fs, uint64_t addr)
+/* Half a device away, next fit.  Nodes that lie beside each other have copies
+ * beside each other: a search that begins in what the last one found full
+ * goes on at its end. */
+void tfs_pool_aim(struct tfs *fs, uint64_t half)
 {
-	struct tfs_region *r = tfs_region_find(fs->freemap,
-					       addr / TFS_REGION_BITS);
+	struct tfs_freemap *fm = fs->freemap;
+	uint64_t n = fs->super.clusters, aim = (half + n / 2) % n;
+	uint64_t full = (fm->copy.at + n - fm->copy_from) % n;
 
-	tfs_region_unhide(r, addr % TFS_REGION_BITS, 1);
-	tfs_bits_put(r->map, addr % TFS_REGION_BITS, 1, false);
-	*tfs_region_free(fs, r->idx) += 1;
-	fs->free++;
+	fm->half = half;
+	fm->copy.full = 0;
+	if ((aim + n - fm->copy_from) % n <= full)
+		return;						/* (6) */
+	fm->copy_from = fm->copy.at = aim;
 }
 
 struct tfs_node *tfs_pool_take(struct tfs *fs)
@@ -292,7 +287,7 @@ bool tfs_pool_spare(struct tfs *fs)
 
 uint64_t tfs_pool_clusters(const struct tfs *fs)
 {
-	return 2 * fs->freemap->pool_n;
+	return 2 * fs->freemap->pool_n + !!fs->freemap->half;
 }
 
 /* ---- checkpoints --------------------------------------------------------- */
@@ -329,9 +324,10 @@ static int part_hide(struct tfs *fs, uint64_t idx, unsigned int bit,
 	struct tfs_region *r = tfs_region_find(fs->freemap, idx);
 
 	(void)miss;
-	if (r->hide && tfs_bits_next(r->hide, bit, true) < bit + n)
+	if (tfs_bits_next(r->hide, bit, true) < bit + n)
 		return -EUCLEAN;	/* freed twice */
-	return tfs_region_hide(r, bit, n);
+	tfs_region_hide(r, bit, n);
+	return 0;
 }
 
 int tfs_freemap_hide(struct tfs *fs)
@@ -367,7 +363,7 @@ static void drop_clean(struct tfs_freemap *fm)
 				continue;
 			}
 			*p = r->next;
-			free_region(r);
+			free(r);
 			fm->regions--;
 		}
 	}
@@ -375,9 +371,13 @@ static void drop_clean(struct tfs_freemap *fm)
 
 void tfs_freemap_release(struct tfs *fs, const struct tfs_runs *freed)
 {
+	struct tfs_freemap *fm = fs->freemap;
+
 	tfs_region_each(fs, freed, part_release, NULL);
-	if (fs->freemap->regions > REGIONS_KEPT)
-		drop_clean(fs->freemap);
+	fm->data.full = fm->node.full = fm->copy.full = 0;	/* (6) */
+	fm->copy_from = fm->copy.at;
+	if (fm->regions > REGIONS_KEPT)
+		drop_clean(fm);
 }
 
 size_t tfs_freemap_dirty(const struct tfs *fs)

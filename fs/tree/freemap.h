@@ -12,7 +12,7 @@
 struct tfs_region {
 	uint64_t	idx;
 	uint64_t	map[TFS_REGION_WORDS];	/* freemap.c (1) */
-	uint64_t	*hide;		/* freemap.c (2); NULL: nothing */
+	uint64_t	hide[TFS_REGION_WORDS];	/* freemap.c (2) */
 	unsigned int	hidden;		/* bits in it */
 	bool		dirty;
 	struct tfs_region *next;
@@ -25,18 +25,19 @@ struct tfs_group {
 	struct tfs_group *next;
 };
 
-enum tfs_cursor {
-	TFS_CURSOR_DATA,
-	TFS_CURSOR_NODE,
-	TFS_CURSOR_COPY,
-	TFS_CURSORS
+/* A search for free clusters, which goes on where it was left. */
+struct tfs_walk {
+	uint64_t	at;		/* cluster */
+	uint64_t	full;		/* regions passed since it found any */
 };
 
 struct tfs_freemap {
 	struct tfs_region *region[TFS_FREEMAP_TABLE];
 	struct tfs_group *group[TFS_FREEMAP_TABLE];
 	size_t		regions, dirty;
-	uint64_t	cursor[TFS_CURSORS];
+	struct tfs_walk	data, node, copy;
+	uint64_t	copy_from;	/* nothing was free from here to copy.at */
+	uint64_t	half;		/* for a node, in want of its copy; or 0 */
 	struct tfs_node	**pool;
 	size_t		pool_n, pool_room;
 	unsigned int	spare;
@@ -72,14 +73,15 @@ struct tfs_region *tfs_region_find(struct tfs_freemap *fm, uint64_t idx);
  * fs->tree held for reading will do. */
 bool tfs_region_may_hold(const struct tfs *fs, uint64_t addr);
 void tfs_region_dirty(struct tfs *fs, struct tfs_region *r);
-/* 0 or -ENOMEM. */
-int tfs_region_hide(struct tfs_region *r, unsigned int from, unsigned int n);
+void tfs_region_hide(struct tfs_region *r, unsigned int from,
+		     unsigned int n);
 void tfs_region_unhide(struct tfs_region *r, unsigned int from,
 		       unsigned int n);
 /* The first run of want clear bits from bit on, else the longest one of the
- * whole region.  0: the region is full. */
+ * whole region, none of them in [low, high).  0: the region is full. */
 unsigned int tfs_region_run(const struct tfs_region *r, unsigned int bit,
-			    unsigned int want, unsigned int *at);
+			    unsigned int want, unsigned int low,
+			    unsigned int high, unsigned int *at);
 void tfs_region_take(struct tfs *fs, struct tfs_region *r, unsigned int bit,
 		     unsigned int n);
 /* Run fn on the part of every region that the list touches. */
@@ -106,8 +108,8 @@ size_t tfs_freemap_dirty(const struct tfs *fs);
 /* ---- the pool: places and memory for nodes, filled by alloc.c ------------- */
 
 struct tfs_node *tfs_pool_take(struct tfs *fs);
-/* Give back a place that was set aside and not used. */
-void tfs_pool_untake(struct tfs *fs, uint64_t addr);
+/* Begin to look for the copy of the node at half. */
+void tfs_pool_aim(struct tfs *fs, uint64_t half);
 /* May an optional change take one more? Counts down. */
 bool tfs_pool_spare(struct tfs *fs);
 uint64_t tfs_pool_clusters(const struct tfs *fs);

@@ -82,8 +82,14 @@ const char *tfs_node_decode(const struct tfs *fs, struct tfs_node *node,
 
 /* ---- the cache (ncache.c): under fs->tree, unless said otherwise -------- */
 
-/* A node that must be read before a transaction can go on. */
+/* What must be done with no lock held before a transaction can go on. */
+enum tfs_miss_kind {
+	TFS_MISS_NODE,		/* read a node */
+	TFS_MISS_PAUSE,	/* nothing, but let others have the lock */
+};
+
 struct tfs_miss {
+	enum tfs_miss_kind kind;
 	struct tfs_ptr	ptr;
 	uint8_t		level;
 	struct tfs_key	low, high;

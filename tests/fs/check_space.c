@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* check_space.c - what the tree promises about places: a node stays where a
- * reader was told to look. */
+ * reader was told to look, and its copies are not lost together. */
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +9,8 @@
 #include "support/fs_bed.h"
 #include "support/fs_check.h"
 #include "support/mem_dev.h"
+#include "soft/soft_priv.h"
+#include "tree/alloc.h"
 
 #define FILES		9000u
 #define READS		BED_LESS(6000)	/* of nodes */
@@ -137,6 +139,221 @@ START_TEST(a_place_is_kept_while_it_is_read)
 }
 END_TEST
 
+/* ---- copies apart --------------------------------------------------------- */
+
+#define IMAGE_CLUSTERS	12288u		/* 48 MiB */
+#define IMAGE_FILES	1600u
+
+/* Every file again, some without their content in the tree. */
+static void write_round(struct bed *b, uint64_t *rand, unsigned int round)
+{
+	uint8_t buf[18 * 4096];
+	char name[64];
+
+	for (unsigned int i = 0; i < IMAGE_FILES; i++) {
+		size_t len = i % 2 ? 900 : 4096 * (1 + sim_rand(rand) % 18);
+		struct tfs_inode in;
+
+		if (round && sim_rand(rand) % 3)
+			continue;
+		name_of(name, i);
+		if (round)
+			ck_assert_int_eq(tfs_unlink(b->fs, TFS_ROOT_INO,
+						    name), 0);
+		make(b->fs, i);
+		ck_assert_int_eq(tfs_lookup(b->fs, TFS_ROOT_INO, name, &in),
+				 0);
+		bed_fill(buf, len, i);
+		ck_assert_int_eq(tfs_write(b->fs, in.ino, 0, buf, len, 0), 0);
+		tfs_unref(b->fs, in.ino, 1);
+		if (i % 100 == 99)
+			ck_assert_int_eq(tfs_ckpt_run(b->fs), 0);
+	}
+}
+
+/* Seventy percent full, after a life. */
+static void make_image(struct bed *b, uint64_t seed)
+{
+	uint64_t rand = seed;
+
+	bed_make(b, "512+8", IMAGE_CLUSTERS, seed);
+	for (unsigned int round = 0; round < 6; round++)
+		write_round(b, &rand, round);
+	ck_assert_uint_lt(b->fs->free, IMAGE_CLUSTERS / 10 * 4);
+	bed_check(b, 0);
+}
+
+static int count_file(void *arg, const struct tfs_dirent *de)
+{
+	unsigned int *n = arg;
+
+	*n += de->attr.ino && de->name[0] != '.';
+	return 0;
+}
+
+/* A sample of the zones will do, then; the first one is in it. */
+static bool quick(void)
+{
+	return getenv("TAGFS_TEST_QUICK");
+}
+
+/* How many files can be looked at. */
+static unsigned int files_there(struct bed *b)
+{
+	unsigned int n = 0;
+	int err = tfs_readdir(b->fs, TFS_ROOT_INO, 0, true, count_file, &n);
+
+	return err ? 0 : n;
+}
+
+/* Overwrite the bytes, look at everything, put them back. */
+static void lose(struct bed *b, uint64_t off, size_t len)
+{
+	uint8_t old[SOFT_PAGES], bad[SOFT_PAGES];
+	unsigned int n;
+	int err;
+
+	sim_peek(b->sim, off, old, len);
+	bed_fill(bad, len, off);
+	sim_poke(b->sim, off, bad, len);
+	err = bed_open(b);
+	ck_assert_msg(!err, "%s: %zu bytes at %llu: %s", b->where, len,
+		      (unsigned long long)off, strerror(-err));
+	n = files_there(b);
+	ck_assert_msg(n == IMAGE_FILES, "%s: %zu bytes at %llu: %u of %u "
+		      "files are left", b->where, len,
+		      (unsigned long long)off, n, IMAGE_FILES);
+	bed_drop(b);
+	sim_poke(b->sim, off, old, len);
+}
+
+/* One bad sector of tuples, or all tuples of a zone, and nothing but content
+ * is lost. */
+START_TEST(one_bad_spot_costs_no_metadata)
+{
+	struct soft_layout l;
+	struct bed b;
+
+	make_image(&b, _i);
+	bed_umount(&b);
+	sim_settle(b.sim, true);
+	b.how.rdonly = true;
+	sim_set_rdonly(b.sim, true);
+	ck_assert_int_eq(soft_layout(&l, eng_profile_find("512+8"),
+				     sim_raw(b.sim)->size), 0);
+	for (uint64_t zone = 0; zone < l.zones; zone += quick() ? 9 : 1) {
+		uint64_t off = soft_zone_off(&l, zone);
+
+		lose(&b, off, SOFT_PAGES);
+		for (unsigned int i = 0; i < 2 * SOFT_SECTORS; i++)
+			lose(&b, off + i * SOFT_SECTOR, SOFT_SECTOR);
+	}
+	bed_free(&b);
+}
+END_TEST
+
+/* A distance of TFS_COPY_GAP means two zones, in every container. */
+START_TEST(a_zone_is_smaller_than_the_gap)
+{
+	const struct eng_profile *p;
+	struct soft_layout l;
+
+	for (unsigned int i = 0; (p = eng_profile_at(i)); i++) {
+		ck_assert_int_eq(soft_layout(&l, p, 1ull << 40), 0);
+		ck_assert_uint_lt(l.zone_intervals / l.group, TFS_COPY_GAP);
+	}
+}
+END_TEST
+
+/* Of most nodes the copies are about half a device apart. */
+START_TEST(copies_are_half_a_device_apart)
+{
+	struct tfs_miss *node;
+	size_t n, far = 0;
+	struct bed b;
+
+	make_image(&b, _i);
+	n = fs_nodes(b.fs, &node);
+	for (size_t i = 0; i < n; i++) {
+		uint64_t x = node[i].ptr.addr[0], y = node[i].ptr.addr[1];
+		uint64_t d = x > y ? x - y : y - x;
+
+		far += d > IMAGE_CLUSTERS / 4 && d < IMAGE_CLUSTERS / 4 * 3;
+	}
+	ck_assert_msg(far > n / 3 * 2, "%s: %zu of %zu", b.where, far, n);
+	ck_assert_uint_eq(atomic_load(&b.fs->count.near_copies), 0);
+	free(node);
+	bed_free(&b);
+}
+END_TEST
+
+/* ---- taking clusters behind everybody's back ------------------------------ */
+
+/* Take what is free of [from, end), as if something lay there. */
+static void grab(struct bed *b, uint64_t from, uint64_t end,
+		 struct tfs_runs *list)
+{
+	struct tfs_miss none;
+
+	pthread_rwlock_wrlock(&b->fs->tree);
+	for (uint64_t at = from, n; at < end; at++) {
+		n = 1;
+		if (!tfs_alloc_claim(b->fs, at, &n, &none))
+			ck_assert_int_eq(tfs_runs_add(list, at, 1), 0);
+	}
+	pthread_rwlock_unlock(&b->fs->tree);
+}
+
+static int let_go_fn(struct tfs_txn *tx, void *arg)
+{
+	const struct tfs_runs *list = arg;
+	int err = 0;
+
+	for (size_t i = 0; i < list->n && !err; i++)
+		err = tfs_txn_free(tx, list->run[i].addr, list->run[i].len);
+	return err;
+}
+
+static void let_go(struct bed *b, struct tfs_runs *list)
+{
+	ck_assert_int_eq(tfs_txn_write(b->fs, let_go_fn, list,
+				       TFS_TXN_FREES), 0);
+	tfs_runs_clear(list);
+	ck_assert_int_eq(tfs_ckpt_run(b->fs), 0);
+}
+
+/* Copies come near each other where nothing else is free, which is counted,
+ * and go apart again when there is space and somebody reads the node. */
+START_TEST(near_copies_are_rewritten)
+{
+	struct tfs_runs list = { 0 };
+	struct tfs_inode in;
+	uint64_t reserve;
+	struct bed b;
+
+	bed_make(&b, "512+8", 4096, 1);
+	bed_file(&b, "some");
+	ck_assert_int_eq(tfs_ckpt_run(b.fs), 0);
+	reserve = b.fs->reserve;
+	b.fs->reserve = 0;
+	grab(&b, 0, 1000, &list);
+	grab(&b, 1060, b.fs->super.clusters, &list);
+	bed_file(&b, "more");
+	ck_assert_int_eq(tfs_ckpt_run(b.fs), 0);
+	ck_assert_uint_gt(atomic_load(&b.fs->count.near_copies), 0);
+	let_go(&b, &list);
+	b.fs->reserve = reserve;
+	bed_umount(&b);
+	bed_mount(&b);
+	ck_assert_int_eq(tfs_lookup(b.fs, TFS_ROOT_INO, "more", &in), 0);
+	tfs_unref(b.fs, in.ino, 1);
+	ck_assert_int_eq(tfs_ckpt_run(b.fs), 0);
+	ck_assert_uint_eq(atomic_load(&b.fs->count.near_copies), 0);
+	bed_check(&b, 0);
+	bed_free(&b);
+}
+END_TEST
+
 static Suite *space_suite(void)
 {
 	Suite *s = suite_create("space");
@@ -144,6 +361,10 @@ static Suite *space_suite(void)
 
 	tcase_set_timeout(tc, 240);
 	tcase_add_loop_test(tc, a_place_is_kept_while_it_is_read, 0, 2);
+	tcase_add_loop_test(tc, one_bad_spot_costs_no_metadata, 0, 1);
+	tcase_add_test(tc, near_copies_are_rewritten);
+	tcase_add_test(tc, a_zone_is_smaller_than_the_gap);
+	tcase_add_loop_test(tc, copies_are_half_a_device_apart, 0, 4);
 	suite_add_tcase(s, tc);
 	return s;
 }

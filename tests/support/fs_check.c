@@ -146,12 +146,24 @@ static void add_node(struct check *c, const struct tfs_miss *f)
 	c->node[c->nodes++] = *f;
 }
 
+static void check_gap(struct check *c, const struct tfs_miss *f)
+{
+	uint64_t a = f->ptr.addr[0], b = f->ptr.addr[1];
+
+	if ((a > b ? a - b : b - a) < TFS_COPY_GAP &&
+	    !(c->flags & FS_CHECK_WAS_FULL) &&
+	    !atomic_load(&c->fs->count.near_copies))
+		bad(c, "node of level %u: copies side by side at clusters "
+		    "%llu, %llu", f->level, (ull)a, (ull)b);
+}
+
 static void walk(struct check *c, const struct tfs_miss *f)
 {
 	struct tfs_node *node = get_node(c, f);
 	unsigned int n = tfs_node_items(node);
 
 	add_node(c, f);
+	check_gap(c, f);
 	refer(c, f->ptr.addr[0], 1, "node");
 	refer(c, f->ptr.addr[1], 1, "node");
 	for (unsigned int i = 0; i < n; i++) {

@@ -9,6 +9,7 @@ enum {
 	FS_CHECK_FOREIGN = 1,	/* item types from 128 on are a test's own */
 	FS_CHECK_ORPHANS = 2,	/* inodes without names are in use */
 	FS_CHECK_ONE_COPY = 4,	/* one copy of a node is enough */
+	FS_CHECK_WAS_FULL = 8,	/* in another mount: copies may be near */
 };
 
 /* Walk the tree as the medium has it, both copies of each node, past the
