@@ -18,7 +18,8 @@
 #include <unistd.h>
 
 #include "io/raw.h"
-#include "native/native.h"
+#include "native/dev_block.h"
+#include "native/dev_nvme.h"
 #include "soft/dev_soft.h"
 #include "soft/soft_format.h"
 
@@ -62,7 +63,7 @@ static open_fn *choose(const struct eng_bdev *b, const char *want,
 	if (b->native && !out->profile) {
 		why = "the device is formatted in a way unknown to tagfs";
 	} else if (b->native && b->kernel && wanted(want, "block") &&
-		   native_block_works()) {
+		   eng_block_works()) {
 		fn = eng_block_open;
 		out->backend = "block";
 		why = "the device stores protection information, and Linux "

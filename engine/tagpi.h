@@ -250,7 +250,7 @@ struct eng_io {
 	struct eng_undo	*undo;		/* inject.c: an injected fault */
 	struct eng_io	*next;		/* in a queue */
 	void		(*work)(struct eng_io *io);	/* pool.c */
-	void		*priv;		/* the backend's */
+	void		*priv;		/* the backend's memory, with mem */
 };
 
 /* A payload with room for count intervals in segs data segments, from the

@@ -25,6 +25,7 @@
 
 enum {
 	DATA_ALIGN	= 4096,
+	ROOM_ALIGN	= 16,
 	PAYLOAD_ALIGN	= 512,		/* the strictest seen for metadata */
 	CACHE_BYTES	= 8 << 20,	/* of free items per class, but */
 	CACHE_MIN	= 4,		/* at least */
@@ -176,7 +177,17 @@ static size_t round_up(size_t n, size_t to)
 	return (n + to - 1) / to * to;
 }
 
-/* The tuples, which come first, are what a device may want aligned. */
+/* Behind a request of that size comes what its backend needs. */
+static size_t with_room(const struct eng_dev *dev, size_t size,
+			uint32_t intervals, unsigned int segs)
+{
+	size = round_up(size, ROOM_ALIGN);
+	return dev->ops->room ? size + dev->ops->room(dev, intervals, segs) :
+				size;
+}
+
+/* The tuples, which come first, are what a device may want aligned.  Returns
+ * where the request itself is. */
 static size_t payload_layout(struct eng_bufs *b, unsigned int class,
 			     struct eng_io *io, uint8_t *mem)
 {
@@ -194,7 +205,7 @@ static size_t payload_layout(struct eng_bufs *b, unsigned int class,
 	return self;
 }
 
-static int init_payloads(struct eng_bufs *b)
+static int init_payloads(struct eng_bufs *b, const struct eng_dev *dev)
 {
 	static const unsigned int segs[SEG_CLASSES] = {
 		1, 4, 16, 64, 128, ENG_MAX_SEGS
@@ -208,8 +219,10 @@ static int init_payloads(struct eng_bufs *b)
 		b->intervals[i] = last || segs[i] * SEG_INTERVALS > b->max_io ?
 				  b->max_io : segs[i] * SEG_INTERVALS;
 		err = class_init(&b->payload[i],
-				 payload_layout(b, i, NULL, NULL) +
-				 sizeof(struct eng_io), PAYLOAD_ALIGN, last);
+				 with_room(dev, sizeof(struct eng_io) +
+					   payload_layout(b, i, NULL, NULL),
+					   b->intervals[i], segs[i]),
+				 PAYLOAD_ALIGN, last);
 	}
 	return err;
 }
@@ -236,7 +249,8 @@ struct eng_io *eng_bufs_get_io(struct eng_bufs *b, uint32_t count,
 		memset(mem, 0, (size_t)count * b->meta_size);
 	io = (struct eng_io *)(mem + payload_layout(b, i, NULL, NULL));
 	memset(io, 0, sizeof(*io));
-	payload_layout(b, i, io, mem);
+	io->priv = mem + round_up(payload_layout(b, i, io, mem) +
+				  sizeof(*io), ROOM_ALIGN);
 	io->mem = mem;
 	io->pool_class = i;
 	io->users = 1;
@@ -247,15 +261,20 @@ struct eng_io *eng_bufs_get_io(struct eng_bufs *b, uint32_t count,
 
 static const unsigned int clone_segs[CLONE_CLASSES] = { 16, ENG_MAX_SEGS };
 
-static int init_clones(struct eng_bufs *b)
+static size_t clone_size(unsigned int i)
+{
+	return sizeof(struct eng_io) + clone_segs[i] * sizeof(struct iovec);
+}
+
+static int init_clones(struct eng_bufs *b, const struct eng_dev *dev)
 {
 	int err = 0;
 
 	for (unsigned int i = 0; i < CLONE_CLASSES && !err; i++)
 		err = class_init(&b->payload[CLONES + i],
-				 sizeof(struct eng_io) +
-				 clone_segs[i] * sizeof(struct iovec), 64,
-				 i == CLONE_CLASSES - 1);
+				 with_room(dev, clone_size(i), b->max_io,
+					   clone_segs[i]),
+				 64, i == CLONE_CLASSES - 1);
 	return err;
 }
 
@@ -270,6 +289,8 @@ struct eng_io *eng_bufs_get_clone(struct eng_bufs *b, unsigned int segs)
 	}
 	memset(io, 0, sizeof(*io));
 	io->iov = (struct iovec *)(io + 1);
+	io->priv = (uint8_t *)io + round_up(clone_size(i - CLONES),
+					    ROOM_ALIGN);
 	io->mem = io;
 	io->pool_class = i;
 	io->users = 1;
@@ -331,8 +352,9 @@ void eng_bufs_put(struct eng_bufs *b, void *buf, size_t bytes)
 
 /* ---- all of them ------------------------------------------------------ */
 
-int eng_bufs_create(struct eng_bufs **out, const struct eng_geometry *geo)
+int eng_bufs_create(struct eng_bufs **out, const struct eng_dev *dev)
 {
+	const struct eng_geometry *geo = &dev->geo;
 	struct eng_bufs *b = calloc(1, sizeof(*b));
 	int err;
 
@@ -342,9 +364,9 @@ int eng_bufs_create(struct eng_bufs **out, const struct eng_geometry *geo)
 	b->max_io = geo->max_io;
 	b->meta_size = geo->profile->meta_size;
 	b->pi_size = geo->profile->pi_size;
-	err = init_payloads(b);
+	err = init_payloads(b, dev);
 	if (!err)
-		err = init_clones(b);
+		err = init_clones(b, dev);
 	if (!err)
 		err = init_data(b, (size_t)geo->max_io *
 				   geo->profile->interval);

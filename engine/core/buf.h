@@ -3,13 +3,12 @@
 #ifndef ENG_BUF_H
 #define ENG_BUF_H
 
-#include "tagpi.h"
+#include "core/dev.h"
 
 enum { ENG_MAX_SEGS = 1024 };	/* in one payload, as UIO_MAXIOV */
 
-struct eng_bufs;	/* fields: buf.c */
-
-int eng_bufs_create(struct eng_bufs **out, const struct eng_geometry *geo);
+/* dev has its ops and geometry. */
+int eng_bufs_create(struct eng_bufs **out, const struct eng_dev *dev);
 /* Everything was put back.  NULL is fine. */
 void eng_bufs_destroy(struct eng_bufs *bufs);
 

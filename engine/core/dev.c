@@ -17,7 +17,7 @@ int eng_dev_init(struct eng_dev *dev)
 	dev->enabled[ENG_READ] = dev->enabled[ENG_WRITE] = true;
 	dev->geo.format = eng_profile_format(dev->geo.profile);
 	dev->geo.tag_size = eng_profile_tag_size(dev->geo.profile);
-	return eng_bufs_create(&dev->bufs, &dev->geo);
+	return eng_bufs_create(&dev->bufs, dev);
 }
 
 /* Polls: whoever counts down must not touch the device after that, so it

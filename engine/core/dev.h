@@ -12,6 +12,10 @@ struct eng_dev_ops {
 	 * eng_io_done() once, from any thread.  A write arrives with its
 	 * tuples generated; a read leaves the tuples of the medium behind. */
 	void	(*submit)(struct eng_dev *dev, struct eng_io *io);
+	/* May be NULL.  Bytes that io->priv has to have of the backend's own
+	 * for a request of so many intervals and segments or fewer. */
+	size_t	(*room)(const struct eng_dev *dev, uint32_t intervals,
+			unsigned int segs);
 	int	(*flush)(struct eng_dev *dev);
 	int	(*discard)(struct eng_dev *dev, uint64_t start, uint64_t count);
 	void	(*drop_caches)(struct eng_dev *dev);

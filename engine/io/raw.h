@@ -2,14 +2,16 @@
 /* raw.h - unprotected storage under the software container.
  *
  * The seam where tests plug in: raw_uring.c is a file or block device,
- * tests/support/sim_raw.c is memory that loses, tears and rots.  Offsets and lengths
- * are bytes and multiples of 512. */
+ * tests/support/sim_raw.c is memory that loses, tears and rots.  Offsets and
+ * lengths are bytes and multiples of 512. */
 #ifndef ENG_RAW_H
 #define ENG_RAW_H
 
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/uio.h>
+
+#include "io/ring.h"
 
 struct eng_raw;
 
@@ -23,13 +25,15 @@ struct eng_raw_io {
 	struct iovec	*iov;		/* the caller's, until end() */
 	int		niov;		/* at most UIO_MAXIOV */
 	/* Once, on any thread, the submitter's included; must not wait for
-	 * other I/O.  err: 0 or -errno; a short transfer is -EIO. */
+	 * other I/O.  err: 0 or -errno.  Storage that moves less than it was
+	 * asked for goes on; where nothing moves, it is -EIO. */
 	void		(*end)(struct eng_raw_io *io, int err);
 	void		*arg;
-	/* the backend's own */
+	/* the storage's own */
+	struct eng_raw	*raw;
 	uint64_t	done;
 	uint64_t	len;
-	struct eng_raw_io *next;
+	struct eng_ring_op op;
 };
 
 struct eng_raw_ops {

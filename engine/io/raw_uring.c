@@ -1,27 +1,21 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* raw_uring.c - a file or block device as raw storage, through io_uring.
- *  (1) No more transfers are in the ring than its completion queue holds;
- *      the others wait in a list.  So submit never blocks, whoever calls,
- *      and the completion queue cannot overflow.
- *  (2) What the page cache can do at once is done in submit, end() included:
+ *  (1) What the page cache can do at once is done in submit, end() included:
  *      reads of what is there, and writes, which only copy (and are held up
  *      only where the kernel means to throttle the writer).  The ring has
- *      what waits for the medium, and end() runs on the reaper thread then.
- *      No lock is held in end().
- *  (3) A transfer leaves the count only after its end() has returned, so
- *      that close cannot overtake what end() starts.
- *  (4) The caller's iovecs are never changed: a short transfer goes on from
- *      io->done, first to the end of the segment it stopped in.
- *  (5) What is to go past the page cache goes through a second descriptor,
+ *      what waits for the medium, and end() runs on its reaper thread then.
+ *  (2) The caller's iovecs are never changed.
+ *  (3) A short transfer is no error: it goes on where it stopped, io->done.
+ *      One that moves nothing is: a file that has become shorter, or a full
+ *      one.
+ *  (4) What is to go past the page cache goes through a second descriptor,
  *      O_DIRECT.  Where there is none, or memory and offset are not aligned
  *      for it, the range is written back and dropped first, or afterwards.
- *  (6) One writer per device, before anything is read: O_EXCL on a block
+ *  (5) One writer per device, before anything is read: O_EXCL on a block
  *      device, an exclusive flock on a file; readers of a file share. */
 #include <errno.h>
 #include <fcntl.h>
-#include <liburing.h>
 #include <linux/fs.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,31 +23,20 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <syslog.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "io/raw.h"
 #include "tagpi.h"
 
-#define URING_SQ	256u
-#define URING_CQ	1024u
-#define URING_REAP	64u
 #define URING_ALIGN	4096u	/* no device wants more for O_DIRECT */
 
 struct uring_raw {
 	struct eng_raw	raw;
 	int		fd;		/* fixed after open */
-	int		direct;		/* (5); -1: there is none */
+	int		direct;		/* (4); -1: there is none */
 	bool		bdev;		/* fixed after open */
 	bool		nowait;		/* atomic: RWF_NOWAIT is worth trying */
-	struct io_uring	ring;		/* submission side: lock */
-	pthread_mutex_t	lock;
-	pthread_cond_t	idle;
-	unsigned int	busy;		/* lock: in the ring */
-	unsigned int	total;		/* lock: busy, listed, or in end() */
-	struct eng_raw_io *head;	/* lock: wait for room in the ring */
-	struct eng_raw_io **tail;	/* lock */
-	pthread_t	reaper;
+	struct eng_ring	*ring;
 	char		*name;
 };
 
@@ -62,89 +45,36 @@ static struct uring_raw *to_uring(struct eng_raw *raw)
 	return (struct uring_raw *)raw;
 }
 
-/* ---- submission ------------------------------------------------------- */
+/* ---- transfers -------------------------------------------------------- */
 
-static void pause_ms(unsigned int ms)
+static struct eng_raw_io *to_io(struct eng_ring_op *op)
 {
-	struct timespec ts = { .tv_nsec = ms * 1000000L };
-
-	nanosleep(&ts, NULL);
+	return (struct eng_raw_io *)((char *)op -
+				     offsetof(struct eng_raw_io, op));
 }
 
-/* Hand the queue to the kernel.  Being short of memory passes; any other
- * refusal would mean that the ring, which open has tried, is gone. */
-static void uring_enter_locked(struct uring_raw *u)
+static void uring_prep(struct eng_ring_op *op, struct io_uring_sqe *sqe)
 {
-	int n;
+	struct eng_raw_io *io = to_io(op);
+	struct uring_raw *u = to_uring(io->raw);
 
-	while (io_uring_sq_ready(&u->ring)) {
-		n = io_uring_submit(&u->ring);
-		if (n >= 0 || n == -EINTR)
-			continue;
-		if (n != -EAGAIN && n != -EBUSY && n != -ENOMEM) {
-			eng_log(LOG_CRIT, "%s: io_uring_enter: %s",
-				u->name, strerror(-n));
-			abort();
-		}
-		pause_ms(1);
-	}
+	eng_ring_prep_rw(sqe, io->direct ? u->direct : u->fd, io->write,
+			 io->iov, io->niov, io->off, io->done);
 }
 
-/* (4) */
-static void uring_prep(struct uring_raw *u, struct io_uring_sqe *sqe,
-		       struct eng_raw_io *io)
+/* (3) */
+static void uring_end(struct eng_ring_op *op, int res)
 {
-	int fd = io->direct ? u->direct : u->fd, i = 0;
-	uint64_t skip = io->done;
-	char *base;
-	size_t len;
+	struct eng_raw_io *io = to_io(op);
 
-	while (skip && skip >= io->iov[i].iov_len)
-		skip -= io->iov[i++].iov_len;
-	base = (char *)io->iov[i].iov_base + skip;
-	len = io->iov[i].iov_len - skip;
-	if (!skip && io->niov - i > 1 && io->write)
-		io_uring_prep_writev(sqe, fd, io->iov + i, io->niov - i,
-				     io->off + io->done);
-	else if (!skip && io->niov - i > 1)
-		io_uring_prep_readv(sqe, fd, io->iov + i, io->niov - i,
-				    io->off + io->done);
-	else if (io->write)
-		io_uring_prep_write(sqe, fd, base, len, io->off + io->done);
+	if (res > 0)
+		io->done += (uint64_t)res;
+	if (res <= 0)
+		eng_raw_end(io, res ? res : -EIO);
+	else if (io->done == io->len)
+		eng_raw_end(io, 0);
 	else
-		io_uring_prep_read(sqe, fd, base, len, io->off + io->done);
-	io_uring_sqe_set_data(sqe, io);
-}
-
-/* (1) */
-static void uring_fill_locked(struct uring_raw *u)
-{
-	struct io_uring_sqe *sqe;
-	struct eng_raw_io *io;
-
-	while ((io = u->head) && u->busy < URING_CQ) {
-		sqe = io_uring_get_sqe(&u->ring);
-		if (!sqe) {
-			uring_enter_locked(u);
-			continue;
-		}
-		uring_prep(u, sqe, io);
-		u->busy++;
-		u->head = io->next;
-		if (!u->head)
-			u->tail = &u->head;
-	}
-	uring_enter_locked(u);
-}
-
-static void uring_start(struct uring_raw *u, struct eng_raw_io *io)
-{
-	pthread_mutex_lock(&u->lock);
-	io->next = NULL;
-	*u->tail = io;
-	u->tail = &io->next;
-	uring_fill_locked(u);
-	pthread_mutex_unlock(&u->lock);
+		eng_ring_start(to_uring(io->raw)->ring, op);
 }
 
 static ssize_t uring_read_cached(struct uring_raw *u, struct eng_raw_io *io)
@@ -181,7 +111,7 @@ static bool uring_can_direct(const struct uring_raw *u,
 	return u->direct >= 0 && !(bits % URING_ALIGN);
 }
 
-/* (5) True: io is over. */
+/* (4) True: io is over. */
 static bool uring_past_cache(struct uring_raw *u, struct eng_raw_io *io)
 {
 	ssize_t n = 0;
@@ -197,7 +127,7 @@ static bool uring_past_cache(struct uring_raw *u, struct eng_raw_io *io)
 	return io->done == io->len;
 }
 
-/* (2) True: io is over.  Errors are left to the ring to find again. */
+/* (1) True: io is over.  Errors are left to the ring to find again. */
 static bool uring_try_cached(struct uring_raw *u, struct eng_raw_io *io)
 {
 	ssize_t n;
@@ -227,82 +157,10 @@ static void uring_submit(struct eng_raw *raw, struct eng_raw_io *io)
 		eng_raw_end(io, 0);
 		return;
 	}
-	pthread_mutex_lock(&u->lock);
-	u->total++;
-	pthread_mutex_unlock(&u->lock);
-	uring_start(u, io);
-}
-
-/* ---- completion ------------------------------------------------------- */
-
-static void uring_finish(struct uring_raw *u, struct eng_raw_io *io, int res)
-{
-	if (res == -EINTR || res == -EAGAIN) {
-		uring_start(u, io);
-		return;
-	}
-	if (res > 0) {
-		io->done += (uint64_t)res;
-		if (io->done < io->len) {
-			uring_start(u, io);
-			return;
-		}
-	}
-	eng_raw_end(io, res > 0 ? 0 : res ? res : -EIO);
-	pthread_mutex_lock(&u->lock);
-	if (!--u->total)
-		pthread_cond_broadcast(&u->idle);	/* (3) */
-	pthread_mutex_unlock(&u->lock);
-}
-
-struct uring_done {
-	struct eng_raw_io *io;
-	int		res;
-};
-
-/* Take what has completed out of the ring.  The entry without an io is
- * close's, and the last one. */
-static unsigned int uring_reap(struct uring_raw *u, struct uring_done *out,
-			       bool *stop)
-{
-	struct io_uring_cqe *cqe;
-	unsigned int head, seen = 0, n = 0;
-
-	io_uring_for_each_cqe(&u->ring, head, cqe) {
-		if (seen == URING_REAP)
-			break;
-		seen++;
-		out[n].io = io_uring_cqe_get_data(cqe);
-		out[n].res = cqe->res;
-		if (out[n].io)
-			n++;
-		else
-			*stop = true;
-	}
-	io_uring_cq_advance(&u->ring, seen);
-	return n;
-}
-
-static void *uring_reaper(void *arg)
-{
-	struct uring_raw *u = arg;
-	struct uring_done done[URING_REAP];
-	struct io_uring_cqe *cqe;
-	bool stop = false;
-	unsigned int n;
-
-	while (!stop) {
-		if (io_uring_wait_cqe(&u->ring, &cqe))
-			continue;	/* EINTR */
-		n = uring_reap(u, done, &stop);
-		pthread_mutex_lock(&u->lock);
-		u->busy -= n;
-		uring_fill_locked(u);
-		pthread_mutex_unlock(&u->lock);
-		for (unsigned int i = 0; i < n; i++)
-			uring_finish(u, done[i].io, done[i].res);
-	}
-	return NULL;
+	io->raw = raw;
+	io->op.prep = uring_prep;
+	io->op.end = uring_end;
+	eng_ring_start(u->ring, &io->op);
 }
 
 /* ---- the rest of the operations --------------------------------------- */
@@ -345,29 +203,12 @@ static void uring_forget(struct eng_raw *raw, uint64_t off, uint64_t len)
 		      POSIX_FADV_DONTNEED);
 }
 
-static void uring_stop_reaper(struct uring_raw *u)
-{
-	struct io_uring_sqe *sqe;
-
-	pthread_mutex_lock(&u->lock);
-	while (u->total)
-		pthread_cond_wait(&u->idle, &u->lock);
-	sqe = io_uring_get_sqe(&u->ring);	/* empty: there is room */
-	io_uring_prep_nop(sqe);
-	io_uring_sqe_set_data(sqe, NULL);
-	uring_enter_locked(u);
-	pthread_mutex_unlock(&u->lock);
-	pthread_join(u->reaper, NULL);
-}
-
 static void uring_free(struct uring_raw *u)
 {
 	if (u->direct >= 0)
 		close(u->direct);
 	if (u->fd >= 0)
 		close(u->fd);
-	pthread_mutex_destroy(&u->lock);
-	pthread_cond_destroy(&u->idle);
 	free(u->name);
 	free(u);
 }
@@ -376,8 +217,7 @@ static void uring_close(struct eng_raw *raw)
 {
 	struct uring_raw *u = to_uring(raw);
 
-	uring_stop_reaper(u);
-	io_uring_queue_exit(&u->ring);
+	eng_ring_destroy(u->ring);
 	uring_free(u);
 }
 
@@ -397,7 +237,7 @@ static int open_failed(const char *path, const char *what, int err)
 	return -err;
 }
 
-/* (5) A name may mean something else by now; the descriptor does not. */
+/* (4) A name may mean something else by now; the descriptor does not. */
 static void uring_open_direct(struct uring_raw *u)
 {
 	int how = O_CLOEXEC | O_DIRECT | (u->raw.rdonly ? O_RDONLY : O_RDWR);
@@ -407,7 +247,7 @@ static void uring_open_direct(struct uring_raw *u)
 	u->direct = open(name, how);
 }
 
-/* (6) for files.  The daemon of a mount that was just taken down may still
+/* (5) for files.  The daemon of a mount that was just taken down may still
  * hold it; waiting for that is up to the caller. */
 static int uring_lock_file(struct uring_raw *u)
 {
@@ -449,7 +289,7 @@ static int uring_open_fd(struct uring_raw *u)
 		return S_ISDIR(st.st_mode) ? -EISDIR : -ENOTBLK;
 	}
 	u->bdev = S_ISBLK(st.st_mode);
-	u->fd = open(u->name, how | (u->bdev ? O_EXCL : 0));	/* (6) */
+	u->fd = open(u->name, how | (u->bdev ? O_EXCL : 0));	/* (5) */
 	if (u->fd < 0 && errno == EBUSY) {
 		eng_log(LOG_ERR, "%s: is in use (mounted, or opened "
 			"exclusively)", u->name);
@@ -463,51 +303,13 @@ static int uring_open_fd(struct uring_raw *u)
 	return uring_size(u, &st);
 }
 
-/* A filter may allow io_uring_setup and forbid io_uring_enter. */
-static int uring_probe(struct io_uring *ring)
-{
-	struct io_uring_cqe *cqe;
-	int err;
-
-	io_uring_prep_nop(io_uring_get_sqe(ring));
-	err = io_uring_submit_and_wait(ring, 1);
-	if (err < 0)
-		return err;
-	err = io_uring_wait_cqe(ring, &cqe);
-	if (!err)
-		io_uring_cqe_seen(ring, cqe);
-	return err;
-}
-
-static int uring_init_ring(struct uring_raw *u)
-{
-	struct io_uring_params p = {
-		.flags = IORING_SETUP_CQSIZE, .cq_entries = URING_CQ,
-	};
-	int err = io_uring_queue_init_params(URING_SQ, &u->ring, &p);
-
-	if (!err) {
-		err = uring_probe(&u->ring);
-		if (err)
-			io_uring_queue_exit(&u->ring);
-	}
-	if (err)
-		eng_log(LOG_ERR, "%s: io_uring is not available (forbidden by "
-			"seccomp or by sysctl kernel.io_uring_disabled?): %s",
-			u->name, strerror(-err));
-	return err;
-}
-
 static int uring_init(struct uring_raw *u, const char *path)
 {
 	int err;
 
 	u->fd = u->direct = -1;
 	u->nowait = true;
-	u->tail = &u->head;
 	u->raw.ops = &uring_ops;
-	pthread_mutex_init(&u->lock, NULL);
-	pthread_cond_init(&u->idle, NULL);
 	u->raw.name = u->name = strdup(path);
 	if (!u->name)
 		return -ENOMEM;
@@ -530,18 +332,10 @@ int eng_raw_open(struct eng_raw **out, const char *path, unsigned int flags)
 	u->raw.rdonly = flags & ENG_OPEN_RDONLY;
 	err = uring_init(u, path);
 	if (!err)
-		err = uring_init_ring(u);
+		err = eng_ring_create(&u->ring, u->name, 0);
 	if (err)
-		goto out_free;
-	err = -pthread_create(&u->reaper, NULL, uring_reaper, u);
-	if (err)
-		goto out_ring;
-	*out = &u->raw;
-	return 0;
-
-out_ring:
-	io_uring_queue_exit(&u->ring);
-out_free:
-	uring_free(u);
+		uring_free(u);
+	else
+		*out = &u->raw;
 	return err;
 }

@@ -15,6 +15,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "native/dev_block.h"
 #include "native/native.h"
 
 #define FEAT_RW_ATTR	(1u << 16)	/* IORING_FEAT_RW_ATTR */
@@ -38,27 +39,28 @@ static void block_prep(struct native *n, struct io_uring_sqe *sqe,
 {
 	const struct eng_profile *p = n->dev.geo.profile;
 	struct sqe_attr at = { (uintptr_t)attr, ATTR_PI };
-	uint64_t off = x->start * p->interval;
+	uint64_t bytes = eng_ring_prep_rw(sqe, n->bdev.fd, x->write, x->iov,
+					  (int)x->niov, x->start * p->interval,
+					  (uint64_t)x->done * p->interval);
 
-	if (x->write)
-		io_uring_prep_writev(sqe, n->bdev.fd, x->iov, x->niov, off);
-	else
-		io_uring_prep_readv(sqe, n->bdev.fd, x->iov, x->niov, off);
 	*attr = (struct native_attr) {
-		.len = x->count * p->meta_size,
-		.addr = (uintptr_t)x->tuples, .seed = x->start,	/* (2) */
+		.len = (uint32_t)(bytes / p->interval) * p->meta_size,
+		.addr = (uintptr_t)(x->tuples +
+				    (size_t)x->done * p->meta_size),
+		.seed = x->start + x->done,	/* (2) */
 	};
 	if (x->check)
 		attr->flags = CHECK_GUARD | (p->type == 3 ? 0 : CHECK_REF);
 	memcpy((char *)sqe + 48, &at, sizeof(at));
 }
 
-static int block_result(int res, uint64_t bytes, enum eng_fault_kind *kind)
+static int block_result(int res, uint64_t *bytes, enum eng_fault_kind *kind)
 {
 	(void)kind;	/* the kernel does not say */
 	if (res < 0)
 		return res;
-	return (uint64_t)res == bytes ? 0 : -EIO;
+	*bytes = (uint64_t)res;
+	return 0;
 }
 
 static int block_flush(struct native *n)
@@ -89,7 +91,7 @@ static const struct native_ops block_ops = {
 	.discard = block_discard,
 };
 
-bool native_block_works(void)
+bool eng_block_works(void)
 {
 	struct io_uring_params p = { 0 };
 	struct io_uring ring;

@@ -25,6 +25,7 @@
 #include <syslog.h>
 #include <unistd.h>
 
+#include "native/dev_nvme.h"
 #include "native/native.h"
 #include "native/nvme.h"
 
@@ -72,7 +73,7 @@ static void nvme_prep(struct native *n, struct io_uring_sqe *sqe,
 		cmd->cdw3 = (uint32_t)(lba >> 32) & 0xffff;
 }
 
-static int nvme_result(int res, uint64_t bytes, enum eng_fault_kind *kind)
+static int nvme_result(int res, uint64_t *bytes, enum eng_fault_kind *kind)
 {
 	(void)bytes;	/* all or nothing */
 	return res <= 0 ? res : eng_nvme_error((unsigned int)res, kind);

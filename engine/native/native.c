@@ -15,7 +15,9 @@
  *      first: what a killed process has written may be in its cache alone,
  *      and whoever reads it takes it for the past.
  *  (5) No error of the device is passed on as one that means something else
- *      to a caller, as ENOSPC does. */
+ *      to a caller, as ENOSPC does.
+ *  (6) A short transfer goes on where it stopped, with the interval that it
+ *      stopped in.  One that moves nothing is an error. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,17 +30,23 @@
 
 typedef unsigned long long ull;
 
-/* How far a read has come: eng_io.priv.  STEP + i: interval i alone. */
+/* How far a read has come.  STEP + i: interval i alone. */
 enum { CHECKED, UNCHECKED, STEP };
 
-static uintptr_t stage_of(const struct eng_io *io)
-{
-	return (uintptr_t)io->priv;
-}
+/* What a request is to the ring: eng_io.priv. */
+struct native_op {
+	struct eng_ring_op op;		/* first */
+	struct eng_io	*io;
+	uintptr_t	stage;
+	uint32_t	done;		/* intervals, in this stage */
+	bool		again;		/* in this stage */
+	struct native_attr attr;
+	struct iovec	iov;		/* of one interval */
+};
 
-static void set_stage(struct eng_io *io, uintptr_t stage)
+static struct native *to_native(struct eng_dev *dev)
 {
-	io->priv = (void *)stage;
+	return (struct native *)dev;
 }
 
 static void count(uint64_t *counter, uint64_t n)
@@ -59,54 +67,62 @@ static void *data_at(const struct eng_io *io, uint32_t i)
 	return (char *)v->iov_base + skip;
 }
 
-static struct native_xfer xfer_of(const struct eng_io *io, struct iovec *one)
+static struct native_xfer xfer_of(struct native_op *op)
 {
+	const struct eng_io *io = op->io;
 	const struct eng_profile *p = io->dev->geo.profile;
-	uintptr_t stage = stage_of(io);
 	struct native_xfer x = {
-		.write = io->op == ENG_WRITE, .check = stage != UNCHECKED,
-		.start = io->start, .count = io->count,
+		.write = io->op == ENG_WRITE, .check = op->stage != UNCHECKED,
+		.start = io->start, .count = io->count, .done = op->done,
 		.iov = io->iov, .niov = io->niov, .tuples = io->tuples,
 	};
 
-	if (stage >= STEP) {
-		uint32_t i = (uint32_t)(stage - STEP);
+	if (op->stage >= STEP) {
+		uint32_t i = (uint32_t)(op->stage - STEP);
 
-		one->iov_base = data_at(io, i);
-		one->iov_len = p->interval;
+		op->iov.iov_base = data_at(io, i);
+		op->iov.iov_len = p->interval;
 		x.start += i;
 		x.count = 1;
-		x.iov = one;
+		x.iov = &op->iov;
 		x.niov = 1;
 		x.tuples += (size_t)i * p->meta_size;
 	}
 	return x;
 }
 
-void native_prep(struct native *n, struct eng_io *io, struct io_uring_sqe *sqe,
-		 struct native_attr *attr, struct iovec *iov)
+static void prep(struct eng_ring_op *ring_op, struct io_uring_sqe *sqe)
 {
-	struct native_xfer x = xfer_of(io, iov);
+	struct native_op *op = (struct native_op *)ring_op;
+	struct native *n = to_native(op->io->dev);
+	struct native_xfer x = xfer_of(op);
 
-	n->ops->prep(n, sqe, &x, attr);
+	if (op->again && op->io->op == ENG_WRITE)
+		eng_io_restore_refs(op->io);	/* (3) */
+	op->again = true;
+	n->ops->prep(n, sqe, &x, &op->attr);
 }
 
-static void restart(struct native *n, struct eng_io *io, uintptr_t stage)
+static void start_stage(struct native *n, struct native_op *op,
+			uintptr_t stage)
 {
-	set_stage(io, stage);
-	native_ring_start(n->ring, io);
+	op->stage = stage;
+	op->done = 0;
+	op->again = false;
+	eng_ring_start(n->ring, &op->op);
 }
 
 /* (2) */
-static void refused(struct native *n, struct eng_io *io,
+static void refused(struct native *n, struct native_op *op,
 		    enum eng_fault_kind kind)
 {
-	uintptr_t stage = stage_of(io);
+	struct eng_io *io = op->io;
+	uintptr_t stage = op->stage;
 
 	count(&n->stats.refused, stage == CHECKED);
 	if (io->op == ENG_READ && stage < STEP) {
 		count(&n->stats.reread, 1);
-		restart(n, io, stage + 1);
+		start_stage(n, op, stage + 1);
 		return;
 	}
 	io->fault.kind = kind == ENG_FAULT_NONE ? ENG_FAULT_DEVICE : kind;
@@ -126,46 +142,51 @@ static int plain_error(const struct native *n, const struct eng_io *io,
 	return -EIO;
 }
 
-static void advance(struct native *n, struct eng_io *io)
+static uint32_t count_of(const struct native_op *op)
 {
-	uintptr_t stage = stage_of(io);
+	return op->stage < STEP ? op->io->count : 1;
+}
 
-	if (stage >= STEP && stage - STEP + 1 < io->count)
-		restart(n, io, stage + 1);
+/* So much more was moved.  (6): what is part of an interval is moved again. */
+static void advance(struct native *n, struct native_op *op, uint64_t bytes)
+{
+	struct eng_io *io = op->io;
+	uint64_t more = bytes / n->dev.geo.profile->interval;
+
+	if (!more || more > count_of(op) - op->done) {
+		eng_io_done(io, -EIO);
+		return;
+	}
+	op->done += (uint32_t)more;
+	if (op->done < count_of(op))
+		eng_ring_start(n->ring, &op->op);
+	else if (op->stage >= STEP && op->stage - STEP + 1 < io->count)
+		start_stage(n, op, op->stage + 1);
 	else
 		eng_io_done(io, 0);
 }
 
-static uint64_t bytes_of(const struct native *n, const struct eng_io *io)
+static void complete(struct eng_ring_op *ring_op, int res)
 {
-	return stage_of(io) < STEP ?
-		(uint64_t)io->count * n->dev.geo.profile->interval :
-		n->dev.geo.profile->interval;
-}
-
-void native_complete(struct native *n, struct eng_io *io, int res)
-{
+	struct native_op *op = (struct native_op *)ring_op;
+	struct native *n = to_native(op->io->dev);
 	enum eng_fault_kind kind = ENG_FAULT_NONE;
-	int err;
+	uint64_t bytes = (uint64_t)(count_of(op) - op->done) *
+			 n->dev.geo.profile->interval;
+	int err = n->ops->result(res, &bytes, &kind);
 
-	if (res == -EINTR || res == -EAGAIN) {
-		if (io->op == ENG_WRITE)
-			eng_io_restore_refs(io);	/* (3) */
-		native_ring_start(n->ring, io);
-		return;
-	}
-	err = n->ops->result(res, bytes_of(n, io), &kind);
 	if (err == -EILSEQ)
-		refused(n, io, kind);
+		refused(n, op, kind);
 	else if (err)
-		eng_io_done(io, plain_error(n, io, err));
+		eng_io_done(op->io, plain_error(n, op->io, err));
 	else
-		advance(n, io);
+		advance(n, op, bytes);
 }
 
 static void native_submit(struct eng_dev *dev, struct eng_io *io)
 {
-	struct native *n = (struct native *)dev;
+	struct native *n = to_native(dev);
+	struct native_op *op = io->priv;
 	uint64_t bytes = (uint64_t)io->count * dev->geo.profile->interval;
 
 	if (io->op == ENG_WRITE && n->bdev.rdonly) {
@@ -179,14 +200,24 @@ static void native_submit(struct eng_dev *dev, struct eng_io *io)
 		count(&n->stats.reads, 1);
 		count(&n->stats.read_bytes, bytes);
 	}
-	restart(n, io, CHECKED);
+	op->op.prep = prep;
+	op->op.end = complete;
+	op->io = io;
+	start_stage(n, op, CHECKED);
+}
+
+static size_t native_room(const struct eng_dev *dev, uint32_t intervals,
+			  unsigned int segs)
+{
+	(void)dev, (void)intervals, (void)segs;
+	return sizeof(struct native_op);
 }
 
 /* ---- the rest of the operations --------------------------------------- */
 
 static int native_flush(struct eng_dev *dev)
 {
-	struct native *n = (struct native *)dev;
+	struct native *n = to_native(dev);
 	int err = n->bdev.rdonly ? 0 : n->ops->flush(n);
 
 	count(&n->stats.flushes, 1);
@@ -197,7 +228,7 @@ static int native_flush(struct eng_dev *dev)
 
 static int native_discard(struct eng_dev *dev, uint64_t start, uint64_t n)
 {
-	struct native *nat = (struct native *)dev;
+	struct native *nat = to_native(dev);
 
 	if (nat->bdev.rdonly)
 		return -EROFS;
@@ -212,7 +243,7 @@ static ull stat_get(const uint64_t *counter)
 
 static int native_stats(struct eng_dev *dev, char *buf, size_t size)
 {
-	struct native *n = (struct native *)dev;
+	struct native *n = to_native(dev);
 	const struct native_stats *st = &n->stats;
 
 	return snprintf(buf, size, "{\"backend\":\"%s\",\"format\":\"%s\","
@@ -229,11 +260,12 @@ static int native_stats(struct eng_dev *dev, char *buf, size_t size)
 
 static void native_close(struct eng_dev *dev)
 {
-	native_destroy((struct native *)dev);
+	native_destroy(to_native(dev));
 }
 
 static const struct eng_dev_ops native_dev_ops = {
 	.submit = native_submit,
+	.room = native_room,
 	.flush = native_flush,
 	.discard = native_discard,
 	.stats = native_stats,
@@ -280,7 +312,7 @@ int native_create(struct native **out, const struct native_ops *ops,
 
 int native_start(struct native *n, struct eng_dev **out)
 {
-	int err = native_ring_create(&n->ring, n);
+	int err = eng_ring_create(&n->ring, n->path, n->ops->ring_flags);
 
 	if (!err)
 		err = native_flush(&n->dev);		/* (4) */
@@ -295,7 +327,7 @@ int native_start(struct native *n, struct eng_dev **out)
 
 void native_destroy(struct native *n)
 {
-	native_ring_destroy(n->ring);
+	eng_ring_destroy(n->ring);
 	if (n->ng >= 0)
 		close(n->ng);
 	eng_bdev_close(&n->bdev);

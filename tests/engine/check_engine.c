@@ -1328,8 +1328,9 @@ END_TEST
 /* No memory for a device is an error, and nothing is left of it. */
 START_TEST(init_may_fail)
 {
-	struct eng_dev dev = { .geo = { .profile = eng_profile_find("512+8"),
-					.max_io = MEM_MAX_IO } };
+	static const struct eng_dev_ops ops;
+	struct eng_dev dev = { .ops = &ops, .geo = {
+		.profile = eng_profile_find("512+8"), .max_io = MEM_MAX_IO } };
 
 	eng_bufs_alloc = no_memory;
 	ck_assert_int_eq(eng_dev_init(&dev), -ENOMEM);
