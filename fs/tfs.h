@@ -24,7 +24,6 @@
 #include "fs.h"
 #include "base/record.h"
 #include "base/runs.h"
-#include "commit/txn.h"
 
 struct tfs_freemap;
 struct tfs_commit;
@@ -50,28 +49,6 @@ struct tfs_super {
 	uint64_t	log_start, log_clusters;
 	uint64_t	created;
 };
-
-/* A checkpoint slot in memory. */
-struct tfs_slot {
-	uint64_t	number;
-	uint64_t	seq;
-	struct tfs_ptr	root;
-	uint8_t		root_level;
-	uint64_t	free;
-	uint64_t	reserved;
-	uint64_t	inodes;
-	uint64_t	log_pos;
-	uint32_t	next_ino;
-	uint32_t	flags;
-	uint64_t	used;
-	uint64_t	chain;
-};
-
-/* The highest sequence that it names. */
-static inline uint64_t tfs_slot_top(const struct tfs_slot *s)
-{
-	return s->used > s->seq ? s->used : s->seq;
-}
 
 /* Counters that tfs_stats() reports; monotonic. */
 struct tfs_counters {
@@ -171,102 +148,5 @@ static inline const uint8_t *tfs_nonce(const struct tfs *fs)
 {
 	return fs->super.nonce;
 }
-
-/* ---- super.c ------------------------------------------------------------ */
-
-/* Cluster size, intervals of a cluster, and how many the device has.
- * -EOPNOTSUPP: it can't take a whole one in one request. */
-int tfs_measure(struct tfs *fs, uint64_t *clusters);
-int tfs_super_read(struct tfs *fs);
-/* Both copies, one after the other. */
-int tfs_super_write(struct tfs *fs, unsigned int first);
-/* *lost: the other slot is damaged in both copies, so that the newest one may
- * be. */
-int tfs_slot_read(struct tfs *fs, struct tfs_slot *out, bool *lost);
-/* Both copies, one after the other; durable when it returns 0. */
-int tfs_slot_write(struct tfs *fs, const struct tfs_slot *slot);
-
-/* ---- cluster.c: whole clusters with their record ------------------------- */
-
-/* Expected or stored tags of count intervals from interval skip of the
- * first cluster on; the index counts up with the cluster. */
-void tfs_tag_fill(const struct tfs *fs, const struct tfs_record *first,
-		  uint64_t addr, uint32_t skip, uint32_t count,
-		  uint16_t *tags);
-/* rec NULL: any tags. */
-int tfs_cluster_read(struct tfs *fs, uint64_t addr,
-		     const struct tfs_record *rec, void *buf);
-int tfs_cluster_write(struct tfs *fs, uint64_t addr,
-		      const struct tfs_record *rec, void *buf);
-/* As tfs_cluster_read(), for those who make something of a failure: nothing
- * is logged or counted, and *fault says which check it was (-EBADMSG). */
-int tfs_cluster_try(struct tfs *fs, uint64_t addr,
-		    const struct tfs_record *rec, void *buf,
-		    struct eng_fault *fault);
-/* What a commit remembers of a data cluster: a hash over its address, guards
- * and application tags.  tuples: of its intervals, as the device has them. */
-uint64_t tfs_cluster_proof(const struct tfs *fs, uint64_t addr,
-			   const uint8_t *tuples);
-/* Count a failed read and say so: "what ... guard: expected, found". */
-void tfs_fault_count(struct tfs *fs, int err, const struct eng_fault *fault);
-/* Text for a log line; into buf. */
-const char *tfs_fault_text(int err, const struct eng_fault *fault, char *buf,
-			   size_t size);
-uint32_t tfs_crc32c(const void *data, size_t len, size_t crc_at);
-bool tfs_all_zero(const void *data, size_t len);
-
-/* ---- hash.c -------------------------------------------------------------- */
-
-uint64_t tfs_siphash(const uint8_t key[16], const void *data, size_t len);
-
-/* ---- mount.c ------------------------------------------------------------- */
-
-struct tfs *tfs_alloc_fs(struct eng_dev *dev);
-void tfs_free_fs(struct tfs *fs);
-/* Caches and tables, once fs->super is known. */
-int tfs_setup(struct tfs *fs);
-
-/* ---- commit.c ------------------------------------------------------------ */
-
-int tfs_commits_create(struct tfs *fs);
-void tfs_commits_destroy(struct tfs *fs);
-/* As leader: close what is running and make it durable, if there is anything.
- * 0, -errno, or 1: it takes a checkpoint. */
-int tfs_commit_lead(struct tfs *fs);
-/* Write down that this commit is durable, if the log does not say so yet and
- * nothing else is about to. */
-void tfs_commit_mark(struct tfs *fs, uint64_t seq);
-/* Under fs->tree: is there anything for the running commit to say? */
-bool tfs_commit_waiting(const struct tfs *fs);
-/* Has it reached its bound, how many times? */
-unsigned int tfs_commit_pressure(const struct tfs *fs);
-
-/* While the gate is closed, under fs->tree: the next commit is running from
- * now on. */
-void tfs_commit_close(struct tfs *fs);
-/* Log what was closed and flush.  0: it is durable; 1: it can't be logged,
- * and nothing can before a checkpoint that contains it; -errno: the end. */
-int tfs_commit_log(struct tfs *fs);
-/* A checkpoint made it durable: the log goes on from there. */
-void tfs_commit_superseded(struct tfs *fs, uint64_t seq);
-
-/* ---- recover.c ----------------------------------------------------------- */
-
-/* Bring the tree from the checkpoint up to what the log proves, in memory.
- * *how turns read-only if the log is damaged.  *replayed: anything at all. */
-int tfs_recover(struct tfs *fs, const struct tfs_slot *slot, bool lost,
-		struct tfs_mount *how, bool *replayed);
-
-/* ---- ckpt.c -------------------------------------------------------------- */
-
-/* Checkpoint all that was done before. */
-int tfs_ckpt_run(struct tfs *fs);
-/* Even if nothing changed; clean: it is the last one. */
-int tfs_ckpt_force(struct tfs *fs, bool clean);
-
-/* ---- path.c -------------------------------------------------------------- */
-
-/* For messages; somewhere in buf, which is at least 64 bytes. */
-const char *tfs_path(struct tfs *fs, uint32_t ino, char *buf, size_t size);
 
 #endif

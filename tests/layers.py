@@ -7,7 +7,8 @@ import os
 import subprocess
 import sys
 
-LAYERS = ["engine", "base", "tree", "commit", "file", "name", "mount", "fuse"]
+LAYERS = ["engine", "base", "tree", "commit", "file", "name", "mount", "check",
+          "fuse"]
 TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
 
 

@@ -4,9 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <isa-l/crc.h>
-
-#include "tfs.h"
+#include "base/cluster.h"
+#include "base/hash.h"
 
 void tfs_tag_fill(const struct tfs *fs, const struct tfs_record *first,
 		  uint64_t addr, uint32_t skip, uint32_t count,
@@ -153,17 +152,6 @@ int tfs_cluster_write(struct tfs *fs, uint64_t addr,
 		      const struct tfs_record *rec, void *buf)
 {
 	return cluster_io_loud(fs, ENG_WRITE, addr, rec, buf);
-}
-
-/* CRC-32C (Castagnoli, as iSCSI's) of a structure with the four bytes of its
- * own checksum at crc_at taken as 0. */
-uint32_t tfs_crc32c(const void *data, size_t len, size_t crc_at)
-{
-	unsigned char *p = (unsigned char *)data, zero[4] = { 0 };
-	uint32_t crc = crc32_iscsi(p, crc_at, ~0u);
-
-	crc = crc32_iscsi(zero, 4, crc);
-	return ~crc32_iscsi(p + crc_at + 4, len - crc_at - 4, crc);
 }
 
 bool tfs_all_zero(const void *data, size_t len)

@@ -5,8 +5,10 @@
 #include <endian.h>
 #include <string.h>
 
-#include "file/inode.h"
+#include <isa-l/crc.h>
+
 #include "tfs.h"
+#include "base/hash.h"
 
 static inline uint64_t rotl(uint64_t x, unsigned int n)
 {
@@ -69,4 +71,13 @@ __attribute__((weak))
 uint64_t tfs_name_hash(const struct tfs *fs, const char *name, size_t len)
 {
 	return tfs_siphash(tfs_nonce(fs), name, len);
+}
+
+uint32_t tfs_crc32c(const void *data, size_t len, size_t crc_at)
+{
+	unsigned char *p = (unsigned char *)data, zero[4] = { 0 };
+	uint32_t crc = crc32_iscsi(p, crc_at, ~0u);
+
+	crc = crc32_iscsi(zero, 4, crc);
+	return ~crc32_iscsi(p + crc_at + 4, len - crc_at - 4, crc);
 }

@@ -6,6 +6,7 @@
  *  (2) None is lost but to lack of memory or to NOTES_MAX. */
 #include <stdlib.h>
 
+#include "base/cluster.h"
 #include "base/notes.h"
 
 #define NOTES_MAX	1024u

@@ -9,10 +9,12 @@
  *  (3) Memory is three nodes, whatever the size of the tree. */
 #include <string.h>
 
+#include "base/cluster.h"
 #include "base/gate.h"
-#include "check/walk.h"
 #include "tree/btree.h"
 #include "tree/fetch.h"
+#include "tree/ncache.h"
+#include "check/walk.h"
 
 /* Nodes that a step comes upon for the first time. */
 struct entered {

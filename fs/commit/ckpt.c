@@ -21,12 +21,16 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/cluster.h"
 #include "base/gate.h"
 #include "base/state.h"
 #include "tree/alloc.h"
 #include "tree/btree.h"
 #include "tree/fetch.h"
-#include "commit/log.h"
+#include "tree/ncache.h"
+#include "commit/ckpt.h"
+#include "commit/commit.h"
+#include "commit/super.h"
 
 #define IN_FLIGHT	64	/* node writes at once */
 

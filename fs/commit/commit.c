@@ -22,6 +22,7 @@
 #include "base/gate.h"
 #include "base/notes.h"
 #include "base/state.h"
+#include "commit/commit.h"
 #include "commit/log.h"
 
 /* ---- closing -------------------------------------------------------------- */

@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cluster.h"
+#include "base/hash.h"
 #include "commit/log.h"
 
 /* ---- gathering ------------------------------------------------------------ */

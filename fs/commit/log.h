@@ -4,6 +4,7 @@
 #define TFS_LOG_H
 
 #include "tfs.h"
+#include "tree/key.h"
 
 struct tfs_op {
 	struct tfs_key	key;
@@ -64,36 +65,6 @@ static inline uint64_t tfs_log_addr(const struct tfs *fs, uint64_t pos)
 bool tfs_log_fits(const struct tfs *fs, const struct tfs_commit *c);
 /* Write it behind the newest one.  Not durable before a flush. */
 int tfs_log_write(struct tfs *fs, struct tfs_commit *c, uint64_t durable);
-/* ---- reading it again ----------------------------------------------------- */
-
-/* A commit as the log has it; its operations are checked. */
-struct tfs_logged {
-	uint64_t	seq, prev, hash, checkpoint, durable, proof;
-	uint64_t	inodes, reserved;
-	uint32_t	next_ino, blocks;
-	uint8_t		*ops;		/* malloced */
-	size_t		bytes;
-};
-
-struct tfs_logged_op {
-	struct tfs_key	key;
-	bool		del;
-	uint8_t		value[TFS_VALUE_MAX];
-	unsigned int	len;
-};
-
-/* The operation at *at, and on to the next; false: that was the last. */
-bool tfs_logged_next(const struct tfs_logged *c, size_t *at,
-		     struct tfs_logged_op *op);
-/* If it maps clusters: 0 and which; -ENOENT: it doesn't; -EUCLEAN. */
-struct tfs_extent;
-int tfs_logged_extent(struct tfs *fs, const struct tfs_logged_op *op,
-		      struct tfs_extent *out);
-/* Make its changes in memory.  The clusters that were born in it are taken
- * already. */
-int tfs_replay(struct tfs *fs, const struct tfs_logged *c);
-/* The clusters are in use, though the checkpoint has them free. */
-int tfs_claim(struct tfs *fs, uint64_t addr, uint64_t len);
 
 /* The hash of a commit: of its clusters in order. */
 uint64_t tfs_log_hash(const struct tfs *fs, const uint8_t *clusters,

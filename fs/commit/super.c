@@ -14,7 +14,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tfs.h"
+#include "base/cluster.h"
+#include "base/hash.h"
+#include "commit/super.h"
 
 int tfs_measure(struct tfs *fs, uint64_t *clusters)
 {

@@ -9,8 +9,10 @@
  *  (3) A commit that the log could not take is durable by a checkpoint. */
 #include "base/gate.h"
 #include "base/notes.h"
-#include "base/state.h"
-#include "tree/alloc.h"
+#include "tree/freemap.h"
+#include "tree/ncache.h"
+#include "commit/ckpt.h"
+#include "commit/commit.h"
 #include "commit/log.h"
 #include "commit/sync.h"
 

@@ -18,8 +18,10 @@
 #include "tree/alloc.h"
 #include "tree/btree.h"
 #include "tree/fetch.h"
+#include "commit/ckpt.h"
 #include "commit/log.h"
 #include "commit/sync.h"
+#include "commit/txn.h"
 
 struct op {
 	struct tfs_key	key;

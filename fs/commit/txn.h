@@ -17,41 +17,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "format.h"
+#include "tree/key.h"
 
 struct tfs;
 struct tfs_txn;		/* fields: txn.c */
-
-#define TFS_MISS	(-517)	/* no errno that anybody else returns */
-
-struct tfs_key {
-	uint32_t	obj;
-	uint8_t		type;
-	uint64_t	off;
-};
-
-static inline struct tfs_key tfs_key(uint32_t obj, uint8_t type, uint64_t off)
-{
-	return (struct tfs_key){ .obj = obj, .type = type, .off = off };
-}
-
-int tfs_key_cmp(const struct tfs_key *a, const struct tfs_key *b);
-
-/* The smallest key above; the last offset of a type has one, too. */
-static inline struct tfs_key tfs_key_after(struct tfs_key key)
-{
-	if (!++key.off && !++key.type)
-		key.obj++;
-	return key;
-}
-
-/* An item where it lies in memory: val is valid until the function returns,
- * read-only, and not aligned for anything. */
-struct tfs_item {
-	struct tfs_key	key;
-	const void	*val;
-	unsigned int	len;
-};
 
 /* ---- inside a transaction ---------------------------------------------- */
 

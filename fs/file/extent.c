@@ -7,7 +7,7 @@
  *      clusters follows from it. */
 #include <string.h>
 
-#include "tree/alloc.h"
+#include "tree/freemap.h"
 #include "file/extent.h"
 
 int tfs_extent_decode(struct tfs *fs, const struct tfs_item *item,

@@ -8,8 +8,8 @@
 #include <string.h>
 #include <syslog.h>
 
-#include "file/inode.h"
 #include "tfs.h"
+#include "file/inode.h"
 
 /* The clock that the kernel stamps files with: a finer one would run ahead of
  * it. */

@@ -13,7 +13,9 @@
 #include <syslog.h>
 
 #include "file/extent.h"
-#include "tfs.h"
+#include "file/orphan.h"
+#include "file/refs.h"
+#include "file/resize.h"
 
 #define STEP	64u	/* items deleted per transaction */
 

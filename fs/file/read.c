@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cluster.h"
 #include "base/gate.h"
 #include "base/notes.h"
 #include "file/extent.h"

@@ -14,8 +14,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "file/inode.h"
 #include "tfs.h"
+#include "file/refs.h"
 
 #define SHARDS		64u
 #define BUCKETS_MIN	16u

@@ -18,6 +18,9 @@
 #include <unistd.h>
 
 #include "tree/alloc.h"
+#include "file/extent.h"
+#include "file/refs.h"
+#include "file/resize.h"
 #include "file/write.h"
 
 /* ---- truncate ------------------------------------------------------------- */

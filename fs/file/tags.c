@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cluster.h"
 #include "base/gate.h"
 #include "file/extent.h"
 

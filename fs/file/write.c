@@ -21,10 +21,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cluster.h"
 #include "tree/alloc.h"
 #include "tree/fetch.h"
 #include "commit/log.h"
 #include "commit/sync.h"
+#include "file/extent.h"
+#include "file/refs.h"
+#include "file/resize.h"
 #include "file/write.h"
 
 #define META_PROMISE	64u	/* clusters for the tree's part of a write */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* write.h - one change of a file's content; write.c and resize.c. */
+/* write.h - one change of a file's content. */
 #ifndef TFS_WRITE_H
 #define TFS_WRITE_H
 
@@ -23,10 +23,6 @@ struct tfs_change {
 /* Content of the range as new clusters, old and new merged at the edges; one
  * transaction maps them all.  The caller holds the range lock. */
 int tfs_change_clusters(struct tfs_change *c);
-
-/* resize.c: the inode and its orphan item say whether items past the size are
- * left; the caller puts the inode. */
-int tfs_cut_note(struct tfs_txn *tx, struct tfs_inode *inode, bool more);
 
 /* Look at a file before changing it.  The caller holds a range lock, and
  * nothing is left of an earlier truncate afterwards. */

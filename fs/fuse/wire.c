@@ -19,6 +19,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "format.h"
 #include "fuse/ops_priv.h"
 #include "fuse/reply.h"
 

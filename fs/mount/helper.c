@@ -12,7 +12,11 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/cluster.h"
 #include "base/notes.h"
+#include "commit/ckpt.h"
+#include "commit/commit.h"
+#include "name/path.h"
 #include "mount/helper.h"
 
 #define MARK_NSEC	5000000	/* nothing came after a commit */

@@ -8,8 +8,11 @@
 #include <time.h>
 
 #include "tree/alloc.h"
-#include "tree/btree.h"
+#include "tree/ncache.h"
+#include "commit/ckpt.h"
+#include "commit/super.h"
 #include "file/inode.h"
+#include "mount/mount.h"
 
 #define LOG_MIN		64ull
 #define LOG_MAX_BYTES	(128ull << 20)

@@ -14,10 +14,16 @@
 #include <string.h>
 
 #include "base/gate.h"
-#include "tree/alloc.h"
-#include "tree/btree.h"
-#include "file/inode.h"
+#include "tree/freemap.h"
+#include "tree/ncache.h"
+#include "commit/ckpt.h"
+#include "commit/commit.h"
+#include "commit/super.h"
+#include "file/orphan.h"
+#include "file/refs.h"
 #include "mount/helper.h"
+#include "mount/mount.h"
+#include "mount/recover.h"
 
 #define CACHE_DEFAULT	(64u << 20)
 #define RESERVE_MIN	256ull

@@ -18,10 +18,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tree/alloc.h"
-#include "file/extent.h"
+#include "base/cluster.h"
+#include "base/hash.h"
+#include "tree/freemap.h"
 #include "commit/log.h"
-#include "tree/node.h"
+#include "commit/super.h"
+#include "file/extent.h"
+#include "mount/recover.h"
+#include "mount/replay.h"
 
 #define BATCH	32	/* clusters read at once */
 #define ATTEMPTS 3	/* to read what a proof needs */

@@ -13,7 +13,7 @@
 #include "tree/alloc.h"
 #include "tree/fetch.h"
 #include "file/extent.h"
-#include "commit/log.h"
+#include "mount/replay.h"
 
 #define STEP	64	/* operations applied at once */
 

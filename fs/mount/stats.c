@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tree/alloc.h"
-#include "tree/btree.h"
+#include "tree/freemap.h"
+#include "tree/ncache.h"
 
 struct space {
 	uint64_t	total, free, pending, reserved, inodes;

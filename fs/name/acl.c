@@ -17,7 +17,6 @@
 #include <syslog.h>
 
 #include "name/acl.h"
-#include "tfs.h"
 #include "name/xattr_item.h"
 
 #define NO_ID	0xffffffffu

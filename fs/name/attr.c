@@ -4,7 +4,8 @@
  *      the kernel leaves that to us and only drops what it had cached.
  *  (2) The size is set last: a call that failed has not changed it.  Other
  *      attributes may have changed then, privileges taken away included. */
-#include "base/state.h"
+#include "tfs.h"
+#include "file/resize.h"
 #include "name/acl.h"
 #include "name/xattr_item.h"
 

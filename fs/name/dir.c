@@ -11,8 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "file/inode.h"
 #include "tfs.h"
+#include "base/hash.h"
+#include "file/inode.h"
+#include "name/dir.h"
 
 #define SLOTS	256u
 #define BATCH	64u	/* entries listed per transaction */

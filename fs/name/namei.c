@@ -15,10 +15,11 @@
 #include <sys/stat.h>
 #include <syslog.h>
 
-#include "name/acl.h"
-#include "file/inode.h"
 #include "tfs.h"
-#include "name/xattr_item.h"
+#include "file/orphan.h"
+#include "file/refs.h"
+#include "name/acl.h"
+#include "name/dir.h"
 
 #define SET_MAX	4u	/* a rename: two directories, two inodes */
 

@@ -8,7 +8,8 @@
 #include <string.h>
 
 #include "file/inode.h"
-#include "tfs.h"
+#include "name/dir.h"
+#include "name/path.h"
 
 #define DEPTH_MAX	64
 #define SEARCH_MAX	200000u		/* entries looked at, for one name */

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/xattr.h>
 
+#include "tfs.h"
 #include "name/acl.h"
 #include "name/xattr_item.h"
 

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <sys/xattr.h>
 
+#include "tfs.h"
+#include "base/hash.h"
 #include "name/xattr_item.h"
 
 #define SLOT_STEP	0x100ull

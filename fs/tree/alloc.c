@@ -20,6 +20,7 @@
 #include "base/state.h"
 #include "tree/alloc.h"
 #include "tree/btree.h"
+#include "tree/ncache.h"
 
 #define WALK_MAX	16384u	/* regions passed in one hold of the lock */
 
@@ -131,7 +132,7 @@ static void skip_in(const struct skip *skip, uint64_t idx, unsigned int *low,
 }
 
 /* In the region that the walk has come to.  *len 0: there is nothing. */
-static int take_here(struct tfs *fs, struct tfs_walk *w, uint64_t want,
+static int take_here(struct tfs *fs, struct tfs_search *w, uint64_t want,
 		     const struct skip *skip, struct tfs_region **out,
 		     unsigned int *at, unsigned int *len,
 		     struct tfs_miss *miss)
@@ -154,7 +155,7 @@ static int take_here(struct tfs *fs, struct tfs_walk *w, uint64_t want,
 }
 
 /* Next fit, once around the device; a miss in between changes nothing. */
-static int take_run(struct tfs *fs, struct tfs_walk *w, uint64_t want,
+static int take_run(struct tfs *fs, struct tfs_search *w, uint64_t want,
 		    const struct skip *skip, struct tfs_region **out,
 		    unsigned int *at, unsigned int *len,
 		    struct tfs_miss *miss)
@@ -225,7 +226,7 @@ int tfs_alloc_claim(struct tfs *fs, uint64_t addr, uint64_t *len,
 
 /* ---- the pool ------------------------------------------------------------ */
 
-static int take_hidden(struct tfs *fs, struct tfs_walk *w,
+static int take_hidden(struct tfs *fs, struct tfs_search *w,
 		       const struct skip *skip, uint64_t *addr,
 		       struct tfs_miss *miss)
 {

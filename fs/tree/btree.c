@@ -20,8 +20,9 @@
  *      that height would be larger than any device. */
 #include <string.h>
 
-#include "tree/freemap.h"
 #include "tree/btree.h"
+#include "tree/freemap.h"
+#include "tree/ncache.h"
 
 #define GROW	4u	/* (6) */
 

@@ -11,10 +11,11 @@
  *      counts only if it still names this one. */
 #include <string.h>
 
+#include "base/cluster.h"
 #include "base/gate.h"
-#include "base/state.h"
 #include "tree/btree.h"
 #include "tree/fetch.h"
+#include "tree/ncache.h"
 
 static int read_copy(struct tfs *fs, struct tfs_node *node,
 		     const struct tfs_miss *f, unsigned int copy)

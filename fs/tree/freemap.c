@@ -18,6 +18,7 @@
 #include <stdlib.h>
 
 #include "tree/freemap.h"
+#include "tree/ncache.h"
 
 #define REGIONS_KEPT	512	/* clean ones, after a checkpoint */
 

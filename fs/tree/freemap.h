@@ -26,7 +26,7 @@ struct tfs_group {
 };
 
 /* A search for free clusters, which goes on where it was left. */
-struct tfs_walk {
+struct tfs_search {
 	uint64_t	at;		/* cluster */
 	uint64_t	full;		/* regions passed since it found any */
 };
@@ -35,7 +35,7 @@ struct tfs_freemap {
 	struct tfs_region *region[TFS_FREEMAP_TABLE];
 	struct tfs_group *group[TFS_FREEMAP_TABLE];
 	size_t		regions, dirty;
-	struct tfs_walk	data, node, copy;
+	struct tfs_search	data, node, copy;
 	uint64_t	copy_from;	/* nothing was free from here to copy.at */
 	uint64_t	half;		/* for a node, in want of its copy; or 0 */
 	struct tfs_node	**pool;

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tree/node.h"
+#include "tree/ncache.h"
 
 #define HEAL_MAX	1024	/* more than that is for scrub and fsck */
 #define NODES_MIN	256

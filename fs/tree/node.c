@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "tree/node.h"
 
 static struct tfs_disk_node *head(const struct tfs_node *node)
@@ -25,31 +26,6 @@ static struct tfs_disk_item *items(const struct tfs_node *node)
 {
 	return (struct tfs_disk_item *)(node->buf +
 					sizeof(struct tfs_disk_node));
-}
-
-int tfs_key_cmp(const struct tfs_key *a, const struct tfs_key *b)
-{
-	if (a->obj != b->obj)
-		return a->obj < b->obj ? -1 : 1;
-	if (a->type != b->type)
-		return a->type < b->type ? -1 : 1;
-	if (a->off != b->off)
-		return a->off < b->off ? -1 : 1;
-	return 0;
-}
-
-void tfs_key_encode(struct tfs_disk_key *d, const struct tfs_key *key)
-{
-	*d = (struct tfs_disk_key){
-		.off = htole64(key->off),
-		.obj = htole32(key->obj),
-		.type = key->type,
-	};
-}
-
-struct tfs_key tfs_key_decode(const struct tfs_disk_key *d)
-{
-	return tfs_key(le32toh(d->obj), d->type, le64toh(d->off));
 }
 
 struct tfs_ptr tfs_ptr_decode(const void *val)

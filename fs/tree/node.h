@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* node.h - one B+tree node: its bytes, and the cache of nodes in memory. */
+/* node.h - one B+tree node and its bytes: no locks, no tree. */
 #ifndef TFS_NODE_H
 #define TFS_NODE_H
 
 #include "tfs.h"
+#include "tree/key.h"
 
 enum tfs_node_state {
 	TFS_NODE_CLEAN,		/* as on the medium */
@@ -25,14 +26,20 @@ struct tfs_node {
 	uint8_t		*buf;		/* the cluster, struct tfs_disk_node */
 };
 
-/* ---- bytes (node.c): no locks, no tree ---------------------------------- */
+/* What must be done with no lock held before a transaction can go on. */
+enum tfs_miss_kind {
+	TFS_MISS_NODE,		/* read a node */
+	TFS_MISS_PAUSE,	/* nothing, but let others have the lock */
+};
 
-#define TFS_KEY_MAX \
-	((struct tfs_key){ .obj = UINT32_MAX, .type = UINT8_MAX, \
-			   .off = UINT64_MAX })
+struct tfs_miss {
+	enum tfs_miss_kind kind;
+	struct tfs_ptr	ptr;
+	uint8_t		level;
+	struct tfs_key	low, high;
+	unsigned int	ticket;		/* a reader's; see tfs_tree_unlock() */
+};
 
-void tfs_key_encode(struct tfs_disk_key *d, const struct tfs_key *key);
-struct tfs_key tfs_key_decode(const struct tfs_disk_key *d);
 struct tfs_ptr tfs_ptr_decode(const void *val);
 void tfs_ptr_encode(struct tfs_disk_ptr *d, const struct tfs_ptr *ptr);
 
@@ -79,44 +86,5 @@ void tfs_node_seal(const struct tfs *fs, void *buf, uint64_t seq);
 const char *tfs_node_decode(const struct tfs *fs, struct tfs_node *node,
 			    uint8_t level, const struct tfs_key *low,
 			    const struct tfs_key *high);
-
-/* ---- the cache (ncache.c): under fs->tree, unless said otherwise -------- */
-
-/* What must be done with no lock held before a transaction can go on. */
-enum tfs_miss_kind {
-	TFS_MISS_NODE,		/* read a node */
-	TFS_MISS_PAUSE,	/* nothing, but let others have the lock */
-};
-
-struct tfs_miss {
-	enum tfs_miss_kind kind;
-	struct tfs_ptr	ptr;
-	uint8_t		level;
-	struct tfs_key	low, high;
-	unsigned int	ticket;		/* a reader's; see tfs_tree_unlock() */
-};
-
-int tfs_ncache_create(struct tfs_ncache **out, size_t bytes, uint32_t csize);
-void tfs_ncache_destroy(struct tfs_ncache *nc);
-struct tfs_node *tfs_ncache_find(struct tfs *fs, const struct tfs_ptr *ptr);
-/* A node of zeros that the caller fills in, or NULL.  Any thread. */
-struct tfs_node *tfs_node_alloc(struct tfs *fs);
-void tfs_node_free(struct tfs_node *node);
-void tfs_ncache_insert(struct tfs *fs, struct tfs_node *node);
-void tfs_ncache_remove(struct tfs *fs, struct tfs_node *node);
-void tfs_ncache_dirty(struct tfs *fs, struct tfs_node *node);
-size_t tfs_ncache_dirty_count(const struct tfs *fs);
-size_t tfs_ncache_count(const struct tfs *fs);
-/* Freeze all dirty nodes and hand their list over (linked by next). */
-struct tfs_node *tfs_ncache_freeze(struct tfs *fs, size_t *count);
-/* The frozen ones are durable: clean now, stale ones gone. */
-void tfs_ncache_thaw(struct tfs *fs, struct tfs_node *list);
-/* Make room for one more, as long as there are clean ones. */
-void tfs_ncache_evict(struct tfs *fs);
-void tfs_ncache_heal_note(struct tfs *fs, const struct tfs_miss *f);
-/* Nodes of which one copy was bad, to be rewritten: the last one noted, or
- * false; and forget it. */
-bool tfs_ncache_heal_peek(const struct tfs *fs, struct tfs_miss *out);
-void tfs_ncache_heal_done(struct tfs *fs);
 
 #endif

@@ -10,8 +10,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/cluster.h"
 #include "base/gate.h"
 #include "soft/dev_soft.h"
+#include "commit/ckpt.h"
 #include "file/extent.h"
 #include "support/fs_bed.h"
 #include "support/fs_check.h"

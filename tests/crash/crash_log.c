@@ -7,7 +7,10 @@
 #include <string.h>
 
 #include "base/gate.h"
+#include "commit/ckpt.h"
+#include "commit/commit.h"
 #include "file/extent.h"
+#include "file/resize.h"
 #include "support/fs_check.h"
 #include "support/fs_state.h"
 #include "commit/log.h"

@@ -6,8 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "commit/commit.h"
 #include "commit/log.h"
 #include "soft/dev_soft.h"
+#include "commit/super.h"
 #include "support/fs_bed.h"
 #include "support/fs_state.h"
 #include "support/story.h"

@@ -25,6 +25,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "commit/ckpt.h"
+#include "commit/commit.h"
 #include "support/fs_bed.h"
 #include "support/fs_check.h"
 #include "tree/node.h"

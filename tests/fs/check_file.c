@@ -12,6 +12,7 @@
 
 #include "tree/alloc.h"
 #include "tree/fetch.h"
+#include "commit/ckpt.h"
 #include "file/extent.h"
 #include "support/fs_bed.h"
 #include "support/fs_check.h"

@@ -17,6 +17,11 @@
 #include <unistd.h>
 
 #include "soft/dev_soft.h"
+#include "base/cluster.h"
+#include "base/hash.h"
+#include "commit/commit.h"
+#include "commit/super.h"
+#include "name/path.h"
 #include "support/fs_bed.h"
 #include "support/fs_check.h"
 #include "support/fs_state.h"

@@ -17,9 +17,12 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "base/hash.h"
+#include "file/refs.h"
 #include "name/acl.h"
 #include "file/inode.h"
 #include "tfs.h"
+#include "name/dir.h"
 
 #define IMAGE_SIZE	(64l << 20)
 #define ROOT		TFS_ROOT_INO

@@ -13,9 +13,14 @@
 #include <unistd.h>
 
 #include "soft/dev_soft.h"
+#include "base/cluster.h"
+#include "base/hash.h"
 #include "tree/alloc.h"
 #include "tree/btree.h"
+#include "commit/ckpt.h"
+#include "commit/super.h"
 #include "file/extent.h"
+#include "mount/replay.h"
 #include "support/fs_bed.h"
 #include "support/fs_check.h"
 #include "support/fs_state.h"

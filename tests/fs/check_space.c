@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "commit/ckpt.h"
+#include "commit/txn.h"
 #include "support/fs_bed.h"
 #include "support/fs_check.h"
 #include "support/mem_dev.h"

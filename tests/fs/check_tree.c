@@ -8,6 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tree/ncache.h"
+#include "commit/ckpt.h"
+#include "commit/txn.h"
 #include "support/fs_bed.h"
 #include "support/fs_check.h"
 #include "tree/node.h"

@@ -9,8 +9,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cluster.h"
+#include "base/hash.h"
 #include "tree/alloc.h"
+#include "tree/ncache.h"
+#include "commit/ckpt.h"
 #include "file/extent.h"
+#include "name/dir.h"
 #include "support/fs_check.h"
 #include "file/inode.h"
 #include "tree/node.h"

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "commit/ckpt.h"
 #include "support/fs_check.h"
 #include "support/fs_state.h"
 #include "support/story.h"

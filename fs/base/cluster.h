@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* cluster.h - whole clusters with their record. */
+#ifndef TFS_CLUSTER_H
+#define TFS_CLUSTER_H
+
+#include "tfs.h"
+
+/* Expected or stored tags of count intervals from interval skip of the
+ * first cluster on; the index counts up with the cluster. */
+void tfs_tag_fill(const struct tfs *fs, const struct tfs_record *first,
+		  uint64_t addr, uint32_t skip, uint32_t count,
+		  uint16_t *tags);
+/* rec NULL: any tags. */
+int tfs_cluster_read(struct tfs *fs, uint64_t addr,
+		     const struct tfs_record *rec, void *buf);
+int tfs_cluster_write(struct tfs *fs, uint64_t addr,
+		      const struct tfs_record *rec, void *buf);
+/* As tfs_cluster_read(), for those who make something of a failure: nothing
+ * is logged or counted, and *fault says which check it was (-EBADMSG). */
+int tfs_cluster_try(struct tfs *fs, uint64_t addr,
+		    const struct tfs_record *rec, void *buf,
+		    struct eng_fault *fault);
+/* What a commit remembers of a data cluster: a hash over its address, guards
+ * and application tags.  tuples: of its intervals, as the device has them. */
+uint64_t tfs_cluster_proof(const struct tfs *fs, uint64_t addr,
+			   const uint8_t *tuples);
+
+/* Count a failed read and say so: "what ... guard: expected, found". */
+void tfs_fault_count(struct tfs *fs, int err, const struct eng_fault *fault);
+/* Text for a log line; into buf. */
+const char *tfs_fault_text(int err, const struct eng_fault *fault, char *buf,
+			   size_t size);
+
+bool tfs_all_zero(const void *data, size_t len);
+
+#endif

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* super.h - superblocks and checkpoint slots on the medium. */
+#ifndef TFS_SUPER_H
+#define TFS_SUPER_H
+
+#include "tfs.h"
+
+/* A checkpoint slot in memory. */
+struct tfs_slot {
+	uint64_t	number;
+	uint64_t	seq;
+	struct tfs_ptr	root;
+	uint8_t		root_level;
+	uint64_t	free;
+	uint64_t	reserved;
+	uint64_t	inodes;
+	uint64_t	log_pos;
+	uint32_t	next_ino;
+	uint32_t	flags;
+	uint64_t	used;
+	uint64_t	chain;
+};
+
+/* The highest sequence that it names. */
+static inline uint64_t tfs_slot_top(const struct tfs_slot *s)
+{
+	return s->used > s->seq ? s->used : s->seq;
+}
+
+/* Cluster size, intervals of a cluster, and how many the device has.
+ * -EOPNOTSUPP: it can't take a whole one in one request. */
+int tfs_measure(struct tfs *fs, uint64_t *clusters);
+int tfs_super_read(struct tfs *fs);
+/* Both copies, one after the other. */
+int tfs_super_write(struct tfs *fs, unsigned int first);
+/* *lost: the other slot is damaged in both copies, so that the newest one may
+ * be. */
+int tfs_slot_read(struct tfs *fs, struct tfs_slot *out, bool *lost);
+/* Both copies, one after the other; durable when it returns 0. */
+int tfs_slot_write(struct tfs *fs, const struct tfs_slot *slot);
+
+#endif

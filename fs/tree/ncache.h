@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* ncache.h - nodes in memory.  Under fs->tree, unless said otherwise. */
+#ifndef TFS_NCACHE_H
+#define TFS_NCACHE_H
+
+#include "tree/node.h"
+
+int tfs_ncache_create(struct tfs_ncache **out, size_t bytes, uint32_t csize);
+void tfs_ncache_destroy(struct tfs_ncache *nc);
+
+/* A node of zeros that the caller fills in, or NULL.  Any thread. */
+struct tfs_node *tfs_node_alloc(struct tfs *fs);
+void tfs_node_free(struct tfs_node *node);
+
+struct tfs_node *tfs_ncache_find(struct tfs *fs, const struct tfs_ptr *ptr);
+void tfs_ncache_insert(struct tfs *fs, struct tfs_node *node);
+void tfs_ncache_remove(struct tfs *fs, struct tfs_node *node);
+void tfs_ncache_dirty(struct tfs *fs, struct tfs_node *node);
+size_t tfs_ncache_dirty_count(const struct tfs *fs);
+size_t tfs_ncache_count(const struct tfs *fs);
+/* Freeze all dirty nodes and hand their list over (linked by next). */
+struct tfs_node *tfs_ncache_freeze(struct tfs *fs, size_t *count);
+/* The frozen ones are durable: clean now, stale ones gone. */
+void tfs_ncache_thaw(struct tfs *fs, struct tfs_node *list);
+/* Make room for one more, as long as there are clean ones. */
+void tfs_ncache_evict(struct tfs *fs);
+
+void tfs_ncache_heal_note(struct tfs *fs, const struct tfs_miss *f);
+/* Nodes of which one copy was bad, to be rewritten: the last one noted, or
+ * false; and forget it. */
+bool tfs_ncache_heal_peek(const struct tfs *fs, struct tfs_miss *out);
+void tfs_ncache_heal_done(struct tfs *fs);
+
+#endif
