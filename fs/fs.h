@@ -3,7 +3,7 @@
  *
  * Everything here is thread-safe once tfs_open() returned.  Functions return
  * 0 (or a count where said so) or a negative errno, which is the one the
- * system call should fail with.  Inode numbers passed in must be held with
+ * system call should fail with; but -EILSEQ and -EBADMSG are -EIO there.  Inode numbers passed in must be held with
  * tfs_ref() (the root always is).  Nothing here checks permissions of the
  * caller: the kernel does (default_permissions). */
 #ifndef TFS_FS_H

@@ -642,5 +642,5 @@ int tfs_write(struct tfs *fs, uint32_t ino, uint64_t off, const void *buf,
 		atomic_fetch_add(&fs->count.writes, 1);
 		atomic_fetch_add(&fs->count.write_bytes, len);
 	}
-	return err == -EBADMSG || err == -EILSEQ ? -EIO : err;
+	return err;
 }

@@ -479,12 +479,36 @@ static void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync,
 	tfs_reply_err(req, tfs_fsync(tfs_req_fs(req), (uint32_t)ino, datasync));
 }
 
+/* The kernel leaves set-id bits to us, as with a write, but there is no flag
+ * in this request: whoever is not root loses them. */
+static int kill_priv(fuse_req_t req, fuse_ino_t ino)
+{
+	const uint32_t both = S_ISGID | S_IXGRP;
+	struct tfs_ops *ops = tfs_req_ops(req);
+	struct tfs_inode in;
+	int err;
+
+	if (!fuse_req_ctx(req)->uid)
+		return 0;
+	err = tfs_getattr(ops->fs, (uint32_t)ino, &in);
+	if (err || !(in.mode & S_ISUID || (in.mode & both) == both))
+		return err;
+	err = tfs_setattr(ops->fs, (uint32_t)ino, TFS_KILL_PRIV, &in);
+	if (!err)	/* (3), as after a write */
+		fuse_lowlevel_notify_inval_inode(ops->se, ino, -1, 0);
+	return err;
+}
+
 static void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off,
 			 off_t len, struct fuse_file_info *fi)
 {
+	int err = kill_priv(req, ino);
+
 	(void)fi;
-	tfs_reply_err(req, tfs_fallocate(tfs_req_fs(req), (uint32_t)ino, mode,
-					 (uint64_t)off, (uint64_t)len));
+	if (!err)
+		err = tfs_fallocate(tfs_req_fs(req), (uint32_t)ino, mode,
+				    (uint64_t)off, (uint64_t)len);
+	tfs_reply_err(req, err);
 }
 
 static void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence,

@@ -3,7 +3,10 @@
  *
  * (1) A reply that carries an entry gives the kernel one reference; if the
  *     reply did not reach it, the reference is dropped here.
- * (2) Errors change their sign in tfs_reply_err() alone. */
+ * (2) Errors become what a program may see in tfs_errno() alone.
+ * (3) No regular file has 0 blocks.  Programs take that for one large hole
+ *     and don't even look, but with delayed writes the kernel may hold any
+ *     amount of content that was never sent; and it does not ask again. */
 #include <errno.h>
 #include <string.h>
 #include <sys/sysmacros.h>
@@ -12,18 +15,27 @@
 #include "fuse/ops_priv.h"
 #include "fuse/reply.h"
 
-void tfs_reply_err(fuse_req_t req, int err)
+/* A bad cluster is an I/O error, whoever found it.  What only has a meaning
+ * inside has gone astray if it comes here. */
+int tfs_errno(int err)
 {
-	fuse_reply_err(req, -err);
+	if (err == -EILSEQ || err == -EBADMSG || err <= -512)
+		return EIO;
+	return -err;
 }
 
-/* A small file lives in the tree, but tar, cp and du take a file without
- * blocks for one large hole. */
+void tfs_reply_err(fuse_req_t req, int err)
+{
+	fuse_reply_err(req, tfs_errno(err));
+}
+
 static uint64_t blocks_of(struct tfs *fs, const struct tfs_inode *in)
 {
-	if (S_ISREG(in->mode) && !in->clusters && in->size <= TFS_INLINE_MAX)
-		return (in->size + 511) / 512;
-	return in->clusters * (tfs_cluster_size(fs) / 512);
+	if (!S_ISREG(in->mode) || in->clusters)
+		return in->clusters * (tfs_cluster_size(fs) / 512);
+	if (in->size > TFS_INLINE_MAX || !in->size)
+		return 1;					/* (3) */
+	return (in->size + 511) / 512;		/* in the tree */
 }
 
 void tfs_inode_stat(struct tfs *fs, const struct tfs_inode *in,

@@ -16,6 +16,8 @@ void tfs_inode_stat(struct tfs *fs, const struct tfs_inode *in,
 void tfs_inode_entry(struct tfs *fs, const struct tfs_inode *in,
 		     struct fuse_entry_param *e);
 
+/* 0 or the errno of the system call, from 0 or -errno. */
+int tfs_errno(int err);
 /* err: 0 or -errno.  Replies with more are replies with err, if there is
  * one. */
 void tfs_reply_err(fuse_req_t req, int err);

@@ -167,7 +167,8 @@ static void statx_here(int fd, const struct tfs_ops *ops,
 		{ .iov_base = &out, .iov_len = sizeof(out) },
 	};
 
-	h.error = tfs_getattr(ops->fs, (uint32_t)req->nodeid, &in);
+	h.error = -tfs_errno(tfs_getattr(ops->fs, (uint32_t)req->nodeid,
+					 &in));
 	if (!h.error) {
 		tfs_inode_stat(ops->fs, &in, &st);
 		to_statx(&st, &in, &out);
