@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "check/walk.h"
+#include "check/treewalk.h"
 #include "support/fs_bed.h"
 #include "support/fs_check.h"
 
@@ -18,7 +18,7 @@ struct seen {
 	struct tfs_miss hole;
 };
 
-static int see_node(struct tfs_walk *w, const struct tfs_walk_node *n)
+static int see_node(struct tfs_treewalk *w, const struct tfs_treewalk_node *n)
 {
 	struct seen *s = w->arg;
 
@@ -29,7 +29,7 @@ static int see_node(struct tfs_walk *w, const struct tfs_walk_node *n)
 	return 0;
 }
 
-static int see_item(struct tfs_walk *w, const struct tfs_item *item)
+static int see_item(struct tfs_treewalk *w, const struct tfs_item *item)
 {
 	struct seen *s = w->arg;
 
@@ -39,7 +39,7 @@ static int see_item(struct tfs_walk *w, const struct tfs_item *item)
 	return 0;
 }
 
-static int see_lost(struct tfs_walk *w, const struct tfs_miss *at, int err)
+static int see_lost(struct tfs_treewalk *w, const struct tfs_miss *at, int err)
 {
 	struct seen *s = w->arg;
 
@@ -51,13 +51,13 @@ static int see_lost(struct tfs_walk *w, const struct tfs_miss *at, int err)
 
 static void walk(struct tfs *fs, struct seen *s)
 {
-	struct tfs_walk w = { .fs = fs, .arg = s, .node = see_node,
+	struct tfs_treewalk w = { .fs = fs, .arg = s, .node = see_node,
 			      .item = see_item, .lost = see_lost };
 
 	memset(s, 0, sizeof(*s));
-	ck_assert_int_eq(tfs_walk_begin(&w), 0);
-	ck_assert_int_eq(tfs_walk_run(&w), 0);
-	tfs_walk_end(&w);
+	ck_assert_int_eq(tfs_treewalk_begin(&w), 0);
+	ck_assert_int_eq(tfs_treewalk_run(&w), 0);
+	tfs_treewalk_end(&w);
 }
 
 static void make(struct bed *b, const char *profile, uint64_t seed)

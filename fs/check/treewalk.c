@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* walk.c - see walk.h.
+/* treewalk.c - see treewalk.h.
  *
  *  (1) Items come from the tree in memory, so that what was replayed, or is
  *      not written yet, is seen.  Copies are read from the medium, past the
@@ -11,10 +11,10 @@
 
 #include "base/cluster.h"
 #include "base/gate.h"
+#include "check/treewalk.h"
 #include "tree/btree.h"
 #include "tree/fetch.h"
 #include "tree/ncache.h"
-#include "check/walk.h"
 
 /* Nodes that a step comes upon for the first time. */
 struct entered {
@@ -34,7 +34,7 @@ static struct tfs_miss place_of(const struct tfs_node *node)
 
 /* The path to the leaf of w->key, and a copy of that leaf.  What begins
  * where the last node of the path does was not seen before. */
-static int look_locked(struct tfs_walk *w, struct entered *en)
+static int look_locked(struct tfs_treewalk *w, struct entered *en)
 {
 	const struct tfs_node *path[TFS_LEVEL_MAX + 1];
 	struct tfs_key low;
@@ -65,7 +65,7 @@ static bool same_place(const struct tfs_ptr *a, const struct tfs_ptr *b)
 }
 
 /* 0, or why en->miss can't be read; the places are pinned (2). */
-static int look(struct tfs_walk *w, struct entered *en)
+static int look(struct tfs_treewalk *w, struct entered *en)
 {
 	struct tfs_ptr last = { .seq = 0 };
 	int err, bad = 0;
@@ -87,14 +87,14 @@ static int look(struct tfs_walk *w, struct entered *en)
 	return err == TFS_MISS ? bad : err;
 }
 
-static void read_copy(struct tfs_walk *w, struct tfs_walk_node *n,
+static void read_copy(struct tfs_treewalk *w, struct tfs_treewalk_node *n,
 		      unsigned int i)
 {
 	struct tfs_record rec = {
 		.kind = TFS_K_NODE, .owner = n->at.level, .index = i,
 		.seq = n->at.ptr.seq,
 	};
-	struct tfs_walk_copy *c = &n->copy[i];
+	struct tfs_treewalk_copy *c = &n->copy[i];
 
 	w->copy[i]->ptr = n->at.ptr;
 	c->err = tfs_cluster_try(w->fs, n->at.ptr.addr[i], &rec,
@@ -106,12 +106,12 @@ static void read_copy(struct tfs_walk *w, struct tfs_walk_node *n,
 	c->err = c->why ? -EUCLEAN : 0;
 }
 
-static int see_nodes(struct tfs_walk *w, const struct entered *en)
+static int see_nodes(struct tfs_treewalk *w, const struct entered *en)
 {
 	int err = 0;
 
 	for (unsigned int i = 0; i < en->n && !err && w->node; i++) {
-		struct tfs_walk_node n = { .at = en->at[i] };
+		struct tfs_treewalk_node n = { .at = en->at[i] };
 
 		read_copy(w, &n, 0);
 		read_copy(w, &n, 1);
@@ -125,7 +125,7 @@ static int see_nodes(struct tfs_walk *w, const struct entered *en)
 	return err;
 }
 
-static int see_items(struct tfs_walk *w)
+static int see_items(struct tfs_treewalk *w)
 {
 	unsigned int n = tfs_node_items(w->leaf);
 	int err = 0;
@@ -139,7 +139,7 @@ static int see_items(struct tfs_walk *w)
 	return err;
 }
 
-int tfs_walk_step(struct tfs_walk *w)
+int tfs_treewalk_step(struct tfs_treewalk *w)
 {
 	const struct tfs_key end = TFS_KEY_MAX;
 	struct tfs_key next;
@@ -162,16 +162,16 @@ int tfs_walk_step(struct tfs_walk *w)
 	return 0;
 }
 
-int tfs_walk_run(struct tfs_walk *w)
+int tfs_treewalk_run(struct tfs_treewalk *w)
 {
 	int err = 0;
 
 	while (!err && !w->done)
-		err = tfs_walk_step(w);
+		err = tfs_treewalk_step(w);
 	return err;
 }
 
-int tfs_walk_begin(struct tfs_walk *w)
+int tfs_treewalk_begin(struct tfs_treewalk *w)
 {
 	w->done = false;
 	w->leaf = tfs_node_alloc(w->fs);
@@ -179,11 +179,11 @@ int tfs_walk_begin(struct tfs_walk *w)
 	w->copy[1] = tfs_node_alloc(w->fs);
 	if (w->leaf && w->copy[0] && w->copy[1])
 		return 0;
-	tfs_walk_end(w);
+	tfs_treewalk_end(w);
 	return -ENOMEM;
 }
 
-void tfs_walk_end(struct tfs_walk *w)
+void tfs_treewalk_end(struct tfs_treewalk *w)
 {
 	tfs_node_free(w->leaf);
 	tfs_node_free(w->copy[0]);
