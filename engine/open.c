@@ -18,6 +18,8 @@
 #include <unistd.h>
 
 #include "io/raw.h"
+#include "core/dev.h"
+#include "core/lock.h"
 #include "native/dev_block.h"
 #include "native/dev_nvme.h"
 #include "soft/dev_soft.h"
@@ -95,7 +97,7 @@ int eng_dev_probe(struct eng_probe *out, const char *path)
 		snprintf(out->why, sizeof(out->why), "it is a file");
 		return 0;
 	}
-	err = eng_bdev_open(&b, path, ENG_OPEN_RDONLY, true);
+	err = eng_bdev_open(&b, path, -1, ENG_OPEN_RDONLY);
 	if (err)
 		return err;
 	choose(&b, NULL, out);
@@ -116,12 +118,12 @@ static bool has_container(const struct eng_bdev *b)
 }
 
 /* -EMEDIUMTYPE: it is for a container to open; *probe says why. */
-static int open_native(struct eng_dev **out, const char *path,
+static int open_native(struct eng_dev **out, const char *path, int fd,
 		       const struct eng_open *how, struct eng_probe *probe)
 {
 	struct eng_bdev b;
 	open_fn *fn;
-	int err = eng_bdev_open(&b, path, how->flags, false);
+	int err = eng_bdev_open(&b, path, fd, how->flags);
 
 	if (err)
 		return err;
@@ -132,13 +134,13 @@ static int open_native(struct eng_dev **out, const char *path,
 	return -EMEDIUMTYPE;
 }
 
-static int open_soft(struct eng_dev **out, const char *path,
+static int open_soft(struct eng_dev **out, const char *path, int fd,
 		     const struct eng_open *how)
 {
 	struct eng_raw *raw;
 	int err;
 
-	err = eng_raw_open(&raw, path, how->flags);
+	err = eng_raw_open(&raw, path, fd, how->flags);
 	if (err)
 		return err;
 	err = eng_soft_open(out, raw, how);
@@ -147,23 +149,50 @@ static int open_soft(struct eng_dev **out, const char *path,
 	return err;
 }
 
-int eng_dev_open(struct eng_dev **out, const char *path,
-		 const struct eng_open *how)
+static int lock_path(struct eng_lock **out, const char *path,
+		     unsigned int flags)
+{
+	char why[512];
+	int err = eng_lock_get(out, path, flags, why, sizeof(why));
+
+	if (err)
+		eng_log(LOG_ERR, "%s: %s", path, why);
+	return err;
+}
+
+static int open_locked(struct eng_dev **out, const char *path, int fd,
+		       const struct eng_open *how)
 {
 	struct eng_probe probe = { .why = "it is a file" };
 	bool block = is_block(path);
 	int err = -EMEDIUMTYPE;
 
-	*out = NULL;
 	if (block && (!how->backend || strcmp(how->backend, "soft")))
-		err = open_native(out, path, how, &probe);
+		err = open_native(out, path, fd, how, &probe);
 	if (err == -EMEDIUMTYPE && wanted(how->backend, "soft")) {
-		err = open_soft(out, path, how);
+		err = open_soft(out, path, fd, how);
 		block = block && !how->backend;
 	}
 	if (err == -EMEDIUMTYPE && (block || how->backend))
 		eng_log(LOG_ERR, "%s: not opened as a protected device: %s",
 			path, probe.why);
+	return err;
+}
+
+int eng_dev_open(struct eng_dev **out, const char *path,
+		 const struct eng_open *how)
+{
+	struct eng_lock *lock;
+	int err = lock_path(&lock, path, how->flags);
+
+	*out = NULL;
+	if (err)
+		return err;
+	err = open_locked(out, path, eng_lock_fd(lock), how);
+	if (err)
+		eng_lock_put(lock);
+	else
+		(*out)->lock = lock;
 	return err;
 }
 
@@ -182,18 +211,23 @@ static int random_id(uint64_t *id)
 
 int eng_soft_format(const char *path, const struct eng_profile *p)
 {
+	struct eng_lock *lock;
 	struct eng_raw *raw;
 	uint64_t id;
-	int err;
+	int err = lock_path(&lock, path, 0);
 
-	err = random_id(&id);
-	if (!err)
-		err = eng_raw_open(&raw, path, 0);
 	if (err)
 		return err;
+	err = random_id(&id);
+	if (!err)
+		err = eng_raw_open(&raw, path, eng_lock_fd(lock), 0);
+	if (err)
+		goto out;
 	err = eng_soft_format_raw(raw, p, id);
 	if (!err)
 		err = raw->ops->flush(raw);
 	raw->ops->close(raw);
+out:
+	eng_lock_put(lock);
 	return err;
 }

@@ -154,8 +154,10 @@ struct eng_probe {
 /* Nothing is changed or locked.  Errors as for eng_dev_open(). */
 int eng_dev_probe(struct eng_probe *out, const char *path);
 
-/* Find out what path is and open it: exclusively (O_EXCL on a block device,
- * flock on a file; shared between readers if RDONLY).  On success *out is
+/* Find out what path is and open it.  The storage under it, by whatever names
+ * it is reached, has one user, or readers alone if RDONLY: O_EXCL on a block
+ * device, flock and an open file description lock on a file, both on a loop
+ * device and what it shows.  On success *out is
  * yours until eng_dev_close(); on error it is NULL and one line that says
  * what, where, expected and found went to the log.
  * -EMEDIUMTYPE: no protected device and no container. */

@@ -8,6 +8,7 @@
 
 #include "core/buf.h"
 #include "core/dev.h"
+#include "core/lock.h"
 
 int eng_dev_init(struct eng_dev *dev)
 {
@@ -32,6 +33,8 @@ static void wait_idle(struct eng_dev *dev)
 
 void eng_dev_close(struct eng_dev *dev)
 {
+	struct eng_lock *lock;
+
 	if (!dev)
 		return;
 	wait_idle(dev);		/* (2) */
@@ -40,7 +43,9 @@ void eng_dev_close(struct eng_dev *dev)
 	dev->hook = NULL;
 	eng_bufs_destroy(dev->bufs);
 	dev->bufs = NULL;
+	lock = dev->lock;
 	dev->ops->close(dev);
+	eng_lock_put(lock);	/* last: nothing of it is used any more */
 }
 
 const struct eng_geometry *eng_dev_geometry(const struct eng_dev *dev)

@@ -49,6 +49,7 @@ struct eng_dev {
 	int		flush_err;	/* of the first flush that failed */
 	bool		enabled[2];	/* by enum eng_op */
 	struct eng_hook	*hook;		/* set once; NULL: none */
+	struct eng_lock	*lock;		/* on what it is; NULL: nobody else's */
 };
 
 /* A backend's maker calls it once geo and pool are set, and eng_dev_close()

@@ -58,8 +58,10 @@ struct eng_raw {
 	const char	*name;		/* for messages */
 };
 
-/* raw_uring.c: open path exclusively (see eng_dev_open()). */
-int eng_raw_open(struct eng_raw **out, const char *path, unsigned int flags);
+/* raw_uring.c: what fd is open for, a file or a block device.  fd stays the
+ * caller's, and so does the lock on it.  path is for messages. */
+int eng_raw_open(struct eng_raw **out, const char *path, int fd,
+		 unsigned int flags);
 /* raw.c: submit and wait, on one flat buffer. */
 int eng_raw_rw(struct eng_raw *raw, bool write, uint64_t off, void *buf,
 	       size_t len);

@@ -10,21 +10,18 @@
  *      one.
  *  (4) What is to go past the page cache goes through a second descriptor,
  *      O_DIRECT.  Where there is none, or memory and offset are not aligned
- *      for it, the range is written back and dropped first, or afterwards.
- *  (5) One writer per device, before anything is read: O_EXCL on a block
- *      device, an exclusive flock on a file; readers of a file share. */
+ *      for it, the range is written back and dropped first, or afterwards. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <syslog.h>
 #include <unistd.h>
 
+#include "core/lock.h"
 #include "io/raw.h"
 #include "tagpi.h"
 
@@ -237,34 +234,6 @@ static int open_failed(const char *path, const char *what, int err)
 	return -err;
 }
 
-/* (4) A name may mean something else by now; the descriptor does not. */
-static void uring_open_direct(struct uring_raw *u)
-{
-	int how = O_CLOEXEC | O_DIRECT | (u->raw.rdonly ? O_RDONLY : O_RDWR);
-	char name[32];
-
-	snprintf(name, sizeof(name), "/proc/self/fd/%d", u->fd);
-	u->direct = open(name, how);
-}
-
-/* (5) for files.  The daemon of a mount that was just taken down may still
- * hold it; waiting for that is up to the caller. */
-static int uring_lock_file(struct uring_raw *u)
-{
-	int how = u->raw.rdonly ? LOCK_SH : LOCK_EX;
-
-	while (flock(u->fd, how | LOCK_NB)) {
-		if (errno == EINTR)
-			continue;
-		if (errno != EWOULDBLOCK)
-			return open_failed(u->name, "cannot lock", errno);
-		eng_log(LOG_ERR, "%s: is in use by another process (locked)",
-			u->name);
-		return -EBUSY;
-	}
-	return 0;
-}
-
 static int uring_size(struct uring_raw *u, const struct stat *st)
 {
 	if (!u->bdev) {
@@ -276,52 +245,32 @@ static int uring_size(struct uring_raw *u, const struct stat *st)
 	return 0;
 }
 
-static int uring_open_fd(struct uring_raw *u)
+static int uring_open_fd(struct uring_raw *u, int fd)
 {
-	int how = O_CLOEXEC | (u->raw.rdonly ? O_RDONLY : O_RDWR);
 	struct stat st;
 
-	if (stat(u->name, &st))
+	u->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	if (u->fd < 0 || fstat(u->fd, &st))
 		return open_failed(u->name, "cannot open", errno);
-	if (!S_ISBLK(st.st_mode) && !S_ISREG(st.st_mode)) {
-		eng_log(LOG_ERR, "%s: is neither a file nor a block device",
-			u->name);
-		return S_ISDIR(st.st_mode) ? -EISDIR : -ENOTBLK;
-	}
 	u->bdev = S_ISBLK(st.st_mode);
-	u->fd = open(u->name, how | (u->bdev ? O_EXCL : 0));	/* (5) */
-	if (u->fd < 0 && errno == EBUSY) {
-		eng_log(LOG_ERR, "%s: is in use (mounted, or opened "
-			"exclusively)", u->name);
-		return -EBUSY;
-	}
-	if (u->fd < 0)
-		return open_failed(u->name, "cannot open", errno);
-	if (fstat(u->fd, &st) || S_ISBLK(st.st_mode) != u->bdev)
-		return open_failed(u->name, "changed while it was opened",
-				   EBUSY);
+	u->direct = eng_fd_reopen(fd, O_DIRECT | (u->raw.rdonly ? O_RDONLY :
+						  O_RDWR));	/* (4) */
 	return uring_size(u, &st);
 }
 
-static int uring_init(struct uring_raw *u, const char *path)
+static int uring_init(struct uring_raw *u, const char *path, int fd)
 {
-	int err;
-
 	u->fd = u->direct = -1;
 	u->nowait = true;
 	u->raw.ops = &uring_ops;
 	u->raw.name = u->name = strdup(path);
 	if (!u->name)
 		return -ENOMEM;
-	err = uring_open_fd(u);
-	if (!err && !u->bdev)
-		err = uring_lock_file(u);
-	if (!err)
-		uring_open_direct(u);
-	return err;
+	return uring_open_fd(u, fd);
 }
 
-int eng_raw_open(struct eng_raw **out, const char *path, unsigned int flags)
+int eng_raw_open(struct eng_raw **out, const char *path, int fd,
+		 unsigned int flags)
 {
 	struct uring_raw *u = calloc(1, sizeof(*u));
 	int err;
@@ -330,7 +279,7 @@ int eng_raw_open(struct eng_raw **out, const char *path, unsigned int flags)
 	if (!u)
 		return -ENOMEM;
 	u->raw.rdonly = flags & ENG_OPEN_RDONLY;
-	err = uring_init(u, path);
+	err = uring_init(u, path, fd);
 	if (!err)
 		err = eng_ring_create(&u->ring, u->name, 0);
 	if (err)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* bdev.c - open a block device and find out what protects it.
- *  (1) Exclusively: who else holds it that way (a mount, a partition's user,
- *      another tagfs) keeps us out, and we them.
+ *  (1) Whoever is to use it has locked it (lock.h) and passes a descriptor;
+ *      whoever only looks passes none.
  *  (2) Who is asked: the kernel (FS_IOC_GETLBMD_CAP, Linux 6.17), which knows
  *      best what it will transfer; an NVMe namespace itself; sysfs, which does
  *      not tell the size of the metadata and so is asked about SCSI only,
@@ -22,6 +22,8 @@
 #include <syslog.h>
 #include <unistd.h>
 
+#include "core/lock.h"
+#include "core/sysfs.h"
 #include "native/bdev.h"
 #include "native/nvme.h"
 
@@ -32,46 +34,17 @@
 
 /* ---- sysfs ------------------------------------------------------------ */
 
-static bool sys_read(const struct eng_bdev *b, const char *file, char *buf,
-		     int size)
-{
-	char name[128];
-	FILE *f;
-	bool ok;
-
-	snprintf(name, sizeof(name), "%s/%s", b->sys, file);
-	f = fopen(name, "re");
-	if (!f)
-		return false;
-	ok = fgets(buf, size, f);
-	fclose(f);
-	if (ok)
-		buf[strcspn(buf, "\n")] = 0;
-	return ok;
-}
-
 uint64_t eng_bdev_number(const struct eng_bdev *b, const char *file,
 			 uint64_t fallback)
 {
-	char text[32], *end;
-	uint64_t n;
-
-	if (!sys_read(b, file, text, sizeof(text)))
-		return fallback;
-	n = strtoull(text, &end, 10);
-	return end == text || *end ? fallback : n;
+	return eng_sys_number(b->sys, file, fallback);
 }
 
 static void find_disk(struct eng_bdev *b, dev_t rdev)
 {
 	char real[PATH_MAX];
 
-	snprintf(b->sys, sizeof(b->sys), "/sys/dev/block/%u:%u", major(rdev),
-		 minor(rdev));
-	if (eng_bdev_number(b, "partition", 0)) {
-		b->start = eng_bdev_number(b, "start", 0) * 512;
-		strcat(b->sys, "/..");
-	}
+	eng_sys_disk(rdev, b->sys, &b->start);
 	if (realpath(b->sys, real))
 		snprintf(b->disk, sizeof(b->disk), "%s", basename(real));
 }
@@ -215,7 +188,7 @@ bool eng_bdev_ask_sysfs(struct eng_bdev *b)
 
 	if (eng_bdev_is_nvme(b))
 		return false;	/* (2) */
-	if (!sys_read(b, "integrity/format", format, sizeof(format)) ||
+	if (!eng_sys_read(b->sys, "integrity/format", format, sizeof(format)) ||
 	    sscanf(format, "T10-DIF-TYPE%u-%7s", &type, guard) != 2 ||
 	    (strcmp(guard, "CRC") && strcmp(guard, "IP"))) {
 		none(b, scsi_lacks(b));
@@ -241,7 +214,7 @@ static bool kernel_format(const struct eng_bdev *b)
 {
 	char format[32];
 
-	return sys_read(b, "integrity/format", format, sizeof(format)) &&
+	return eng_sys_read(b->sys, "integrity/format", format, sizeof(format)) &&
 	       strcmp(format, "nop") && strcmp(format, "none");
 }
 
@@ -278,19 +251,17 @@ static int check_writable(struct eng_bdev *b)
 	return -EROFS;
 }
 
-static int bdev_open_fd(struct eng_bdev *b, bool peek)
+static int bdev_open_fd(struct eng_bdev *b, int fd)
 {
 	int how = O_CLOEXEC | O_DIRECT | (b->rdonly ? O_RDONLY : O_RDWR);
 	struct stat st;
 
-	b->fd = open(b->path, how | (peek ? O_NONBLOCK : O_EXCL));
-	if (b->fd < 0 && errno == EBUSY) {
-		eng_log(LOG_ERR, "%s: is in use (mounted, or opened "
-			"exclusively)", b->path);
-		return -EBUSY;
-	}
+	if (fd >= 0)
+		b->fd = eng_fd_reopen(fd, how);
+	else
+		b->fd = open(b->path, how | O_NONBLOCK);
 	if (b->fd < 0)
-		return bdev_failed(b, -errno, "cannot open");
+		return bdev_failed(b, fd < 0 ? -errno : b->fd, "cannot open");
 	if (fstat(b->fd, &st) || !S_ISBLK(st.st_mode))
 		return bdev_failed(b, -EBUSY, "changed while it was opened");
 	if (ioctl(b->fd, BLKGETSIZE64, &b->size) ||
@@ -300,15 +271,15 @@ static int bdev_open_fd(struct eng_bdev *b, bool peek)
 	return check_writable(b);
 }
 
-int eng_bdev_open(struct eng_bdev *b, const char *path, unsigned int flags,
-		  bool peek)
+int eng_bdev_open(struct eng_bdev *b, const char *path, int fd,
+		  unsigned int flags)
 {
 	int err;
 
 	*b = (struct eng_bdev) {
 		.path = path, .fd = -1, .rdonly = flags & ENG_OPEN_RDONLY,
 	};
-	err = bdev_open_fd(b, peek);
+	err = bdev_open_fd(b, fd);
 	if (err) {
 		eng_bdev_close(b);
 		return err;

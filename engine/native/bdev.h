@@ -24,11 +24,11 @@ struct eng_bdev {
 	char		advice[160];	/* how it could be, or "" */
 };
 
-/* Open path (which is a block device), exclusively unless peek, and find out
- * what protects it.  On error everything is closed again and a line is in the
- * log. */
-int eng_bdev_open(struct eng_bdev *b, const char *path, unsigned int flags,
-		  bool peek);
+/* Open path (which is a block device) and find out what protects it.  fd: of
+ * the lock on it; -1: it is only looked at.  On error everything is closed
+ * again and a line is in the log. */
+int eng_bdev_open(struct eng_bdev *b, const char *path, int fd,
+		  unsigned int flags);
 void eng_bdev_close(struct eng_bdev *b);
 /* A number in a file of the disk's directory, or fallback. */
 uint64_t eng_bdev_number(const struct eng_bdev *b, const char *file,

@@ -203,7 +203,7 @@ START_TEST(short_transfers_of_files_go_on)
 	static uint8_t want[SIZE], got[SIZE];
 	struct eng_raw *raw;
 
-	ck_assert_int_eq(eng_raw_open(&raw, path, 0), 0);
+	ck_assert_int_eq(eng_raw_open(&raw, path, file, 0), 0);
 	stop_early(true, 1);
 	for (unsigned int i = 0; i < ROUNDS; i++) {
 		uint64_t at = 512 * rnd(SIZE / 512 - 128);
@@ -235,7 +235,7 @@ START_TEST(end_of_file_is_an_error)	/* _i: the host stops early, too */
 	uint8_t buf[8192];
 	struct eng_raw *raw;
 
-	ck_assert_int_eq(eng_raw_open(&raw, path, 0), 0);
+	ck_assert_int_eq(eng_raw_open(&raw, path, file, 0), 0);
 	ck_assert_int_eq(ftruncate(file, SIZE - 4096), 0);
 	stop_early(_i, 2);
 	ck_assert_int_eq(rw(raw, false, SIZE - 8192, buf, 8192), -EIO);

@@ -1873,11 +1873,14 @@ START_TEST(ring_may_overflow)
 	struct eng_raw *raw;
 	struct bed b;
 	sem_t done;
+	int fd;
 
 	file_make(&b, 0, N * LEN);
 	sem_init(&done, 0, 0);
 	make_data(buf, N * LEN, 1, 1);
-	ck_assert_int_eq(eng_raw_open(&raw, b.path, 0), 0);
+	fd = open(b.path, O_RDWR);
+	ck_assert_int_eq(eng_raw_open(&raw, b.path, fd, 0), 0);
+	close(fd);
 	for (int write = 1; write >= 0; write--) {
 		if (!write)
 			raw->ops->flush(raw);

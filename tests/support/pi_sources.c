@@ -46,7 +46,7 @@ int main(int argc, char **argv)
 	struct eng_bdev b;
 
 	if (argc < 3 || !(want = eng_profile_find(argv[2])) ||
-	    eng_bdev_open(&b, argv[1], ENG_OPEN_RDONLY, true))
+	    eng_bdev_open(&b, argv[1], -1, ENG_OPEN_RDONLY))
 		return 99;
 	ask(&b, "the kernel", eng_bdev_ask_cap, want);
 	ask(&b, "sysfs", eng_bdev_ask_sysfs, want);

@@ -13,12 +13,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "fds.h"
+#include "core/lock.h"
 #include "fs.h"
 #include "mounts.h"
 #include "target.h"
@@ -87,22 +87,14 @@ int target_look(struct target *t, const char *path, uint64_t size)
 
 /* ---- check --------------------------------------------------------------- */
 
-/* (1) An fd that keeps others out, or -errno. */
-static int lock(const struct target *t, int flags)
+/* (1) */
+static int lock(const struct target *t, struct eng_lock **out)
 {
-	int fd = open(t->path, flags | O_CLOEXEC | (t->block ? O_EXCL : 0));
-	int err = fd < 0 ? -errno : 0;
+	char why[512];
+	int err = eng_lock_get(out, t->path, 0, why, sizeof(why));
 
-	if (!err && !t->block && flock(fd, LOCK_EX | LOCK_NB)) {
-		err = errno == EWOULDBLOCK ? -EBUSY : -errno;
-		close(fd);
-	}
-	if (!err)
-		return fd;
-	if (err == -EBUSY)
-		say("%s is in use by another program", t->path);
-	else
-		fail(t, err);
+	if (err)
+		say("%s: %s", t->path, why);
 	return err;
 }
 
@@ -199,34 +191,24 @@ static int check_own(const struct target *t)
 	return !err || soft || err == -EUCLEAN ? -EEXIST : 0;
 }
 
-static int check_content(const struct target *t, int fd)
-{
-	int err = check_foreign(t, fd);
-
-	/* Not while it is locked by ourselves. */
-	if (!t->block)
-		flock(fd, LOCK_UN);
-	close(fd);
-	return err ? err : check_own(t);
-}
-
 int target_check(const struct target *t, bool force)
 {
-	int fd, err;
+	struct eng_lock *held;
+	bool look = !force && t->old_size;
+	int err;
 
 	if (!t->exists)
 		return 0;
 	err = check_unused(t);
+	err = err ?: lock(t, &held);
 	if (err)
 		return err;
-	fd = lock(t, O_RDONLY);
-	if (fd < 0)
-		return fd;
-	if (force || !t->old_size) {
-		close(fd);
+	if (look)
+		err = check_foreign(t, eng_lock_fd(held));
+	eng_lock_put(held);	/* what opens it next takes it, too */
+	if (!look)
 		return 0;
-	}
-	err = check_content(t, fd);
+	err = err ?: check_own(t);
 	if (!err && t->size != t->old_size) {
 		say("%s has %llu bytes", t->path,
 		    (unsigned long long)t->old_size);
@@ -246,7 +228,8 @@ static int create(struct target *t)
 	if (fd < 0)
 		return fail(t, -errno);
 	t->created = true;
-	return fd;
+	close(fd);
+	return 0;
 }
 
 /* Also what our own headers won't cover: a table at the end, a superblock
@@ -279,11 +262,13 @@ static void discard(const struct target *t, int fd)
 
 int target_prepare(struct target *t, bool keep)
 {
-	int fd = t->exists ? lock(t, O_RDWR) : create(t);
-	int err = 0;
+	struct eng_lock *held = NULL;
+	int err = t->exists ? 0 : create(t), fd;
 
-	if (fd < 0)
-		return fd;
+	err = err ?: lock(t, &held);
+	if (err)
+		return err;
+	fd = eng_lock_fd(held);
 	if (t->old_size)
 		err = wipe(t, fd);
 	if (!err && t->old_size && !keep)
@@ -292,7 +277,7 @@ int target_prepare(struct target *t, bool keep)
 		err = fail(t, -errno);
 	if (!err && fsync(fd))
 		err = fail(t, -errno);
-	close(fd);
+	eng_lock_put(held);
 	return err;
 }
 

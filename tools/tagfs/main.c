@@ -33,6 +33,7 @@
 #include <unistd.h>
 
 #include "fds.h"
+#include "core/lock.h"
 #include "fs.h"
 #include "fuse/ops.h"
 #include "mounts.h"
@@ -68,35 +69,24 @@ static void wait_ms(unsigned int ms)
 /* ---- the device ------------------------------------------------------- */
 
 /* Try the lock that eng_dev_open() will take.  -EBUSY: somebody has it. */
-static int try_lock(const char *path, bool rdonly)
+static int try_lock(const char *path, bool rdonly, char *why, size_t size)
 {
-	struct stat st;
-	int fd, err = 0, flags = O_CLOEXEC | (rdonly ? O_RDONLY : O_RDWR);
+	struct eng_lock *lock;
+	int err = eng_lock_get(&lock, path, rdonly ? ENG_OPEN_RDONLY : 0, why,
+			       size);
 
-	if (stat(path, &st))
-		return 0;
-	if (S_ISBLK(st.st_mode))
-		flags |= O_EXCL;
-	else if (!S_ISREG(st.st_mode))
-		return 0;
-	fd = open(path, flags);
-	if (fd < 0)
-		return errno == EBUSY ? -EBUSY : 0;
-	if (S_ISREG(st.st_mode) &&
-	    flock(fd, LOCK_NB | (rdonly ? LOCK_SH : LOCK_EX)) &&
-	    errno == EWOULDBLOCK)
-		err = -EBUSY;
-	close(fd);
+	eng_lock_put(lock);
 	return err;
 }
 
 /* A daemon whose mount is gone may still be at its last checkpoint. */
 static int wait_for_device(const struct mount *m)
 {
-	char *point;
+	char *point, why[512];
 
 	for (unsigned int ms = 0; ms < BUSY_SECONDS * 1000; ms += 100) {
-		if (!try_lock(m->path, m->opt.rdonly))
+		if (try_lock(m->path, m->opt.rdonly, why, sizeof(why)) !=
+		    -EBUSY)
 			return 0;
 		point = mounts_tagfs_on(m->path);
 		if (point) {
@@ -106,7 +96,7 @@ static int wait_for_device(const struct mount *m)
 			return -EBUSY;
 		}
 		if (ms == 1000)
-			eng_log(LOG_INFO, "%s is in use, waiting", m->path);
+			eng_log(LOG_INFO, "%s: %s; waiting", m->path, why);
 		wait_ms(100);
 	}
 	return 0;	/* eng_dev_open() will say it */
