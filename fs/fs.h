@@ -129,9 +129,11 @@ int tfs_link(struct tfs *fs, uint32_t ino, uint32_t dir, const char *name,
 	     struct tfs_inode *out);
 int tfs_unlink(struct tfs *fs, uint32_t dir, const char *name);
 int tfs_rmdir(struct tfs *fs, uint32_t dir, const char *name);
-/* flags: RENAME_NOREPLACE, RENAME_EXCHANGE; others -EINVAL */
+/* flags: RENAME_NOREPLACE; RENAME_EXCHANGE; RENAME_WHITEOUT: a character
+ * device 0/0, of the owner that white says, stays where the name was. */
 int tfs_rename(struct tfs *fs, uint32_t dir, const char *name,
-	       uint32_t newdir, const char *newname, unsigned int flags);
+	       uint32_t newdir, const char *newname, unsigned int flags,
+	       const struct tfs_new *white);
 /* Target, terminated; malloced into *out. */
 int tfs_readlink(struct tfs *fs, uint32_t ino, char **out);
 
@@ -162,7 +164,9 @@ ssize_t tfs_getxattr(struct tfs *fs, uint32_t ino, const char *name,
 int tfs_setxattr(struct tfs *fs, uint32_t ino, const char *name,
 		 const void *value, size_t size, int flags, bool kill_sgid);
 int tfs_removexattr(struct tfs *fs, uint32_t ino, const char *name);
-ssize_t tfs_listxattr(struct tfs *fs, uint32_t ino, char *buf, size_t size);
+/* trusted: names that begin so, too, which only an administrator may see. */
+ssize_t tfs_listxattr(struct tfs *fs, uint32_t ino, char *buf, size_t size,
+		      bool trusted);
 
 /* The same in steps, each of a bounded number of names.  A name that is there
  * all the time is listed once; one that comes or goes meanwhile may be. */
@@ -170,6 +174,7 @@ struct tfs_xattr_list {
 	uint32_t	ino;
 	char		*buf;
 	size_t		size;		/* 0: count only */
+	bool		trusted;
 	/* zero at first */
 	size_t		len;		/* so far */
 	uint64_t	at;

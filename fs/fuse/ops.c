@@ -181,8 +181,11 @@ static void op_rename(fuse_req_t req, fuse_ino_t dir, const char *name,
 		      fuse_ino_t newdir, const char *newname,
 		      unsigned int flags)
 {
+	struct tfs_new white = new_of(req, S_IFCHR);
+
 	tfs_reply_err(req, tfs_rename(tfs_req_fs(req), (uint32_t)dir, name,
-				      (uint32_t)newdir, newname, flags));
+				      (uint32_t)newdir, newname, flags,
+				      &white));
 }
 
 static void op_readlink(fuse_req_t req, fuse_ino_t ino)
@@ -595,8 +598,10 @@ static void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 	char *list = malloc(size + 1);
 	ssize_t len = -ENOMEM;
 
+	/* What CAP_SYS_ADMIN is to others: the request has no more to say. */
 	if (list)
-		len = tfs_listxattr(tfs_req_fs(req), (uint32_t)ino, list, size);
+		len = tfs_listxattr(tfs_req_fs(req), (uint32_t)ino, list, size,
+				    !fuse_req_ctx(req)->uid);
 	tfs_reply_xattr(req, len, list, size);
 	free(list);
 }

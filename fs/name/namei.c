@@ -553,6 +553,7 @@ struct rename_arg {
 	unsigned int	flags;
 	struct timespec	now;
 	uint32_t	orphan;		/* 0: nothing lost its last name */
+	struct create_arg white;	/* what stays at the old name */
 };
 
 struct move {
@@ -672,6 +673,31 @@ static int move_exchange(struct tfs_txn *tx, const struct rename_arg *arg,
 	return err;
 }
 
+/* The old name goes, or is a whiteout's from now on. */
+static int move_leave(struct tfs_txn *tx, struct rename_arg *arg,
+		      struct move *mv)
+{
+	struct tfs_inode in;
+	int err;
+
+	if (!(arg->flags & RENAME_WHITEOUT))
+		return tfs_txn_del(tx, tfs_key(arg->dir, TFS_T_DIRENT,
+					       mv->old.off));
+	err = create_ino(tx, &arg->white);
+	if (err)
+		return err;
+	in = create_inode(tx, &arg->white, mv->from);
+	err = gain_entry(mv->from, &in);
+	if (!err)
+		err = tfs_entry_put(tx, arg->dir, mv->old.off, arg->name,
+				    in.ino, in.mode);
+	if (!err)
+		err = tfs_inode_put(tx, &in);
+	if (!err)
+		tfs_txn_count(tx, 1, 0);
+	return err;
+}
+
 /* What had the new name loses it; its entry, cookie included, is taken. */
 static int move_replace(struct tfs_txn *tx, struct rename_arg *arg,
 			struct move *mv)
@@ -689,8 +715,7 @@ static int move_replace(struct tfs_txn *tx, struct rename_arg *arg,
 	if (!err)
 		err = relink(mv->src, mv->from, mv->to);
 	if (!err)
-		err = tfs_txn_del(tx, tfs_key(arg->dir, TFS_T_DIRENT,
-					      mv->old.off));
+		err = move_leave(tx, arg, mv);
 	if (!err)
 		err = tfs_entry_put(tx, arg->newdir, mv->new.off, arg->newname,
 				    mv->src->ino, mv->src->mode);
@@ -721,23 +746,40 @@ static int rename_fn(struct tfs_txn *tx, void *p)
 	return set_put(tx, &mv.set);
 }
 
-int tfs_rename(struct tfs *fs, uint32_t dir, const char *name,
-	       uint32_t newdir, const char *newname, unsigned int flags)
+static bool rename_flags_ok(unsigned int flags)
 {
-	const unsigned int both = RENAME_NOREPLACE | RENAME_EXCHANGE;
+	const unsigned int known = RENAME_NOREPLACE | RENAME_EXCHANGE |
+		RENAME_WHITEOUT;
+
+	return !(flags & ~known) &&
+		(!(flags & RENAME_EXCHANGE) || flags == RENAME_EXCHANGE);
+}
+
+int tfs_rename(struct tfs *fs, uint32_t dir, const char *name,
+	       uint32_t newdir, const char *newname, unsigned int flags,
+	       const struct tfs_new *white)
+{
+	const struct tfs_new how = {
+		.mode = S_IFCHR, .uid = white ? white->uid : 0,
+		.gid = white ? white->gid : 0,
+	};
 	struct rename_arg arg = {
 		.dir = dir, .name = name, .newdir = newdir,
 		.newname = newname, .flags = flags, .now = tfs_now(),
+		.white = { .dir = dir, .name = name, .how = &how },
 	};
 	int err;
 
-	if (flags & ~both || flags == both)
+	if (!rename_flags_ok(flags))
 		return -EINVAL;
+	arg.white.now = arg.now;
 	err = name_check(name, -EBUSY);
 	if (!err)
 		err = name_check(newname, -EBUSY);
 	if (!err)
 		err = tfs_txn_write(fs, rename_fn, &arg, 0);
+	if (arg.white.ino)
+		tfs_unref(fs, arg.white.ino, 1);
 	if (!err && arg.orphan)
 		orphaned(fs, arg.orphan);
 	return err;

@@ -13,6 +13,7 @@
 #include "name/xattr_item.h"
 
 #define LIST_STEP	64u
+#define TRUSTED		"trusted."
 
 static bool has_prefix(const char *name, const char *prefix)
 {
@@ -29,7 +30,7 @@ static bool is_acl(const char *name)
 static int name_check(const char *name, bool write)
 {
 	static const char *const known[] = {
-		"user.", "trusted.", "security.",
+		"user.", TRUSTED, "security.",
 	};
 	size_t len = strlen(name);
 
@@ -142,8 +143,17 @@ int tfs_removexattr(struct tfs *fs, uint32_t ino, const char *name)
 
 /* ---- listing (2) --------------------------------------------------------- */
 
+static bool hidden(const struct tfs_xattr_list *ls,
+		   const struct tfs_xattr *xa)
+{
+	return !ls->trusted && xa->name_len >= strlen(TRUSTED) &&
+		!memcmp(xa->name, TRUSTED, strlen(TRUSTED));
+}
+
 static int list_name(struct tfs_xattr_list *ls, const struct tfs_xattr *xa)
 {
+	if (hidden(ls, xa))
+		return 0;
 	if (ls->size) {
 		if (ls->len + xa->name_len + 1 > ls->size)
 			return -ERANGE;
@@ -190,9 +200,12 @@ int tfs_xattr_list_step(struct tfs *fs, struct tfs_xattr_list *ls)
 	return tfs_txn_read(fs, list_fn, &st);
 }
 
-ssize_t tfs_listxattr(struct tfs *fs, uint32_t ino, char *buf, size_t size)
+ssize_t tfs_listxattr(struct tfs *fs, uint32_t ino, char *buf, size_t size,
+		      bool trusted)
 {
-	struct tfs_xattr_list ls = { .ino = ino, .buf = buf, .size = size };
+	struct tfs_xattr_list ls = {
+		.ino = ino, .buf = buf, .size = size, .trusted = trusted,
+	};
 	int err = 0;
 
 	while (!err && !ls.done)

@@ -77,7 +77,7 @@ static int doc_act(struct bed *b, struct story *st)
 			err = story_sync(b, st);
 		if (!err)
 			err = tfs_rename(b->fs, TFS_ROOT_INO, "doc.tmp",
-					 TFS_ROOT_INO, "doc", 0);
+					 TFS_ROOT_INO, "doc", 0, NULL);
 		if (!err)
 			err = story_sync(b, st);
 	}

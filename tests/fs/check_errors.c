@@ -103,7 +103,7 @@ static int run_unlink(struct world *w)
 static int run_rename(struct world *w)
 {
 	int err = tfs_rename(w->bed.fs, TFS_ROOT_INO, "other", TFS_ROOT_INO,
-			     "f", 0);
+			     "f", 0, NULL);
 
 	return err == -ENOENT ? 0 : err;
 }

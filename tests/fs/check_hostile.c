@@ -810,7 +810,7 @@ static void ask_all(struct tfs *fs)
 		n = 0;
 		tfs_getattr(fs, ino, &in);
 		tfs_readdir(fs, ino, 0, false, nothing, &n);
-		tfs_listxattr(fs, ino, buf, sizeof(buf));
+		tfs_listxattr(fs, ino, buf, sizeof(buf), true);
 		tfs_lseek(fs, ino, 0, SEEK_DATA);
 		tfs_lseek(fs, ino, 0, SEEK_HOLE);
 		if (!tfs_readlink(fs, ino, &text))

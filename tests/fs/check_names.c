@@ -329,7 +329,7 @@ START_TEST(names_are_refused_as_posix_has_it)
 	ck_assert_int_eq(make(ROOT, name, S_IFREG, &in), -ENAMETOOLONG);
 	ck_assert_int_eq(tfs_lookup(fs, ROOT, name, &in), -ENAMETOOLONG);
 	ck_assert_int_eq(tfs_unlink(fs, ROOT, name), -ENAMETOOLONG);
-	ck_assert_int_eq(tfs_rename(fs, ROOT, "file", ROOT, name, 0),
+	ck_assert_int_eq(tfs_rename(fs, ROOT, "file", ROOT, name, 0, NULL),
 			 -ENAMETOOLONG);
 	name[255] = '\0';
 	made(ROOT, name, S_IFREG);
@@ -365,7 +365,7 @@ START_TEST(removed_directory_takes_no_names)
 	ck_assert_int_eq(make(dir.ino, NULL, S_IFREG, &in), -ENOENT);
 	ck_assert_int_eq(tfs_link(fs, find(ROOT, "file"), dir.ino, "x", &in),
 			 -ENOENT);
-	ck_assert_int_eq(tfs_rename(fs, ROOT, "file", dir.ino, "x", 0),
+	ck_assert_int_eq(tfs_rename(fs, ROOT, "file", dir.ino, "x", 0, NULL),
 			 -ENOENT);
 	ck_assert_int_eq(tfs_lookup(fs, dir.ino, ".", &in), -ESTALE);
 	whole(1);
@@ -558,7 +558,7 @@ static void try_rename(enum what src, enum what dst, unsigned int flags,
 	uint32_t from = make_what(a, "from", src);
 	uint32_t to = make_what(b, "to", dst);
 	int want = expect_rename(src, dst, flags);
-	int err = tfs_rename(fs, a, "from", b, "to", flags);
+	int err = tfs_rename(fs, a, "from", b, "to", flags, NULL);
 
 	ck_assert_msg(err == want, "%d to %d, flags %u, across %d: %d not %d",
 		      src, dst, flags, across, err, want);
@@ -627,21 +627,62 @@ START_TEST(no_directory_moves_into_itself)
 	uint32_t c = made(b, "c", S_IFDIR | 0755);
 
 	made(ROOT, "x", S_IFREG);
-	ck_assert_int_eq(tfs_rename(fs, ROOT, "a", a, "z", 0), -EINVAL);
-	ck_assert_int_eq(tfs_rename(fs, ROOT, "a", c, "z", 0), -EINVAL);
-	ck_assert_int_eq(tfs_rename(fs, a, "b", c, "z", 0), -EINVAL);
-	ck_assert_int_eq(tfs_rename(fs, b, "c", ROOT, "a", 0), -ENOTEMPTY);
-	ck_assert_int_eq(tfs_rename(fs, b, "c", ROOT, "a", RENAME_EXCHANGE),
-			 -EINVAL);
-	ck_assert_int_eq(tfs_rename(fs, ROOT, "a", b, "c", RENAME_EXCHANGE),
-			 -EINVAL);
-	ck_assert_int_eq(tfs_rename(fs, ROOT, ".", b, "c", 0), -EBUSY);
-	ck_assert_int_eq(tfs_rename(fs, ROOT, "x", a, "y", RENAME_WHITEOUT),
-			 -EINVAL);
-	ok(tfs_rename(fs, b, "c", ROOT, "x", RENAME_EXCHANGE));
+	ck_assert_int_eq(tfs_rename(fs, ROOT, "a", a, "z", 0, NULL), -EINVAL);
+	ck_assert_int_eq(tfs_rename(fs, ROOT, "a", c, "z", 0, NULL), -EINVAL);
+	ck_assert_int_eq(tfs_rename(fs, a, "b", c, "z", 0, NULL), -EINVAL);
+	ck_assert_int_eq(tfs_rename(fs, b, "c", ROOT, "a", 0, NULL),
+			 -ENOTEMPTY);
+	ck_assert_int_eq(tfs_rename(fs, b, "c", ROOT, "a", RENAME_EXCHANGE,
+				    NULL), -EINVAL);
+	ck_assert_int_eq(tfs_rename(fs, ROOT, "a", b, "c", RENAME_EXCHANGE,
+				    NULL), -EINVAL);
+	ck_assert_int_eq(tfs_rename(fs, ROOT, ".", b, "c", 0, NULL), -EBUSY);
+	ck_assert_int_eq(tfs_rename(fs, ROOT, "x", b, "c", RENAME_EXCHANGE |
+				    RENAME_WHITEOUT, NULL), -EINVAL);
+	ok(tfs_rename(fs, b, "c", ROOT, "x", RENAME_EXCHANGE, NULL));
 	ck_assert_uint_eq(stat_of(c).parent, ROOT);
-	ok(tfs_rename(fs, ROOT, "a", c, "a", 0));
+	ok(tfs_rename(fs, ROOT, "a", c, "a", 0, NULL));
 	ck_assert_uint_eq(stat_of(a).parent, c);
+	whole(0);
+}
+END_TEST
+
+static void is_whiteout(uint32_t ino, uint32_t uid)
+{
+	struct tfs_inode in = stat_of(ino);
+
+	ck_assert_uint_eq(in.mode, S_IFCHR);
+	ck_assert_uint_eq(in.rdev_major, 0);
+	ck_assert_uint_eq(in.rdev_minor, 0);
+	ck_assert_uint_eq(in.nlink, 1);
+	ck_assert_uint_eq(in.uid, uid);
+}
+
+/* In the same change, so that the name below never shows through. */
+START_TEST(rename_may_leave_a_whiteout)
+{
+	const struct tfs_new white = { .uid = 7, .gid = 8 };
+	uint32_t dir = made(ROOT, "dir", S_IFDIR | 0755);
+	uint32_t a = made(ROOT, "a", S_IFREG), d = made(ROOT, "d", S_IFDIR);
+
+	ck_assert_int_eq(tfs_rename(fs, ROOT, "a", ROOT, "d", RENAME_WHITEOUT |
+				    RENAME_NOREPLACE, &white), -EEXIST);
+	ok(tfs_rename(fs, ROOT, "a", dir, "b", RENAME_WHITEOUT |
+		      RENAME_NOREPLACE, &white));
+	ck_assert_uint_eq(find(dir, "b"), a);
+	is_whiteout(find(ROOT, "a"), 7);
+	ok(tfs_rename(fs, ROOT, "d", dir, "d", RENAME_WHITEOUT, &white));
+	ck_assert_uint_eq(stat_of(d).parent, dir);
+	is_whiteout(find(ROOT, "d"), 7);
+	/* Over another name, in one directory, and over a whiteout. */
+	ok(tfs_rename(fs, dir, "b", ROOT, "a", RENAME_WHITEOUT, &white));
+	ck_assert_uint_eq(find(ROOT, "a"), a);
+	is_whiteout(find(dir, "b"), 7);
+	ok(tfs_rename(fs, ROOT, "a", ROOT, "d", RENAME_WHITEOUT, &white));
+	is_whiteout(find(ROOT, "a"), 7);
+	whole(0);
+	remount();
+	is_whiteout(find(ROOT, "a"), 7);
 	whole(0);
 }
 END_TEST
@@ -652,9 +693,9 @@ START_TEST(renaming_one_inode_over_itself_is_nothing)
 
 	ok(make(ROOT, "a", S_IFREG, &in));
 	ok(tfs_link(fs, in.ino, ROOT, "b", &out));
-	ok(tfs_rename(fs, ROOT, "a", ROOT, "b", 0));
-	ok(tfs_rename(fs, ROOT, "a", ROOT, "a", 0));
-	ok(tfs_rename(fs, ROOT, "a", ROOT, "b", RENAME_EXCHANGE));
+	ok(tfs_rename(fs, ROOT, "a", ROOT, "b", 0, NULL));
+	ok(tfs_rename(fs, ROOT, "a", ROOT, "a", 0, NULL));
+	ok(tfs_rename(fs, ROOT, "a", ROOT, "b", RENAME_EXCHANGE, NULL));
 	ck_assert_uint_eq(find(ROOT, "a"), in.ino);
 	ck_assert_uint_eq(find(ROOT, "b"), in.ino);
 	after = stat_of(in.ino);
@@ -669,7 +710,7 @@ START_TEST(rename_over_an_open_file_orphans_it)
 
 	made(ROOT, "new", S_IFREG);
 	ok(make(ROOT, "old", S_IFREG, &old));
-	ok(tfs_rename(fs, ROOT, "new", ROOT, "old", 0));
+	ok(tfs_rename(fs, ROOT, "new", ROOT, "old", 0, NULL));
 	ck_assert_uint_eq(stat_of(old.ino).nlink, 0);
 	whole(1);
 	tfs_unref(fs, old.ino, 1);
@@ -723,10 +764,10 @@ static void random_step(const uint32_t dir[4], unsigned int *seed)
 		try_link(a, x, b, y);
 		break;
 	case 5:
-		tfs_rename(fs, a, x, b, y, RENAME_EXCHANGE);
+		tfs_rename(fs, a, x, b, y, RENAME_EXCHANGE, NULL);
 		break;
 	default:
-		tfs_rename(fs, a, x, b, y, 0);
+		tfs_rename(fs, a, x, b, y, 0, NULL);
 	}
 }
 
@@ -858,7 +899,7 @@ START_TEST(names_may_share_a_hash)
 		ok(tfs_unlink(fs, ROOT, name));
 	}
 	whole(0);
-	ok(tfs_rename(fs, ROOT, "n1", ROOT, "more", 0));
+	ok(tfs_rename(fs, ROOT, "n1", ROOT, "more", 0, NULL));
 	for (int i = 0; i < 256; i += 3) {
 		snprintf(name, sizeof(name), "n%d", i);
 		ck_assert_uint_eq(find(ROOT, name), 0);
@@ -912,10 +953,10 @@ START_TEST(attributes_of_every_length_are_read_back)
 				false));
 		xattr_is(ino, "user.short", buf, size[i]);
 	}
-	ck_assert_int_eq(tfs_listxattr(fs, ino, NULL, 0), 256 + 11);
+	ck_assert_int_eq(tfs_listxattr(fs, ino, NULL, 0, true), 256 + 11);
 	ok(tfs_removexattr(fs, ino, name));
 	ok(tfs_removexattr(fs, ino, "user.short"));
-	ck_assert_int_eq(tfs_listxattr(fs, ino, NULL, 0), 0);
+	ck_assert_int_eq(tfs_listxattr(fs, ino, NULL, 0, true), 0);
 	ok(tfs_unlink(fs, ROOT, "f"));
 	whole(0);
 	free(buf);
@@ -972,8 +1013,9 @@ START_TEST(attributes_may_share_a_hash)
 		snprintf(name, sizeof(name), "user.%d", i);
 		ok(tfs_removexattr(fs, ino, name));
 	}
-	ck_assert_int_gt(tfs_listxattr(fs, ino, list, sizeof(list)), 128 * 6);
-	ck_assert_int_eq(tfs_listxattr(fs, ino, list, 100), -ERANGE);
+	ck_assert_int_gt(tfs_listxattr(fs, ino, list, sizeof(list), true),
+			 128 * 6);
+	ck_assert_int_eq(tfs_listxattr(fs, ino, list, 100, true), -ERANGE);
 	for (int i = 1; i < 256; i += 2) {
 		snprintf(name, sizeof(name), "user.%d", i);
 		xattr_fill(buf, sizeof(buf), (unsigned int)i);
@@ -981,6 +1023,21 @@ START_TEST(attributes_may_share_a_hash)
 	}
 	ok(tfs_setxattr(fs, ino, "user.more", "", 0, 0, false));
 	ok(tfs_unlink(fs, ROOT, "f"));
+	whole(0);
+}
+END_TEST
+
+START_TEST(trusted_attributes_are_listed_to_administrators)
+{
+	uint32_t ino = made(ROOT, "f", S_IFREG);
+	char list[64];
+
+	ok(tfs_setxattr(fs, ino, "trusted.x", "1", 1, 0, false));
+	ok(tfs_setxattr(fs, ino, "user.y", "1", 1, 0, false));
+	ck_assert_int_eq(tfs_listxattr(fs, ino, NULL, 0, true), 10 + 7);
+	ck_assert_int_eq(tfs_listxattr(fs, ino, NULL, 0, false), 7);
+	ck_assert_int_eq(tfs_listxattr(fs, ino, list, 7, false), 7);
+	ck_assert_str_eq(list, "user.y");
 	whole(0);
 }
 END_TEST
@@ -1018,7 +1075,8 @@ START_TEST(attributes_are_listed_in_bounded_steps)
 		seen[i] = true;
 	}
 	ck_assert_uint_eq(n, 1000);
-	ck_assert_int_eq(tfs_listxattr(fs, ino, NULL, 0), (ssize_t)ls.len);
+	ck_assert_int_eq(tfs_listxattr(fs, ino, NULL, 0, true),
+			 (ssize_t)ls.len);
 	free(ls.buf);
 }
 END_TEST
@@ -1293,10 +1351,11 @@ START_TEST(bad_attributes_are_damage)
 	key.off -= 2;
 	for (unsigned int len = 0; len < 16; len++) {
 		poke(key, &head, len < sizeof(head) ? len : sizeof(head));
-		ck_assert_int_eq(tfs_listxattr(fs, ino, NULL, 0), -EUCLEAN);
+		ck_assert_int_eq(tfs_listxattr(fs, ino, NULL, 0, true),
+				 -EUCLEAN);
 	}
 	poke(key, NULL, 0);
-	ck_assert_int_eq(tfs_listxattr(fs, ino, NULL, 0), -EUCLEAN);
+	ck_assert_int_eq(tfs_listxattr(fs, ino, NULL, 0, true), -EUCLEAN);
 	ok(tfs_unlink(fs, ROOT, "f"));
 	whole(0);
 }
@@ -1456,6 +1515,7 @@ static Suite *names_suite(void)
 	tcase_add_test(tc, mount_frees_what_was_left);
 	tcase_add_loop_test(tc, rename_does_what_posix_says, 0, 2);
 	tcase_add_test(tc, no_directory_moves_into_itself);
+	tcase_add_test(tc, rename_may_leave_a_whiteout);
 	tcase_add_test(tc, renaming_one_inode_over_itself_is_nothing);
 	tcase_add_test(tc, rename_over_an_open_file_orphans_it);
 	tcase_add_loop_test(tc, random_names_stay_whole, 0, 6);
@@ -1465,6 +1525,7 @@ static Suite *names_suite(void)
 	tcase_add_test(tc, attributes_of_every_length_are_read_back);
 	tcase_add_test(tc, attributes_are_refused_as_linux_has_it);
 	tcase_add_loop_test(tc, attributes_may_share_a_hash, 0, 2);
+	tcase_add_test(tc, trusted_attributes_are_listed_to_administrators);
 	tcase_add_test(tc, attributes_are_listed_in_bounded_steps);
 	tcase_add_test(tc, attributes_are_kept_over_a_mount);
 	tcase_add_test(tc, bad_lists_are_refused);

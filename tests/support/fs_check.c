@@ -490,7 +490,7 @@ static void check_inode(struct check *c, const struct check_inode *ci)
 	if (dir)
 		check_parents(c, ci);
 	check_content(c, ci);
-	if (tfs_listxattr(c->fs, in->ino, NULL, 0) < 0)
+	if (tfs_listxattr(c->fs, in->ino, NULL, 0, true) < 0)
 		bad(c, "inode %u: bad attributes", in->ino);
 }
 

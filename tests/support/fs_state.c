@@ -49,7 +49,7 @@ static void show_content(struct walk *w, uint32_t ino, uint64_t size)
 static void show_attributes(struct walk *w, uint32_t ino)
 {
 	char list[4096], *name;
-	ssize_t n = tfs_listxattr(w->fs, ino, list, sizeof(list)), len;
+	ssize_t n = tfs_listxattr(w->fs, ino, list, sizeof(list), true), len;
 	uint8_t value[4096];
 
 	if (n < 0)
@@ -266,9 +266,9 @@ static int step_names(struct tfs *fs, uint32_t dir, const char *name,
 		return err;
 	case 1:
 		return tfs_rename(fs, dir, name, to, other, pick(rand, 3) ? 0 :
-				  RENAME_EXCHANGE);
+				  RENAME_EXCHANGE, NULL);
 	case 2:
-		return tfs_rename(fs, dir, name, to, other, 0);
+		return tfs_rename(fs, dir, name, to, other, 0, NULL);
 	default:
 		if (!S_ISDIR(in->mode))
 			return tfs_unlink(fs, dir, name);

@@ -153,7 +153,7 @@ static int core_run(struct life *l, const struct step *s, uint32_t *ino)
 		return tfs_rmdir(fs, s->dir, s->name);
 	case DO_RENAME:
 		return tfs_rename(fs, s->dir, s->name, s->newdir, s->newname,
-				  (unsigned int)s->flags);
+				  (unsigned int)s->flags, NULL);
 	case DO_CHMOD: case DO_CHOWN: case DO_TRUNCATE:
 		return core_set(l, s);
 	case DO_WRITE: case DO_SETXATTR:

@@ -383,7 +383,7 @@ static int load_xattr(struct load *ld, struct model_node *n, const char *name)
 static int load_xattrs(struct load *ld, struct model_node *n)
 {
 	char list[4096];
-	ssize_t len = tfs_listxattr(ld->fs, n->in.ino, list, sizeof(list));
+	ssize_t len = tfs_listxattr(ld->fs, n->in.ino, list, sizeof(list), true);
 	int err = len < 0 ? (int)len : 0;
 
 	for (char *at = list; !err && at < list + len; at += strlen(at) + 1)
