@@ -61,8 +61,9 @@ bool tfs_rdonly(const struct tfs *fs);	/* asked for, or after an error */
 /* All that was done before is durable. */
 int tfs_sync(struct tfs *fs);
 int tfs_statvfs(struct tfs *fs, struct statvfs *st);
-/* JSON text, malloced into *out; its length. */
-int tfs_stats(struct tfs *fs, char **out);
+/* JSON text, malloced into *out; its length.  requests: members of an object
+ * of that name; or NULL. */
+int tfs_stats(struct tfs *fs, const char *requests, char **out);
 const uint8_t *tfs_uuid(const struct tfs *fs);
 const char *tfs_label(const struct tfs *fs);
 

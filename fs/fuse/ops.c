@@ -559,9 +559,13 @@ static bool xattr_ours(const char *name)
 static ssize_t xattr_virtual(struct tfs *fs, uint32_t ino, const char *name,
 			     char **out)
 {
+	char requests[TFS_WIRE_REQUESTS];
+
 	name += strlen(XATTR_PREFIX);
-	if (!strcmp(name, "stats") && ino == TFS_ROOT_INO)
-		return tfs_stats(fs, out);
+	if (!strcmp(name, "stats") && ino == TFS_ROOT_INO) {
+		tfs_wire_requests(requests, sizeof(requests));
+		return tfs_stats(fs, requests, out);
+	}
 	if (!strcmp(name, "tags.raw"))
 		return tfs_tags(fs, ino, true, XATTR_VALUE, out);
 	if (!strcmp(name, "tags"))

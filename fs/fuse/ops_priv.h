@@ -65,6 +65,10 @@ enum {
 int tfs_wire_attach(struct fuse_session *se);
 /* TFS_WIRE_* of the request that this thread has just received. */
 unsigned int tfs_wire_flags(void);
+/* How many requests came of each kind, as the members of a JSON object.
+ * TFS_WIRE_REQUESTS bytes are enough. */
+#define TFS_WIRE_REQUESTS	2048u
+void tfs_wire_requests(char *buf, size_t size);
 
 /* ---- ops.c -------------------------------------------------------------- */
 

@@ -14,6 +14,7 @@
  *     flags may live in the thread. */
 #include <linux/fuse.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -73,6 +74,56 @@ static uint32_t features;	/* of WANTED: offered by the kernel */
 unsigned int tfs_wire_flags(void)
 {
 	return flags_here;
+}
+
+/* ---- counting -------------------------------------------------------------- */
+
+static const char *const op_name[] = {
+	[FUSE_LOOKUP] = "lookup", [FUSE_FORGET] = "forget",
+	[FUSE_GETATTR] = "getattr", [FUSE_SETATTR] = "setattr",
+	[FUSE_READLINK] = "readlink", [FUSE_SYMLINK] = "symlink",
+	[FUSE_MKNOD] = "mknod", [FUSE_MKDIR] = "mkdir",
+	[FUSE_UNLINK] = "unlink", [FUSE_RMDIR] = "rmdir",
+	[FUSE_RENAME] = "rename", [FUSE_LINK] = "link",
+	[FUSE_OPEN] = "open", [FUSE_READ] = "read", [FUSE_WRITE] = "write",
+	[FUSE_STATFS] = "statfs", [FUSE_RELEASE] = "release",
+	[FUSE_FSYNC] = "fsync", [FUSE_SETXATTR] = "setxattr",
+	[FUSE_GETXATTR] = "getxattr", [FUSE_LISTXATTR] = "listxattr",
+	[FUSE_REMOVEXATTR] = "removexattr", [FUSE_FLUSH] = "flush",
+	[FUSE_INIT] = "init", [FUSE_OPENDIR] = "opendir",
+	[FUSE_READDIR] = "readdir", [FUSE_RELEASEDIR] = "releasedir",
+	[FUSE_FSYNCDIR] = "fsyncdir", [FUSE_CREATE] = "create",
+	[FUSE_INTERRUPT] = "interrupt", [FUSE_IOCTL] = "ioctl",
+	[FUSE_BATCH_FORGET] = "batch_forget", [FUSE_FALLOCATE] = "fallocate",
+	[FUSE_READDIRPLUS] = "readdirplus", [FUSE_RENAME2] = "rename2",
+	[FUSE_LSEEK] = "lseek", [FUSE_TMPFILE] = "tmpfile",
+	[STATX_OPCODE] = "statx",
+};
+
+#define OPS	(sizeof(op_name) / sizeof(op_name[0]))
+
+static atomic_ullong received[OPS];	/* by opcode; 0: any other */
+
+static void count_request(uint32_t opcode)
+{
+	bool known = opcode < OPS && op_name[opcode];
+
+	atomic_fetch_add_explicit(&received[known ? opcode : 0], 1,
+				  memory_order_relaxed);
+}
+
+void tfs_wire_requests(char *buf, size_t size)
+{
+	size_t at = 0;
+
+	for (unsigned int i = 0; i < OPS && at < size; i++) {
+		unsigned long long n = atomic_load(&received[i]);
+
+		if (n)
+			at += snprintf(buf + at, size - at, "%s\"%s\": %llu",
+				       at ? ", " : "",
+				       i ? op_name[i] : "other", n);
+	}
 }
 
 static void see_init(const struct fuse_in_header *h,
@@ -187,6 +238,7 @@ static ssize_t wire_read(int fd, void *buf, size_t size, void *userdata)
 		n = read(fd, buf, size);
 		if (n < (ssize_t)sizeof(*h))
 			return n;
+		count_request(h->opcode);
 		if (h->opcode == STATX_OPCODE)
 			statx_here(fd, userdata, h);
 	} while (h->opcode == STATX_OPCODE);

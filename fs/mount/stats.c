@@ -130,7 +130,7 @@ static void put_space(FILE *f, const struct space *s)
 		(unsigned long long)s->dirty_nodes);
 }
 
-int tfs_stats(struct tfs *fs, char **out)
+int tfs_stats(struct tfs *fs, const char *requests, char **out)
 {
 	char device[1024] = "{}";
 	struct space s;
@@ -144,6 +144,8 @@ int tfs_stats(struct tfs *fs, char **out)
 	put_identity(f, fs);
 	put_space(f, &s);
 	put_counters(f, &fs->count);
+	if (requests)
+		fprintf(f, "  \"requests\": {%s},\n", requests);
 	fprintf(f, "  \"device\": %s\n}\n", device);
 	if (fclose(f)) {
 		free(*out);

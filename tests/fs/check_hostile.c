@@ -820,7 +820,7 @@ static void ask_all(struct tfs *fs)
 		tfs_path(fs, ino, buf, sizeof(buf));
 	}
 	tfs_statvfs(fs, &st);
-	if (tfs_stats(fs, &text) >= 0)
+	if (tfs_stats(fs, NULL, &text) >= 0)
 		free(text);
 }
 
