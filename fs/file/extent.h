@@ -30,6 +30,8 @@ struct tfs_punch {
 	uint64_t	next;	/* not yet done from here on; end: all done */
 };
 
+#define TFS_PUNCH_LIMIT	64u	/* items that one transaction looks at */
+
 /* Unmap [lc, end), freeing its clusters; at most limit items. */
 int tfs_extent_punch(struct tfs_txn *tx, uint32_t ino, uint64_t lc,
 		     uint64_t end, unsigned int limit, struct tfs_punch *out);

@@ -12,10 +12,10 @@
 #include <string.h>
 #include <syslog.h>
 
+#include "file/cut.h"
 #include "file/extent.h"
 #include "file/orphan.h"
 #include "file/refs.h"
-#include "file/resize.h"
 
 #define STEP	64u	/* items deleted per transaction */
 

@@ -3,10 +3,8 @@
  *
  *  (1) A truncate is one transaction: the new size, the last cluster with
  *      its tail zeroed and, as far as the bound allows, the freeing of what
- *      is past it.  What is left over goes in further transactions.  Until
- *      they are done the inode has TFS_INODE_CUT and an orphan item, so that
- *      the next change of the file, or the next mount, finishes them; if one
- *      of them fails, the truncate has succeeded all the same.
+ *      is past it.  What is left over goes in further transactions (cut.c);
+ *      if one of them fails, the truncate has succeeded all the same.
  *  (2) A reservation is an extent without clusters; the free space behind it
  *      is counted in fs->reserved.
  *  (3) fallocate goes in steps, each of which leaves the file whole.  An
@@ -18,6 +16,7 @@
 #include <unistd.h>
 
 #include "tree/alloc.h"
+#include "file/cut.h"
 #include "file/extent.h"
 #include "file/refs.h"
 #include "file/resize.h"
@@ -32,54 +31,6 @@ struct cut {
 	struct tfs_inode inode;		/* out */
 };
 
-int tfs_cut_note(struct tfs_txn *tx, struct tfs_inode *inode, bool more)
-{
-	struct tfs_key key = tfs_key(0, TFS_T_ORPHAN, inode->ino);
-	bool before = inode->flags & TFS_INODE_CUT;
-
-	inode->flags &= ~TFS_INODE_CUT;
-	if (more)
-		inode->flags |= TFS_INODE_CUT;
-	if (more)
-		return tfs_txn_put(tx, key, NULL, 0);
-	/* Without a name it has an orphan item in any case. */
-	return before && inode->nlink ? tfs_txn_del(tx, key) : 0;
-}
-
-static int trim_inline(struct tfs_txn *tx, uint32_t ino, uint64_t size)
-{
-	struct tfs_key key = tfs_key(ino, TFS_T_INLINE, 0);
-	struct tfs_item item;
-	int err = tfs_txn_get(tx, key, &item);
-
-	if (err)
-		return err == -ENOENT ? 0 : err;
-	if (item.len <= size)
-		return 0;
-	if (!size)
-		return tfs_txn_del(tx, key);
-	return tfs_txn_put(tx, key, item.val, size);
-}
-
-/* One step: the inode's content past its size. */
-static int cut_step(struct tfs_txn *tx, struct tfs_inode *inode)
-{
-	uint32_t csize = tfs_txn_fs(tx)->csize;
-	struct tfs_punch punch;
-	int err = trim_inline(tx, inode->ino, inode->size);
-
-	if (!err)
-		err = tfs_extent_punch(tx, inode->ino,
-				       (inode->size + csize - 1) / csize,
-				       TFS_FILE_CLUSTERS, TFS_PUNCH_LIMIT,
-				       &punch);
-	if (err)
-		return err;
-	inode->clusters -= punch.mapped + punch.reserved;
-	err = tfs_cut_note(tx, inode, punch.next < TFS_FILE_CLUSTERS);
-	return err ? err : tfs_inode_put(tx, inode);
-}
-
 /* The new size, and the first step. */
 static int resize_fn(struct tfs_txn *tx, void *arg)
 {
@@ -93,30 +44,8 @@ static int resize_fn(struct tfs_txn *tx, void *arg)
 	c->inode.size = c->size;
 	if (!(c->flags & TFS_WRITE_CACHED))
 		c->inode.mtime = c->inode.ctime = tfs_now();
-	return shrinks ? cut_step(tx, &c->inode) :
+	return shrinks ? tfs_cut_step(tx, &c->inode) :
 		tfs_inode_put(tx, &c->inode);
-}
-
-/* Somebody else may have finished it, and the file may have grown since. */
-static int finish_fn(struct tfs_txn *tx, void *arg)
-{
-	struct tfs_inode *inode = arg;
-	int err = tfs_inode_get(tx, inode->ino, inode);
-
-	if (err || !(inode->flags & TFS_INODE_CUT))
-		return err;
-	return cut_step(tx, inode);
-}
-
-int tfs_cut_finish(struct tfs *fs, uint32_t ino)
-{
-	struct tfs_inode inode = { .ino = ino };
-	int err;
-
-	do {
-		err = tfs_txn_write(fs, finish_fn, &inode, TFS_TXN_FREES);
-	} while (!err && inode.flags & TFS_INODE_CUT);
-	return err;
 }
 
 /* Is there a cluster under the new end whose tail must become zeros? */

@@ -26,9 +26,9 @@
 #include "tree/fetch.h"
 #include "commit/log.h"
 #include "commit/sync.h"
+#include "file/cut.h"
 #include "file/extent.h"
 #include "file/refs.h"
-#include "file/resize.h"
 #include "file/write.h"
 
 #define META_PROMISE	64u	/* clusters for the tree's part of a write */

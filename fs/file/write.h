@@ -5,8 +5,6 @@
 
 #include "file/extent.h"
 
-#define TFS_PUNCH_LIMIT	64u	/* items that one transaction looks at */
-
 struct tfs_change {
 	struct tfs	*fs;
 	uint32_t	ino;
