@@ -15,7 +15,11 @@
  *      was reused, because of (4).
  *  (6) One checkpoint at a time; callers that arrive while one runs share
  *      the next.
- *  (7) If the log can't take the commit of the boundary, the checkpoint takes
+ *  (7) What must not fail does not ask for memory under a lock: before the
+ *      boundary a checkpoint that gets none does not happen, after it the
+ *      checkpoint waits.  Healing is optional: what can't be healed now is
+ *      tried by another checkpoint.
+ *  (8) If the log can't take the commit of the boundary, the checkpoint takes
  *      its place: no other commit is closed until it is durable. */
 #include <stdlib.h>
 #include <string.h>
@@ -33,6 +37,18 @@
 #include "commit/super.h"
 
 #define IN_FLIGHT	64	/* node writes at once */
+#define MEMORY_WAIT	10000	/* microseconds until it is asked for again */
+#define MEMORY_TRIES	500u
+
+/* (7) No lock of the tree is held.  False: that has been going on for long. */
+static bool wait_memory(unsigned int *tries)
+{
+	if (*tries == MEMORY_TRIES)
+		return false;
+	++*tries;
+	usleep(MEMORY_WAIT);
+	return true;
+}
 
 /* ---- writing nodes -------------------------------------------------------- */
 
@@ -93,25 +109,46 @@ static int write_copy(struct flight *fl, const struct tfs_node *node,
 	return 0;
 }
 
+static int start_node(struct flight *fl, const struct tfs_node *node,
+		      unsigned int *tries)
+{
+	int err = 0;
+
+	for (unsigned int i = 0; i < 2 && !err; i++)
+		do
+			err = write_copy(fl, node, i);
+		while (err == -ENOMEM && wait_memory(tries));
+	return err;
+}
+
+static void wait_flight(struct flight *fl)
+{
+	pthread_mutex_lock(&fl->lock);
+	while (fl->n)
+		pthread_cond_wait(&fl->cond, &fl->lock);
+	pthread_mutex_unlock(&fl->lock);
+}
+
+/* (7) All of them again if the device had no memory for some: what is there
+ * already is the same. */
 static int write_nodes(struct tfs *fs, struct tfs_node *list)
 {
 	struct flight fl = { .fs = fs };
-	int err = 0;
+	unsigned int tries = 0;
+	int err;
 
 	pthread_mutex_init(&fl.lock, NULL);
 	pthread_cond_init(&fl.cond, NULL);
-	for (struct tfs_node *node = list; node && !err; node = node->next) {
-		err = write_copy(&fl, node, 0);
-		if (!err)
-			err = write_copy(&fl, node, 1);
-	}
-	pthread_mutex_lock(&fl.lock);
-	while (fl.n)
-		pthread_cond_wait(&fl.cond, &fl.lock);
-	pthread_mutex_unlock(&fl.lock);
+	do {
+		err = fl.err = 0;
+		for (struct tfs_node *n = list; n && !err; n = n->next)
+			err = start_node(&fl, n, &tries);
+		wait_flight(&fl);
+		err = err ? err : fl.err;
+	} while (err == -ENOMEM && wait_memory(&tries));
 	pthread_cond_destroy(&fl.cond);
 	pthread_mutex_destroy(&fl.lock);
-	return err ? err : fl.err;
+	return err;
 }
 
 /* ---- one checkpoint ------------------------------------------------------- */
@@ -122,25 +159,38 @@ struct boundary {
 	struct tfs_runs freed;
 	unsigned int	ticket;
 	uint64_t	log_used;	/* clusters of the log before it */
+	bool		passed;
 	bool		logged;
 };
 
-/* Nodes of which a copy was bad are copied like changed ones. */
-static int heal(struct tfs *fs, struct tfs_miss *miss)
+/* Copy one node as if it had changed.  -ENOENT: it has. */
+static int heal_node(struct tfs *fs, const struct tfs_miss *f,
+		     struct tfs_miss *miss)
 {
 	struct tfs_need need = { .mark = tfs_btree_new_mark(fs) };
-	struct tfs_miss f;
-	int err;
+	int err = tfs_btree_touch_to(fs, f->low, f->level, &need, miss);
 
-	while (tfs_ncache_heal_peek(fs, &f)) {
-		err = tfs_btree_touch(fs, f.low, false, &need, miss);
-		if (!err)
-			err = tfs_pool_fill(fs, need.nodes, 0, 0, miss);
-		if (err)
+	if (!err)
+		err = tfs_btree_names(fs, f);
+	if (!err)
+		err = tfs_pool_fill(fs, need.nodes, 0, fs->reserve / 4, miss);
+	if (!err)
+		tfs_btree_rewrite(fs, f->low, f->level);
+	return err;
+}
+
+/* The first left nodes of the list.  (7) */
+static int heal(struct tfs *fs, size_t *left, struct tfs_miss *miss)
+{
+	while (*left) {
+		struct tfs_miss f = tfs_ncache_heal_at(fs, *left - 1);
+		int err = heal_node(fs, &f, miss);
+
+		if (err == TFS_MISS)
 			return err;
-		tfs_btree_rewrite(fs, f.low, f.level);
-		tfs_ncache_heal_done(fs);
-		need = (struct tfs_need){ .mark = tfs_btree_new_mark(fs) };
+		--*left;
+		if (!err || err == -ENOENT)
+			tfs_ncache_heal_drop(fs, *left);
 	}
 	return 0;
 }
@@ -169,42 +219,68 @@ static void freeze(struct tfs *fs, bool clean, struct boundary *b)
 	fs->epoch++;
 	tfs_commit_close(fs);
 	fs->born = 0;
-	fs->dirty = false;
+	fs->dirty = tfs_ncache_heal_new(fs);
+	b->passed = true;
+}
+
+static int prepare_once(struct tfs *fs, bool clean, struct boundary *b,
+			size_t *heals, struct tfs_miss *miss)
+{
+	int err;
+
+	pthread_rwlock_wrlock(&fs->tree);
+	err = heal(fs, heals, miss);
+	if (!err)
+		err = tfs_alloc_prepare(fs, miss);
+	if (!err && fs->seq >= TFS_SEQ_MAX)
+		err = -EOVERFLOW;
+	if (!err && b)
+		freeze(fs, clean, b);
+	return tfs_tree_unlock(fs, err, miss);
 }
 
 /* Bring in and copy what storing free space will change; b: then freeze. */
-static int prepare(struct tfs *fs, bool clean, struct boundary *b)
+static int prepare(struct tfs *fs, bool clean, struct boundary *b,
+		   size_t heals)
 {
 	struct tfs_miss miss;
+	unsigned int tries = 0;
 	int err;
 
-	for (;;) {
-		pthread_rwlock_wrlock(&fs->tree);
-		err = heal(fs, &miss);
-		if (!err)
-			err = tfs_alloc_prepare(fs, &miss);
-		if (!err && fs->seq >= TFS_SEQ_MAX)
-			err = -EOVERFLOW;
-		if (!err && b)
-			freeze(fs, clean, b);
-		if (tfs_tree_unlock(fs, err, &miss) != TFS_MISS)
-			break;
-		err = tfs_node_fetch(fs, &miss);
-		if (err)
-			break;
-	}
+	do {
+		err = prepare_once(fs, clean, b, &heals, &miss);
+		if (err == TFS_MISS) {
+			err = tfs_node_fetch(fs, &miss);
+			if (err && heals) {	/* its path can't be read */
+				heals--;
+				err = 0;
+			}
+			err = err ? err : TFS_MISS;
+		}
+	} while (err == TFS_MISS || (err == -ENOMEM && wait_memory(&tries)));
 	return err == TFS_SHORT ? -ENOSPC : err;
 }
 
-/* (1), (2), (7): returns as leader if the commit is not in the log. */
+static size_t heals_due(struct tfs *fs)
+{
+	size_t n;
+
+	pthread_rwlock_wrlock(&fs->tree);
+	n = tfs_ncache_heals(fs);
+	pthread_rwlock_unlock(&fs->tree);
+	return n;
+}
+
+/* (1), (2), (8): returns as leader if the commit is not in the log. */
 static int pass_boundary(struct tfs *fs, bool clean, struct boundary *b)
 {
-	int err = prepare(fs, clean, NULL);	/* reads while others go on */
+	/* Reads while others go on. */
+	int err = prepare(fs, clean, NULL, heals_due(fs));
 
 	tfs_lead(fs);
 	if (!err) {
 		tfs_gate_close(fs);
-		err = prepare(fs, clean, b);
+		err = prepare(fs, clean, b, 0);
 		tfs_gate_open(fs);
 	}
 	if (!err)
@@ -218,16 +294,22 @@ static int pass_boundary(struct tfs *fs, bool clean, struct boundary *b)
 	return err < 0 ? err : 0;
 }
 
-/* (3) */
+/* (3), (7) */
 static int write_out(struct tfs *fs, struct boundary *b)
 {
 	int err = atomic_load(&fs->error);
+	unsigned int tries = 0;
 
 	if (!err)
 		err = write_nodes(fs, b->nodes);
 	if (!err)
 		err = eng_dev_flush(fs->dev);
-	return err ? err : tfs_slot_write(fs, &b->slot);
+	if (err)
+		return err;
+	do
+		err = tfs_slot_write(fs, &b->slot);
+	while (err == -ENOMEM && wait_memory(&tries));
+	return err;
 }
 
 static void discard_runs(struct tfs *fs, const struct tfs_runs *freed)
@@ -250,8 +332,9 @@ static int checkpoint(struct tfs *fs, bool clean)
 	struct boundary b = { .freed = { 0 } };
 	int err = pass_boundary(fs, clean, &b);
 
-	if (err) {
-		tfs_fail(fs, err, "checkpoint");
+	if (err) {	/* (7): without memory there was none */
+		if (b.passed || err != -ENOMEM)
+			tfs_fail(fs, err, "checkpoint");
 		tfs_runs_clear(&b.freed);
 		return err;
 	}
@@ -269,7 +352,7 @@ static int checkpoint(struct tfs *fs, bool clean)
 		atomic_fetch_sub(&fs->log.used, b.log_used);
 	}
 	pthread_rwlock_unlock(&fs->tree);
-	if (!b.logged) {					/* (7) */
+	if (!b.logged) {					/* (8) */
 		if (!err)
 			tfs_commit_superseded(fs, b.slot.seq);
 		tfs_unlead(fs);

@@ -256,6 +256,22 @@ static void count_node(struct tfs_node *node, struct tfs_need *need)
 		need->nodes++;
 }
 
+int tfs_btree_touch_to(struct tfs *fs, struct tfs_key key, uint8_t level,
+		       struct tfs_need *need, struct tfs_miss *miss)
+{
+	struct tfs_node *node;
+	int err = get_root(fs, &node, miss);
+
+	while (!err) {
+		count_node(node, need);
+		if (node->level <= level)
+			break;
+		err = get_child(fs, node, tfs_node_child(node, &key), &node,
+				miss);
+	}
+	return err;
+}
+
 int tfs_btree_touch(struct tfs *fs, struct tfs_key key, bool del,
 		    struct tfs_need *need, struct tfs_miss *miss)
 {

@@ -38,6 +38,10 @@ uint64_t tfs_btree_new_mark(struct tfs *fs);
 int tfs_btree_touch(struct tfs *fs, struct tfs_key key, bool del,
 		    struct tfs_need *need, struct tfs_miss *miss);
 
+/* The same of the path down to level alone. */
+int tfs_btree_touch_to(struct tfs *fs, struct tfs_key key, uint8_t level,
+		       struct tfs_need *need, struct tfs_miss *miss);
+
 /* Nodes that splitting may need, at most, where so many items, with their
  * heads so many bytes, come in below the nodes that were seen. */
 unsigned int tfs_btree_splits(const struct tfs *fs,
@@ -47,7 +51,8 @@ unsigned int tfs_btree_splits(const struct tfs *fs,
 void tfs_btree_put(struct tfs *fs, struct tfs_key key, const void *val,
 		   unsigned int len);
 void tfs_btree_del(struct tfs *fs, struct tfs_key key);
-/* Rewrite the node that covers key at level at the next checkpoint. */
+/* Rewrite the node that covers key at level at the next checkpoint, after
+ * tfs_btree_touch_to(). */
 void tfs_btree_rewrite(struct tfs *fs, struct tfs_key key, uint8_t level);
 
 #endif

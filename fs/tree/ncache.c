@@ -28,6 +28,7 @@ struct tfs_ncache {
 	struct tfs_node	*hand;		/* ring of nodes for eviction */
 	struct tfs_miss heal[HEAL_MAX];
 	size_t		heal_count;
+	bool		heal_new;	/* since a checkpoint looked */
 };
 
 int tfs_ncache_create(struct tfs_ncache **out, size_t bytes, uint32_t csize)
@@ -298,22 +299,32 @@ void tfs_ncache_heal_note(struct tfs *fs, const struct tfs_miss *f)
 {
 	struct tfs_ncache *nc = fs->nodes;
 
-	if (nc->heal_count < HEAL_MAX)
-		nc->heal[nc->heal_count++] = *f;
+	if (nc->heal_count == HEAL_MAX)
+		return;
+	nc->heal[nc->heal_count++] = *f;
+	nc->heal_new = true;
 	fs->dirty = true;
 }
 
-bool tfs_ncache_heal_peek(const struct tfs *fs, struct tfs_miss *out)
+size_t tfs_ncache_heals(struct tfs *fs)
 {
-	const struct tfs_ncache *nc = fs->nodes;
-
-	if (!nc->heal_count)
-		return false;
-	*out = nc->heal[nc->heal_count - 1];
-	return true;
+	fs->nodes->heal_new = false;
+	return fs->nodes->heal_count;
 }
 
-void tfs_ncache_heal_done(struct tfs *fs)
+bool tfs_ncache_heal_new(const struct tfs *fs)
 {
-	fs->nodes->heal_count--;
+	return fs->nodes->heal_new;
+}
+
+struct tfs_miss tfs_ncache_heal_at(const struct tfs *fs, size_t i)
+{
+	return fs->nodes->heal[i];
+}
+
+void tfs_ncache_heal_drop(struct tfs *fs, size_t i)
+{
+	struct tfs_ncache *nc = fs->nodes;
+
+	nc->heal[i] = nc->heal[--nc->heal_count];
 }

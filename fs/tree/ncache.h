@@ -25,10 +25,15 @@ void tfs_ncache_thaw(struct tfs *fs, struct tfs_node *list);
 /* Make room for one more, as long as there are clean ones. */
 void tfs_ncache_evict(struct tfs *fs);
 
+/* Nodes to be rewritten: a list of limited length.  What it has no room for is
+ * found again when it is read again. */
 void tfs_ncache_heal_note(struct tfs *fs, const struct tfs_miss *f);
-/* Nodes of which one copy was bad, to be rewritten: the last one noted, or
- * false; and forget it. */
-bool tfs_ncache_heal_peek(const struct tfs *fs, struct tfs_miss *out);
-void tfs_ncache_heal_done(struct tfs *fs);
+/* How many there are; a checkpoint will look at these. */
+size_t tfs_ncache_heals(struct tfs *fs);
+/* Has any come in since? */
+bool tfs_ncache_heal_new(const struct tfs *fs);
+struct tfs_miss tfs_ncache_heal_at(const struct tfs *fs, size_t i);
+/* Forget it; another one takes its place. */
+void tfs_ncache_heal_drop(struct tfs *fs, size_t i);
 
 #endif

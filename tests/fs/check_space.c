@@ -12,7 +12,9 @@
 #include "support/fs_check.h"
 #include "support/mem_dev.h"
 #include "soft/soft_priv.h"
+#include "core/buf.h"
 #include "tree/alloc.h"
+#include "tree/ncache.h"
 
 #define FILES		9000u
 #define READS		BED_LESS(6000)	/* of nodes */
@@ -356,6 +358,142 @@ START_TEST(near_copies_are_rewritten)
 }
 END_TEST
 
+/* ---- healing -------------------------------------------------------------- */
+
+/* Behind the device's back. */
+static void spoil(struct bed *b, const struct tfs_miss *node,
+		  unsigned int copies)
+{
+	for (unsigned int i = 0; i < 2; i++)
+		if (copies >> i & 1)
+			sim_flip(b->sim, bed_data_at(b, node->ptr.addr[i]) +
+				 200, 1);
+}
+
+/* A tree of three levels, all of it on the disk, nothing in memory. */
+static void make_deep(struct bed *b)
+{
+	struct tfs_inode in;
+	uint8_t buf[900];
+	char name[64];
+
+	bed_make(b, "512+8", 16384, 1);
+	for (unsigned int i = 0; i < IMAGE_FILES; i++) {
+		make(b->fs, i);
+		name_of(name, i);
+		ck_assert_int_eq(tfs_lookup(b->fs, TFS_ROOT_INO, name, &in),
+				 0);
+		bed_fill(buf, sizeof(buf), i);
+		ck_assert_int_eq(tfs_write(b->fs, in.ino, 0, buf, sizeof(buf),
+					   0), 0);
+		tfs_unref(b->fs, in.ino, 1);
+	}
+	bed_remount(b, 0);
+	bed_umount(b);			/* the check has read it */
+	bed_mount(b);
+	ck_assert_uint_eq(b->fs->root_level, 2);
+}
+
+static void can_change(struct bed *b)
+{
+	bed_file(b, "after all that");
+	ck_assert_int_eq(tfs_sync(b->fs), 0);
+	ck_assert(!tfs_rdonly(b->fs));
+}
+
+/* Healing that finds no space waits for a checkpoint that does. */
+START_TEST(healing_without_space_is_put_off)
+{
+	struct tfs_miss *node;
+	uint64_t reserve;
+	struct bed b;
+	size_t n;
+
+	make_deep(&b);
+	n = fs_nodes(b.fs, &node);
+	for (size_t i = 1; i < n; i++)
+		spoil(&b, &node[i], 1);
+	free(node);
+	ck_assert_uint_eq(files_there(&b), IMAGE_FILES);
+	ck_assert_uint_gt(tfs_ncache_heals(b.fs), 100);
+	reserve = b.fs->reserve;
+	b.fs->reserve = 8 * b.fs->free;
+	ck_assert_int_eq(tfs_ckpt_force(b.fs, false), 0);
+	ck_assert(!tfs_rdonly(b.fs));
+	ck_assert_uint_gt(tfs_ncache_heals(b.fs), 100);
+	b.fs->reserve = reserve;
+	/* The first one finds more of them. */
+	ck_assert_int_eq(tfs_ckpt_force(b.fs, false), 0);
+	ck_assert_int_eq(tfs_ckpt_force(b.fs, false), 0);
+	ck_assert_uint_eq(tfs_ncache_heals(b.fs), 0);
+	can_change(&b);
+	bed_free(&b);
+}
+END_TEST
+
+/* An inner node is healed though what lies below it is lost. */
+START_TEST(healing_does_not_look_further_down)
+{
+	struct tfs_miss *node;
+	size_t n, last = 0;
+	struct bed b;
+
+	make_deep(&b);
+	n = fs_nodes(b.fs, &node);
+	for (size_t i = 0; i < n; i++)
+		if (node[i].level == 1)
+			last = i;
+	spoil(&b, &node[last], 1);
+	spoil(&b, &node[last + 1], 3);		/* its first child */
+	free(node);
+	ck_assert_uint_lt(files_there(&b), IMAGE_FILES);
+	ck_assert_uint_eq(tfs_ncache_heals(b.fs), 1);
+	ck_assert_int_eq(tfs_ckpt_force(b.fs, false), 0);
+	ck_assert_uint_eq(tfs_ncache_heals(b.fs), 0);
+	can_change(&b);
+	bed_drop(&b);
+	bed_free(&b);
+}
+END_TEST
+
+/* ---- memory --------------------------------------------------------------- */
+
+static unsigned int failing;
+
+static int no_memory_at_first(void **out, size_t align, size_t bytes)
+{
+	if (!failing)
+		return posix_memalign(out, align, bytes);
+	failing--;
+	return ENOMEM;
+}
+
+/* Memory that comes back is waited for, where there is no way back. */
+START_TEST(a_checkpoint_survives_a_shortage)
+{
+	struct eng_io *io[512];
+	unsigned int n = 0;
+	struct bed b;
+
+	bed_make(&b, "512+8", 4096, 1);
+	b.fs->log.on = false;		/* checkpoints alone, today */
+	bed_file(&b, "some");
+	eng_bufs_alloc = no_memory_at_first;
+	failing = 1;			/* what is kept for use goes first */
+	while ((io[n] = eng_io_get(b.dev, b.fs->ipc, 1)))
+		n++;
+	failing = 7;
+	ck_assert_int_eq(tfs_ckpt_force(b.fs, false), 0);
+	ck_assert_uint_eq(failing, 0);
+	eng_bufs_alloc = posix_memalign;
+	while (n)
+		eng_io_put(io[--n]);
+	ck_assert(!tfs_rdonly(b.fs));
+	bed_check(&b, 0);
+	bed_free(&b);
+}
+END_TEST
+
 static Suite *space_suite(void)
 {
 	Suite *s = suite_create("space");
@@ -365,6 +503,9 @@ static Suite *space_suite(void)
 	tcase_add_loop_test(tc, a_place_is_kept_while_it_is_read, 0, 2);
 	tcase_add_loop_test(tc, one_bad_spot_costs_no_metadata, 0, 1);
 	tcase_add_test(tc, near_copies_are_rewritten);
+	tcase_add_test(tc, healing_without_space_is_put_off);
+	tcase_add_test(tc, healing_does_not_look_further_down);
+	tcase_add_test(tc, a_checkpoint_survives_a_shortage);
 	tcase_add_test(tc, a_zone_is_smaller_than_the_gap);
 	tcase_add_loop_test(tc, copies_are_half_a_device_apart, 0, 4);
 	suite_add_tcase(s, tc);
