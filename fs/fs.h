@@ -89,6 +89,12 @@ struct tfs_inode {
 void tfs_ref(struct tfs *fs, uint32_t ino, uint64_t n);
 void tfs_unref(struct tfs *fs, uint32_t ino, uint64_t n);
 
+/* Mark ino as one whose attributes the holder of its references should ask
+ * for again; nothing if it has none. */
+void tfs_stale_add(struct tfs *fs, uint32_t ino);
+/* Up to max of those marked, which no longer are; 0: there are none. */
+unsigned int tfs_stale_take(struct tfs *fs, uint32_t *ino, unsigned int max);
+
 int tfs_getattr(struct tfs *fs, uint32_t ino, struct tfs_inode *out);
 /* It was read: keep its access time, if relatime has it kept and due. */
 void tfs_accessed(struct tfs *fs, uint32_t ino);

@@ -32,6 +32,8 @@ struct ref {
 	unsigned int	waiting;	/* for a range */
 	uint64_t	count;
 	struct range	*ranges;	/* disjoint, in no order */
+	struct ref	*stale_next;
+	struct ref	**stale_at;	/* NULL: not marked as stale */
 };
 
 struct shard {
@@ -40,6 +42,7 @@ struct shard {
 	struct ref	**bucket;
 	size_t		buckets;	/* a power of two */
 	size_t		refs;
+	struct ref	*stale;		/* those that are marked */
 } __attribute__((aligned(64)));
 
 struct tfs_refs {
@@ -116,11 +119,23 @@ static struct ref *ref_get(struct shard *sh, uint32_t ino)
 	return ref;
 }
 
+static void stale_del(struct ref *ref)
+{
+	if (!ref->stale_at)
+		return;
+	*ref->stale_at = ref->stale_next;
+	if (ref->stale_next)
+		ref->stale_next->stale_at = ref->stale_at;
+	ref->stale_at = NULL;
+}
+
 /* Take it out of the table if (1) says so. */
 static void ref_settle(struct shard *sh, struct ref *ref)
 {
 	struct ref **at = bucket_of(sh, ref->ino);
 
+	if (!ref->count)
+		stale_del(ref);
 	if (ref->count || ref->ranges || ref->waiting)
 		return;
 	while (*at != ref)
@@ -273,4 +288,35 @@ void tfs_range_unlock(struct tfs *fs, uint32_t ino, uint64_t first,
 	ref_settle(sh, ref);
 	pthread_mutex_unlock(&sh->lock);
 	free(r);
+}
+
+void tfs_stale_add(struct tfs *fs, uint32_t ino)
+{
+	struct shard *sh = shard_lock(fs, ino);
+	struct ref *ref = ref_find(sh, ino);
+
+	if (ref && ref->count && !ref->stale_at) {
+		ref->stale_next = sh->stale;
+		ref->stale_at = &sh->stale;
+		if (sh->stale)
+			sh->stale->stale_at = &ref->stale_next;
+		sh->stale = ref;
+	}
+	pthread_mutex_unlock(&sh->lock);
+}
+
+unsigned int tfs_stale_take(struct tfs *fs, uint32_t *ino, unsigned int max)
+{
+	unsigned int n = 0;
+
+	for (uint32_t i = 0; i < SHARDS && n < max; i++) {
+		struct shard *sh = shard_lock(fs, i);
+
+		while (sh->stale && n < max) {
+			ino[n++] = sh->stale->ino;
+			stale_del(sh->stale);
+		}
+		pthread_mutex_unlock(&sh->lock);
+	}
+	return n;
 }
