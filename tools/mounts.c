@@ -3,6 +3,7 @@
  *
  * Other mount namespaces are not seen: this serves messages and refusals
  * that come early; what really keeps others out is the exclusive open. */
+#include <errno.h>
 #include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +14,7 @@
 #include "mounts.h"
 
 struct line {
-	unsigned int	maj, min;
+	unsigned int	id, parent, maj, min;
 	char		*point, *type, *source;	/* in the line itself */
 };
 
@@ -43,7 +44,8 @@ static bool parse(char *text, struct line *l)
 	if (!rest)
 		return false;
 	*rest = '\0';
-	if (sscanf(text, "%*d %*d %u:%u", &l->maj, &l->min) != 2)
+	if (sscanf(text, "%u %u %u:%u", &l->id, &l->parent, &l->maj,
+		   &l->min) != 4)
 		return false;
 	l->point = NULL;
 	word = strtok_r(text, " ", &save);
@@ -59,17 +61,22 @@ static bool parse(char *text, struct line *l)
 	return true;
 }
 
-/* The last mount of which match says true; *out is valid until free(text). */
-static bool find(bool (*match)(const struct line *l, const void *arg),
-		 const void *arg, struct line *out, char **text)
+/* The last mount of which match says true; *out is valid until free(text).
+ * 1: found; 0: none; -errno: can't tell. */
+static int look(bool (*match)(const struct line *l, const void *arg),
+		const void *arg, struct line *out, char **text)
 {
 	FILE *f = fopen("/proc/self/mountinfo", "re");
 	char *buf = NULL;
 	size_t size = 0;
 	struct line l;
+	int err;
 
 	*text = NULL;
-	while (f && getline(&buf, &size, f) > 0) {
+	if (!f)
+		return -errno;
+	errno = 0;
+	while (getline(&buf, &size, f) > 0) {
 		if (!parse(buf, &l) || !match(&l, arg))
 			continue;
 		free(*text);
@@ -78,10 +85,16 @@ static bool find(bool (*match)(const struct line *l, const void *arg),
 		buf = NULL;
 		size = 0;
 	}
+	err = feof(f) ? 0 : -(errno ?: EIO);
 	free(buf);
-	if (f)
-		fclose(f);
-	return *text;
+	fclose(f);
+	return err ?: *text != NULL;
+}
+
+static bool find(bool (*match)(const struct line *l, const void *arg),
+		 const void *arg, struct line *out, char **text)
+{
+	return look(match, arg, out, text) > 0;
 }
 
 static bool is_tagfs(const struct line *l)
@@ -95,9 +108,19 @@ static bool match_source(const struct line *l, const void *path)
 	return is_tagfs(l) && !strcmp(l->source, path);
 }
 
-static bool match_point(const struct line *l, const void *path)
+static bool match_mount(const struct line *l, const void *arg)
 {
-	return !strcmp(l->point, path);
+	const struct mounts_id *want = arg;
+
+	return is_tagfs(l) && l->id == want->mount && l->maj == want->major &&
+	       l->min == want->minor;
+}
+
+static bool match_parent(const struct line *l, const void *arg)
+{
+	const struct mounts_id *want = arg;
+
+	return l->parent == want->mount && l->id != want->mount;
 }
 
 /* Block devices have many names: compare numbers. */
@@ -123,18 +146,25 @@ char *mounts_tagfs_on(const char *source)
 	return point;
 }
 
-bool mounts_device(const char *point, unsigned int *maj, unsigned int *min)
+char *mounts_point(const struct mounts_id *id)
+{
+	struct line l;
+	char *text, *point = NULL;
+
+	if (find(match_mount, id, &l, &text))
+		point = strdup(l.point);
+	free(text);
+	return point;
+}
+
+int mounts_upon(const struct mounts_id *id)
 {
 	struct line l;
 	char *text;
-	bool found = find(match_point, point, &l, &text);
+	int res = look(match_parent, id, &l, &text);
 
-	if (found) {
-		*maj = l.maj;
-		*min = l.min;
-	}
 	free(text);
-	return found;
+	return res;
 }
 
 static char *mounted(const char *path, const struct stat *st)

@@ -9,8 +9,20 @@
 
 /* Where tagfs has mounted that image or device; malloced.  NULL: nowhere. */
 char *mounts_tagfs_on(const char *source);
-/* The device number of what is mounted at point, the topmost one. */
-bool mounts_device(const char *point, unsigned int *maj, unsigned int *min);
+
+/* One mount of one filesystem.  The kernel uses both numbers again, but not
+ * for another filesystem while this one lives. */
+struct mounts_id {
+	unsigned int	mount;		/* its ID */
+	unsigned int	major, minor;	/* of the filesystem */
+};
+
+/* Where that mount of tagfs is now; malloced.  NULL: not in this namespace,
+ * or that can't be told. */
+char *mounts_point(const struct mounts_id *id);
+/* 1: something is mounted over it or below it; 0: nothing; -errno: that can't
+ * be told. */
+int mounts_upon(const struct mounts_id *id);
 /* Who uses that file or block device: a mount, swap space or a loop device;
  * malloced text for a person.  NULL: nobody who can be seen. */
 char *mounts_user(const char *path);

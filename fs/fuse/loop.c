@@ -16,8 +16,12 @@
  *     with the same requests for a tick: so a handler may take as long as it
  *     likes.
  * (4) A thread with a turn that finds another one with a turn and nothing
- *     waiting parks.  The last one parked is woken first. */
+ *     waiting parks.  The last one parked is woken first.
+ * (5) A new thread has its buffer before it is given a turn.  If there is no
+ *     memory for either, those that are there go on; that is no error.
+ * (6) What was received is answered, also after the end. */
 #include <errno.h>
+#include <linux/fuse.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -35,23 +39,32 @@ struct worker {
 	pthread_t	thread;
 	pthread_cond_t	wake;
 	bool		go;		/* lock: was given a turn */
-	atomic_bool	receiving;
+	atomic_bool	receiving;	/* or not yet counted */
+	atomic_uint	round;		/* loop->round, seen while receiving */
 	struct worker	*next;		/* lock: in the parked list */
 	struct fuse_buf	buf;
 };
 
+struct counter {
+	_Atomic uint64_t n, bytes;
+};
+
 struct tfs_loop {
+	struct tfs_ops	*ops;
 	struct fuse_session *se;
-	int		fd;
+	int		fd;		/* fixed once it runs */
 	unsigned int	max, share;	/* workers; turns for (3)'s first */
 	pthread_mutex_t	lock;
 	pthread_cond_t	tick;		/* the deputy; and the end */
 	struct worker	*parked;	/* lock */
 	unsigned int	workers;	/* lock */
+	bool		hiring;		/* lock: worker[workers] is made */
 	int		err;		/* lock */
 	atomic_uint	turns;		/* changed under lock */
 	atomic_uint	busy;		/* of them, those handling a request */
 	_Atomic uint64_t received;
+	struct counter	in, out;	/* writes received; answered */
+	atomic_uint	round;		/* of settle() */
 	atomic_bool	armed;		/* the deputy ticks */
 	atomic_bool	end;
 	struct worker	worker[WORKERS];
@@ -66,44 +79,91 @@ static bool pending(const struct tfs_loop *loop)
 
 static void *work(void *arg);
 
-/* One more turn, if a thread is left to take it. */
-static void grant_locked(struct tfs_loop *loop)
+/* One more turn, for a thread that is parked. */
+static bool grant_locked(struct tfs_loop *loop)
 {
 	struct worker *w = loop->parked;
 
-	if (w) {
-		loop->parked = w->next;
-		w->go = true;
-		loop->turns++;
-		pthread_cond_signal(&w->wake);
-	} else if (loop->workers < loop->max) {
+	if (!w)
+		return false;
+	loop->parked = w->next;
+	w->go = true;
+	loop->turns++;
+	pthread_cond_signal(&w->wake);
+	return true;
+}
+
+/* (5) */
+static int start(struct worker *w)
+{
+	int err;
+
+	w->buf.mem = malloc(TFS_WIRE_BUFFER);
+	if (!w->buf.mem)
+		return -ENOMEM;
+	pthread_cond_init(&w->wake, NULL);
+	w->go = true;
+	err = -pthread_create(&w->thread, NULL, work, w);
+	if (err) {
+		pthread_cond_destroy(&w->wake);
+		free(w->buf.mem);
+		w->buf.mem = NULL;
+	}
+	return err;
+}
+
+/* One more turn, for a new thread.  Its turn counts from before it runs; if
+ * it never does, one that has parked in the meantime may have to take it. */
+static void hire(struct tfs_loop *loop)
+{
+	struct worker *w = NULL;
+
+	pthread_mutex_lock(&loop->lock);
+	if (!loop->hiring && loop->workers < loop->max && !loop->end) {
 		w = &loop->worker[loop->workers];
 		w->loop = loop;
-		pthread_cond_init(&w->wake, NULL);
-		w->go = true;
-		if (!pthread_create(&w->thread, NULL, work, w)) {
-			loop->workers++;
-			loop->turns++;
-		}
+		loop->hiring = true;
+		loop->turns++;
 	}
+	pthread_mutex_unlock(&loop->lock);
+	if (!w)
+		return;
+	if (!start(w)) {
+		pthread_mutex_lock(&loop->lock);
+		loop->workers++;
+	} else {
+		pthread_mutex_lock(&loop->lock);
+		loop->turns--;
+		if (!loop->turns && !loop->end)
+			grant_locked(loop);
+	}
+	loop->hiring = false;
+	pthread_cond_broadcast(&loop->tick);
+	pthread_mutex_unlock(&loop->lock);
 }
 
 static void turn_add(struct tfs_loop *loop, unsigned int max)
 {
+	bool more;
+
 	pthread_mutex_lock(&loop->lock);
-	if (loop->turns < max && !loop->end)
-		grant_locked(loop);
+	more = loop->turns < max && !loop->end && !grant_locked(loop);
 	pthread_mutex_unlock(&loop->lock);
+	if (more)
+		hire(loop);
 }
 
 /* Before a long request (2). */
 static void turn_give(struct tfs_loop *loop)
 {
+	bool more;
+
 	pthread_mutex_lock(&loop->lock);
 	loop->turns--;
-	if (!loop->turns && !loop->end)
-		grant_locked(loop);
+	more = !loop->turns && !loop->end && !grant_locked(loop);
 	pthread_mutex_unlock(&loop->lock);
+	if (more)
+		hire(loop);
 }
 
 /* After it: nobody may have been there to take it over. */
@@ -140,7 +200,10 @@ static bool park(struct worker *w)
 	struct tfs_loop *loop = w->loop;
 
 	pthread_mutex_lock(&loop->lock);
-	if (!w->go) {
+	if (!w->go && !loop->turns) {	/* (1) a new thread failed to start */
+		loop->turns++;
+		w->go = true;
+	} else if (!w->go) {
 		w->next = loop->parked;
 		loop->parked = w;
 	}
@@ -174,6 +237,33 @@ static void arm(struct tfs_loop *loop)
 	pthread_mutex_unlock(&loop->lock);
 }
 
+static size_t length(const struct worker *w)
+{
+	const struct fuse_in_header *h = w->buf.mem;
+
+	return h->len;
+}
+
+static void count(struct counter *c, size_t bytes)
+{
+	c->bytes += bytes;
+	c->n++;
+}
+
+static void answer(struct worker *w)
+{
+	struct tfs_loop *loop = w->loop;
+	unsigned int flags = tfs_wire_flags();
+	size_t bytes = length(w);
+
+	if (flags & TFS_WIRE_STATX)
+		tfs_wire_statx(loop->ops, w->buf.mem);
+	else
+		fuse_session_process_buf(loop->se, &w->buf);
+	if (flags & TFS_WIRE_WRITE)
+		count(&loop->out, bytes);
+}
+
 /* One request.  True: the turn is still ours. */
 static bool handle(struct worker *w)
 {
@@ -183,7 +273,7 @@ static bool handle(struct worker *w)
 	loop->received++;
 	if (tfs_wire_flags() & TFS_WIRE_LONG) {
 		turn_give(loop);
-		fuse_session_process_buf(loop->se, &w->buf);
+		answer(w);
 		return turn_again(loop);
 	}
 	loop->busy++;
@@ -192,10 +282,17 @@ static bool handle(struct worker *w)
 		if (loop->turns < loop->share && pending(loop))
 			turn_add(loop, loop->share);
 	}
-	fuse_session_process_buf(loop->se, &w->buf);
+	answer(w);
 	kept = !turn_drop(loop);
 	loop->busy--;
 	return kept;
+}
+
+static bool transient(int n)
+{
+	if (n == -ENOMEM)	/* the kernel's; what it held is lost */
+		poll(NULL, 0, 10);
+	return n == -EINTR || n == -EAGAIN || n == -ENOMEM;
 }
 
 /* Bytes received; 0: the end; or -errno. */
@@ -205,27 +302,84 @@ static int receive(struct worker *w)
 	int n = -EINTR;
 
 	w->receiving = true;
-	while ((n == -EINTR || n == -EAGAIN) && !loop->end)
+	while (transient(n) && !loop->end) {
+		w->round = loop->round;
 		n = fuse_session_receive_buf(loop->se, &w->buf);
+	}
+	if (n > 0 && tfs_wire_flags() & TFS_WIRE_WRITE)
+		count(&loop->in, length(w));
 	w->receiving = false;
-	return loop->end ? 0 : n;
+	return n < 0 && loop->end ? 0 : n;	/* (6) */
+}
+
+/* libfuse and the kernel don't agree; libfuse has said why. */
+static bool refused(struct tfs_loop *loop)
+{
+	return tfs_wire_flags() & TFS_WIRE_INIT &&
+	       fuse_session_exited(loop->se);
 }
 
 static void *work(void *arg)
 {
 	struct worker *w = arg;
 	struct tfs_loop *loop = w->loop;
+	bool more = true;
 	int n;
 
 	while (park(w)) {
-		do
+		do {
 			n = receive(w);
-		while (n > 0 && handle(w));
+			more = n > 0 && handle(w);
+			if (refused(loop))
+				n = -EPROTO;
+		} while (more && n > 0 && !loop->end);
 		if (n <= 0)
 			end(loop, n);
 	}
 	free(w->buf.mem);
 	return NULL;
+}
+
+/* ---- is everything written? ---------------------------------------------- */
+
+/* Who is back from the kernel with a request has counted it on return from
+ * here: a thread looks at the round only when it has none. */
+static void settle(struct tfs_loop *loop)
+{
+	unsigned int round = ++loop->round;
+
+	for (unsigned int i = 0; i < WORKERS; i++) {
+		struct worker *w = &loop->worker[i];
+
+		while (w->receiving && w->round != round && !loop->end) {
+			pthread_mutex_lock(&loop->lock);
+			if (i < loop->workers && !loop->end)
+				pthread_kill(w->thread, SIGUSR1);
+			pthread_mutex_unlock(&loop->lock);
+			poll(NULL, 0, 1);
+		}
+	}
+}
+
+/* The kernel sends a bounded number of writes at a time and the next with
+ * the answer to one.  So it holds none back if it has sent none that is not
+ * answered. */
+bool tfs_loop_quiet(struct tfs_loop *loop)
+{
+	uint64_t out = loop->out.n;
+
+	if (loop->in.n != out || pending(loop))
+		return false;
+	settle(loop);
+	return loop->in.n == out && !pending(loop);
+}
+
+void tfs_loop_writes(struct tfs_loop *loop, struct tfs_ops_writes *out)
+{
+	out->answered = loop->out.n;
+	out->answered_bytes = loop->out.bytes;
+	out->waiting = loop->in.n - out->answered;
+	out->waiting_bytes = loop->in.bytes - out->answered_bytes;
 }
 
 /* ---- the deputy ---------------------------------------------------------- */
@@ -273,8 +427,7 @@ static void deputise(struct tfs_loop *loop)
 
 /* ---- from session.c ------------------------------------------------------ */
 
-int tfs_loop_create(struct tfs_loop **out, struct fuse_session *se,
-		    bool single)
+int tfs_loop_create(struct tfs_loop **out, struct tfs_ops *ops)
 {
 	struct tfs_loop *loop = calloc(1, sizeof(*loop));
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
@@ -283,9 +436,10 @@ int tfs_loop_create(struct tfs_loop **out, struct fuse_session *se,
 	*out = loop;
 	if (!loop)
 		return -ENOMEM;
-	loop->se = se;
-	loop->fd = fuse_session_fd(se);
-	loop->max = single ? 1 : WORKERS;
+	loop->ops = ops;
+	loop->se = ops->se;
+	loop->fd = -1;
+	loop->max = ops->single ? 1 : WORKERS;
 	loop->share = cpus > 2 ? 2 * (unsigned int)cpus : 4;
 	pthread_mutex_init(&loop->lock, NULL);
 	pthread_condattr_init(&attr);
@@ -324,10 +478,15 @@ int tfs_loop_run(struct tfs_loop *loop)
 	struct sigaction wake = { .sa_handler = on_wake };
 
 	sigaction(SIGUSR1, &wake, NULL);
+	loop->fd = fuse_session_fd(loop->se);
 	turn_add(loop, 1);
 	if (!loop->workers)
 		return loop->end ? 0 : -EAGAIN;
 	deputise(loop);
+	pthread_mutex_lock(&loop->lock);
+	while (loop->hiring)
+		pthread_cond_wait(&loop->tick, &loop->lock);
+	pthread_mutex_unlock(&loop->lock);
 	for (unsigned int i = 0; i < loop->workers; i++)
 		join(&loop->worker[i]);
 	return loop->err;

@@ -25,7 +25,6 @@
 #include "fuse/ops_priv.h"
 #include "fuse/reply.h"
 
-#define MAX_WRITE	(1u << 20)
 #define BACKGROUND	128u		/* read-ahead, write-back */
 #define XATTR_PREFIX	"tagfs."
 /* The kernel hands out no more. */
@@ -460,7 +459,6 @@ static void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf,
 	bool kill = tfs_wire_flags() & TFS_WIRE_KILL_PRIV;
 	int err;
 
-	ops->writes++;
 	err = tfs_write(ops->fs, (uint32_t)ino, (uint64_t)off, buf, size,
 			(fi->writepage ? TFS_WRITE_CACHED : 0) |
 			(kill ? TFS_WRITE_KILL_PRIV : 0));
@@ -661,8 +659,9 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 		conn->want |= FUSE_CAP_WRITEBACK_CACHE;
 	else
 		ops->writeback = false;
-	if (conn->max_write > MAX_WRITE)
-		conn->max_write = MAX_WRITE;
+	if (conn->max_write > TFS_MAX_WRITE)
+		conn->max_write = TFS_MAX_WRITE;
+	conn->max_read = ops->max_read;	/* as the mount option, or refused */
 	conn->max_background = BACKGROUND;
 	conn->congestion_threshold = BACKGROUND / 4 * 3;
 	conn->time_gran = 1;

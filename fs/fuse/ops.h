@@ -14,21 +14,38 @@ struct tfs_ops_how {
 	bool		writeback;	/* the kernel may delay writes */
 	bool		single;		/* one request at a time */
 	bool		debug;		/* every request goes to the log */
+	unsigned int	max_read;	/* as in options; 0: not there */
 };
 
 /* A session for fs, not yet mounted; fs is borrowed until destroy.  -EINVAL:
  * an option is unknown. */
 int tfs_ops_create(struct tfs_ops **out, struct tfs *fs,
 		   const struct tfs_ops_how *how);
-/* The mount is visible afterwards, but answers only within the loop. */
+/* The mount is visible afterwards, but answers only within the loop.  On
+ * error it may be visible, too. */
 int tfs_ops_mount(struct tfs_ops *ops, const char *mountpoint);
 /* Serve until unmounted or stopped; every request is answered on return. */
 int tfs_ops_loop(struct tfs_ops *ops);
-/* Make the loop return soon.  Any thread. */
+/* Make the loop return soon: end the connection.  Does not wait; any thread. */
 void tfs_ops_stop(struct tfs_ops *ops);
-/* Write requests served so far. */
-uint64_t tfs_ops_writes(struct tfs_ops *ops);
-/* Take the mount away if it is still there, and free.  NULL is fine. */
+
+struct tfs_ops_writes {
+	uint64_t	answered, answered_bytes;	/* so far */
+	uint64_t	waiting, waiting_bytes;	/* received, not answered */
+};
+
+/* Write requests. */
+void tfs_ops_writes(struct tfs_ops *ops, struct tfs_ops_writes *out);
+/* All writes are answered and the kernel has no more to send: what it still
+ * holds it was not yet told to write. */
+bool tfs_ops_quiet(struct tfs_ops *ops);
+/* False once the kernel has ended the mount. */
+bool tfs_ops_connected(struct tfs_ops *ops);
+/* After the loop: close the connection.  What the kernel still asks for fails
+ * there. */
+void tfs_ops_disconnect(struct tfs_ops *ops);
+/* Disconnect and free.  A mount that is still there stays, and
+ * answers ENOTCONN.  NULL is fine. */
 void tfs_ops_destroy(struct tfs_ops *ops);
 
 /* Of the FUSE library. */

@@ -1,13 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* session.c - the life of a mount: create, mount, loop, stop, destroy.
  *
- * (1) The loop may end while requests are with other threads.  Reads finish
- *     by themselves; a seek may hang in a notification until the connection
- *     is gone.  So: wait for the reads, take the mount away, stop notify.c. */
+ * (1) The loop ends because the connection is gone, or after notify.c.  Reads
+ *     may still be with other threads, but finish by themselves.  So: wait
+ *     for the reads, close the connection, and join notify.c's threads.
+ * (2) Nothing is unmounted here: what is at the mount's path may be another
+ *     one by now.  Whoever mounted knows how to tell them apart.
+ * (3) All memory and threads are there before anything is mounted. */
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "fuse/ops_priv.h"
 
@@ -46,10 +52,36 @@ static struct fuse_session *session_new(struct tfs_ops *ops,
 	return se;
 }
 
+static int dead_pipe(void)
+{
+	int fds[2];
+
+	if (pipe2(fds, O_CLOEXEC))
+		return -errno;
+	close(fds[0]);
+	return fds[1];
+}
+
+/* (3) */
+static int prepare(struct tfs_ops *ops, const struct tfs_ops_how *how)
+{
+	int err;
+
+	ops->dead = dead_pipe();
+	if (ops->dead < 0)
+		return ops->dead;
+	ops->se = session_new(ops, how);
+	if (!ops->se)
+		return -EINVAL;
+	err = tfs_loop_create(&ops->loop, ops);
+	return err ?: tfs_late_start(&ops->late, ops->se, ops->fs);
+}
+
 int tfs_ops_create(struct tfs_ops **out, struct tfs *fs,
 		   const struct tfs_ops_how *how)
 {
 	struct tfs_ops *ops = calloc(1, sizeof(*ops));
+	int err;
 
 	*out = NULL;
 	if (!ops)
@@ -57,31 +89,24 @@ int tfs_ops_create(struct tfs_ops **out, struct tfs *fs,
 	ops->fs = fs;
 	ops->writeback = how->writeback;
 	ops->single = how->single;
+	ops->max_read = how->max_read;
 	pthread_mutex_init(&ops->lock, NULL);
 	pthread_cond_init(&ops->idle, NULL);
 	fuse_set_log_func(log_fuse);
-	ops->se = session_new(ops, how);
-	if (!ops->se) {
+	err = prepare(ops, how);
+	if (err)
 		tfs_ops_destroy(ops);
-		return -EINVAL;
-	}
-	*out = ops;
-	return 0;
+	else
+		*out = ops;
+	return err;
 }
 
 int tfs_ops_mount(struct tfs_ops *ops, const char *mountpoint)
 {
-	int err;
-
 	if (fuse_session_mount(ops->se, mountpoint))
 		return -EIO;
 	ops->mounted = true;
-	err = tfs_wire_attach(ops->se);
-	if (!err)
-		err = tfs_loop_create(&ops->loop, ops->se, ops->single);
-	if (!err)
-		err = tfs_late_start(&ops->late, ops->se, ops->fs);
-	return err;
+	return tfs_wire_attach(ops->se);
 }
 
 static void wait_pending(struct tfs_ops *ops)
@@ -92,10 +117,15 @@ static void wait_pending(struct tfs_ops *ops)
 	pthread_mutex_unlock(&ops->lock);
 }
 
-static void unmount(struct tfs_ops *ops)
+/* (2)  libfuse would unmount by name, unless the device says POLLERR.  The
+ * kernel may still say nothing of that kind; a pipe that nobody reads does.
+ * Closed, the device ends the connection. */
+void tfs_ops_disconnect(struct tfs_ops *ops)
 {
-	if (ops->mounted)
-		fuse_session_unmount(ops->se);
+	if (!ops->mounted)
+		return;
+	dup3(ops->dead, fuse_session_fd(ops->se), O_CLOEXEC);
+	fuse_session_unmount(ops->se);
 	ops->mounted = false;
 }
 
@@ -104,30 +134,42 @@ int tfs_ops_loop(struct tfs_ops *ops)
 	int err = tfs_loop_run(ops->loop);
 
 	wait_pending(ops);	/* (1) */
-	unmount(ops);
-	tfs_late_stop(&ops->late);
 	return err;
 }
 
 void tfs_ops_stop(struct tfs_ops *ops)
 {
-	tfs_loop_stop(ops->loop);
+	tfs_late_end(&ops->late, ops->loop);	/* (1) */
 }
 
-uint64_t tfs_ops_writes(struct tfs_ops *ops)
+void tfs_ops_writes(struct tfs_ops *ops, struct tfs_ops_writes *out)
 {
-	return ops->writes;
+	tfs_loop_writes(ops->loop, out);
+}
+
+bool tfs_ops_quiet(struct tfs_ops *ops)
+{
+	return tfs_loop_quiet(ops->loop);
+}
+
+bool tfs_ops_connected(struct tfs_ops *ops)
+{
+	struct pollfd pfd = { .fd = fuse_session_fd(ops->se) };
+
+	return ops->mounted && poll(&pfd, 1, 0) <= 0;
 }
 
 void tfs_ops_destroy(struct tfs_ops *ops)
 {
 	if (!ops)
 		return;
-	unmount(ops);
+	tfs_ops_disconnect(ops);
 	tfs_late_stop(&ops->late);
 	tfs_loop_destroy(ops->loop);
 	if (ops->se)
 		fuse_session_destroy(ops->se);
+	if (ops->dead >= 0)
+		close(ops->dead);
 	pthread_cond_destroy(&ops->idle);
 	pthread_mutex_destroy(&ops->lock);
 	free(ops);

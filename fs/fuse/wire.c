@@ -6,7 +6,7 @@
  *    bits must go, instead of asking for security.capability before each;
  *  - FUSE_SETXATTR_EXT: it says whether an ACL must clear S_ISGID;
  *  - FUSE_TMPFILE, a FUSE_CREATE without a name;
- *  - FUSE_STATX, for the time of birth: answered right here.
+ *  - FUSE_STATX, for the time of birth: tfs_wire_statx() is its handler.
  *
  * (1) libfuse sees only what it knows: a request has the form that it has
  *     without these features, and their part is in tfs_wire_flags().
@@ -157,13 +157,16 @@ static ssize_t see(void *buf, ssize_t n)
 	struct fuse_in_header *h = buf;
 	const struct fuse_write_in *wr = (void *)(h + 1);
 
-	if ((size_t)n < sizeof(*h))
+	if (n < (ssize_t)sizeof(*h))
 		return n;
+	count_request(h->opcode);
 	switch (h->opcode) {
 	case FUSE_INIT:
+		flags_here |= TFS_WIRE_INIT;
 		see_init(h, (void *)(h + 1));
 		break;
 	case FUSE_WRITE:
+		flags_here |= TFS_WIRE_WRITE;
 		if (wr->write_flags & FUSE_WRITE_KILL_SUIDGID)
 			flags_here |= TFS_WIRE_KILL_PRIV;
 		break;
@@ -177,6 +180,9 @@ static ssize_t see(void *buf, ssize_t n)
 	case FUSE_TMPFILE:
 		h->opcode = FUSE_CREATE;
 		flags_here |= TFS_WIRE_TMPFILE;
+		break;
+	case STATX_OPCODE:
+		flags_here |= TFS_WIRE_STATX;
 		break;
 	default:
 		break;
@@ -206,9 +212,9 @@ static void to_statx(const struct stat *st, const struct tfs_inode *in,
 	};
 }
 
-static void statx_here(int fd, const struct tfs_ops *ops,
-		       const struct fuse_in_header *req)
+void tfs_wire_statx(struct tfs_ops *ops, const void *request)
 {
+	const struct fuse_in_header *req = request;
 	struct fuse_out_header h = { .unique = req->unique };
 	struct wire_statx out;
 	struct tfs_inode in;
@@ -225,23 +231,17 @@ static void statx_here(int fd, const struct tfs_ops *ops,
 		to_statx(&st, &in, &out);
 	}
 	h.len = sizeof(h) + (h.error ? 0 : sizeof(out));
-	(void)!writev(fd, iov, h.error ? 1 : 2);
+	(void)!writev(fuse_session_fd(ops->se), iov, h.error ? 1 : 2);
 }
 
+/* A buffer of the loop's may be smaller than libfuse would have made it. */
 static ssize_t wire_read(int fd, void *buf, size_t size, void *userdata)
 {
-	const struct fuse_in_header *h = buf;
 	ssize_t n;
 
+	(void)userdata;
 	flags_here = 0;
-	do {
-		n = read(fd, buf, size);
-		if (n < (ssize_t)sizeof(*h))
-			return n;
-		count_request(h->opcode);
-		if (h->opcode == STATX_OPCODE)
-			statx_here(fd, userdata, h);
-	} while (h->opcode == STATX_OPCODE);
+	n = read(fd, buf, size < TFS_WIRE_BUFFER ? size : TFS_WIRE_BUFFER);
 	return see(buf, n);
 }
 

@@ -153,7 +153,7 @@ undo "$mnt"
 
 for sig in TERM INT HUP; do
 	# Background jobs of a shell ignore SIGINT: ask env for the default.
-	env --default-signal=INT "$TAGFS" -f "$img" "$mnt" -o log="$log" \
+	env --default-signal=INT "$TAGFS" -f "$img" "$mnt" \
 		>"$dir/out" 2>&1 &
 	pid=$!
 	wait_for mounted "$mnt" || fail "-f does not mount"

@@ -5,46 +5,38 @@
  *     first.  Its standard error stays until it is ready; then it writes one
  *     byte to its parent, which exits 0.  Without that byte the parent exits
  *     as the child did.
- * (2) Ready means that the mount has answered a request.  A thread of its
- *     own finds out: it may use the mount, the threads that serve may not.
- * (3) The same thread takes the signals that end us and unmounts, with the
- *     loop still serving what the kernel has yet to write.  Only if the mount
- *     is in use is it cut off from its users, after a sync. */
+ * (2) Ready means that the mount has answered a request.
+ * (3) A start that fails leaves no mount and exits with an error.
+ * (4) This thread serves; signals and the end of the mount are control.c's. */
 #include "config.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
-#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
-#include <spawn.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <syslog.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "control.h"
 #include "fds.h"
 #include "core/lock.h"
 #include "fs.h"
 #include "fuse/ops.h"
 #include "mounts.h"
 #include "options.h"
+#include "place.h"
 #include "report.h"
 
 #define READAHEAD_KB	4096	/* the kernel's default is 128 */
 #define BUSY_SECONDS	30	/* a daemon's last checkpoint may take */
-#define QUIET_SECONDS	10
-
-extern char **environ;
 
 struct mount {
 	struct options	opt;
@@ -54,17 +46,10 @@ struct mount {
 	struct eng_dev	*dev;
 	struct tfs	*fs;
 	struct tfs_ops	*ops;
-	pthread_t	control;
-	bool		controlled;	/* control is valid */
+	struct place	place;
+	struct control	*control;
 	bool		rdonly;
-	atomic_bool	ready;		/* (2) */
-	atomic_bool	ended;		/* the loop has returned */
 };
-
-static void wait_ms(unsigned int ms)
-{
-	poll(NULL, 0, (int)ms);
-}
 
 /* ---- the device ------------------------------------------------------- */
 
@@ -80,7 +65,7 @@ static int try_lock(const char *path, bool rdonly, char *why, size_t size)
 }
 
 /* A daemon whose mount is gone may still be at its last checkpoint. */
-static int wait_for_device(const struct mount *m)
+static int wait_for_device(struct mount *m)
 {
 	char *point, why[512];
 
@@ -97,7 +82,8 @@ static int wait_for_device(const struct mount *m)
 		}
 		if (ms == 1000)
 			eng_log(LOG_INFO, "%s: %s; waiting", m->path, why);
-		wait_ms(100);
+		if (!control_pause(m->control, 100))
+			return -EINTR;
 	}
 	return 0;	/* eng_dev_open() will say it */
 }
@@ -167,6 +153,7 @@ static int mount_fs(struct mount *m)
 	struct tfs_ops_how how = {
 		.writeback = m->opt.writeback && !m->rdonly,
 		.single = m->opt.single, .debug = m->opt.debug,
+		.max_read = m->opt.max_read,
 	};
 	char *options = options_for_mount(&m->opt, m->path, m->rdonly);
 	int err = -ENOMEM;
@@ -177,24 +164,27 @@ static int mount_fs(struct mount *m)
 	free(options);
 	if (err)
 		return err;
-	return tfs_ops_mount(m->ops, m->point);
+	err = tfs_ops_mount(m->ops, m->point);
+	if (tfs_ops_connected(m->ops)) {
+		err = place_learn(&m->place, m->point) ?: err;
+		if (err)	/* (3) */
+			place_detach(&m->place);
+	}
+	return err;
 }
 
-/* ---- the control thread ------------------------------------------------ */
+/* ---- ready -------------------------------------------------------------- */
 
 /* Best effort: needs root, and FUSE itself never gives more than the
  * default. */
-static void raise_readahead(const char *point)
+static void raise_readahead(const struct place *pl)
 {
-	unsigned int maj, min;
 	char name[64];
 	FILE *f;
 	int kb;
 
-	if (!mounts_device(point, &maj, &min))
-		return;
 	snprintf(name, sizeof(name), "/sys/class/bdi/%u:%u/read_ahead_kb",
-		 maj, min);
+		 pl->id.major, pl->id.minor);
 	f = fopen(name, "r+e");
 	if (!f)
 		return;
@@ -215,119 +205,23 @@ static void detach_stdio(void)
 		close(fd);
 }
 
-/* (1) */
-static void report_ready(struct mount *m)
+/* (1), (2) */
+static bool on_ready(void *arg)
 {
+	struct mount *m = arg;
+	bool heard;
+
+	raise_readahead(&m->place);
 	if (m->parent < 0)
-		return;
+		return true;
 	report_background();
 	if (chdir("/"))
 		eng_log(LOG_WARNING, "/: %m");
 	detach_stdio();
-	if (write(m->parent, "", 1) != 1)
-		eng_log(LOG_WARNING, "the mounting process is gone");
+	heard = write(m->parent, "", 1) == 1;
 	close(m->parent);
-}
-
-/* -EBUSY: in use, and not lazy. */
-static int unmount(const char *point, bool lazy)
-{
-	const char *argv[] = { "fusermount3", "-u", "-q", "--", point, NULL,
-			       NULL };
-	posix_spawnattr_t attr;
-	sigset_t none;
-	pid_t pid;
-	int status;
-
-	if (!geteuid())
-		return umount2(point, UMOUNT_NOFOLLOW |
-			       (lazy ? MNT_DETACH : 0)) ? -errno : 0;
-	if (lazy) {
-		argv[3] = "-z";
-		argv[4] = "--";
-		argv[5] = point;
-	}
-	sigemptyset(&none);
-	posix_spawnattr_init(&attr);
-	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);
-	posix_spawnattr_setsigmask(&attr, &none);
-	status = posix_spawnp(&pid, argv[0], NULL, &attr, (char **)argv,
-			      environ);
-	posix_spawnattr_destroy(&attr);
-	if (status)
-		return -status;
-	if (waitpid(pid, &status, 0) < 0)
-		return -errno;
-	return status ? -EBUSY : 0;
-}
-
-/* What the kernel has not yet written comes now or never.  It may start all
- * writes without waiting for them. */
-static void drain(struct mount *m)
-{
-	int fd = open(m->point, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	uint64_t before;
-
-	if (fd >= 0) {
-		syncfs(fd);
-		close(fd);
-	}
-	for (int i = 0; i < QUIET_SECONDS * 5; i++) {
-		before = tfs_ops_writes(m->ops);
-		wait_ms(200);
-		if (before == tfs_ops_writes(m->ops))
-			break;
-	}
-}
-
-/* (3) */
-static void end_mount(struct mount *m, int sig)
-{
-	int err;
-
-	eng_log(LOG_INFO, "%s: unmounting: %s", m->point, strsignal(sig));
-	err = unmount(m->point, false);
-	if (err && !m->ended) {
-		eng_log(LOG_NOTICE, "%s: in use, cutting it off", m->point);
-		drain(m);
-		unmount(m->point, true);
-		tfs_ops_stop(m->ops);
-	}
-}
-
-static void end_signals(sigset_t *set)
-{
-	sigemptyset(set);
-	sigaddset(set, SIGINT);
-	sigaddset(set, SIGTERM);
-	sigaddset(set, SIGHUP);
-}
-
-static void *control(void *arg)
-{
-	struct mount *m = arg;
-	struct stat st;
-	sigset_t set;
-	int sig;
-
-	if (stat(m->point, &st))	/* (2) */
-		return NULL;
-	m->ready = true;
-	raise_readahead(m->point);
-	report_ready(m);
-	end_signals(&set);
-	if (!sigwait(&set, &sig) && !m->ended)
-		end_mount(m, sig);
-	return NULL;
-}
-
-static void control_end(struct mount *m)
-{
-	m->ended = true;
-	if (!m->controlled)
-		return;
-	pthread_kill(m->control, SIGTERM);
-	pthread_join(m->control, NULL);
+	m->parent = -1;
+	return heard;
 }
 
 /* ---- serving ------------------------------------------------------------ */
@@ -338,6 +232,8 @@ static int exit_of(int err)
 		return EXIT_OK;
 	if (err == -EACCES || err == -EPERM || err == -EINVAL)
 		return EXIT_USAGE;
+	if (err == -EINTR)
+		return EXIT_INTERRUPT;
 	return err == -ENOMEM ? EXIT_SYSTEM : EXIT_MOUNT;
 }
 
@@ -347,35 +243,67 @@ static int start(struct mount *m)
 
 	err = err ?: open_device(m);
 	err = err ?: open_fs(m);
+	if (!err && !control_pause(m->control, 0))
+		err = -EINTR;
 	if (err || m->opt.fake)
 		return err;
-	err = mount_fs(m);
-	if (err)
-		return err;
-	err = -pthread_create(&m->control, NULL, control, m);
-	m->controlled = !err;
-	return err;
+	return mount_fs(m);
+}
+
+/* (4) */
+static int run(struct mount *m)
+{
+	bool idle;
+	int err, last;
+
+	control_serve(m->control, m->ops, &m->place);
+	err = tfs_ops_loop(m->ops);
+	last = control_close(m->control, &idle);
+	if (!idle)
+		m->ops = NULL;
+	return err ?: last;
+}
+
+/* Those that whoever started us wants ignored stay so. */
+static void block_signals(void)
+{
+	const int signals[] = { SIGTERM, SIGINT, SIGHUP };
+	struct sigaction old;
+	sigset_t set;
+
+	sigemptyset(&set);
+	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+		if (signals[i] == SIGTERM ||
+		    (!sigaction(signals[i], NULL, &old) &&
+		     old.sa_handler != SIG_IGN))
+			sigaddset(&set, signals[i]);
+	pthread_sigmask(SIG_SETMASK, &set, NULL);	/* in all threads */
+	signal(SIGTERM, SIG_DFL);
+	signal(SIGPIPE, SIG_IGN);
 }
 
 static int serve(struct mount *m)
 {
-	sigset_t set;
+	struct control_how how = {
+		.name = m->point, .foreground = m->parent < 0,
+		.log = m->opt.log, .parent = m->parent,
+		.ready = on_ready, .arg = m,
+	};
 	int err, last;
 
-	end_signals(&set);
-	pthread_sigmask(SIG_BLOCK, &set, NULL);	/* in all threads */
-	signal(SIGPIPE, SIG_IGN);
-	err = start(m);
-	if (!err && !m->opt.fake) {
-		err = tfs_ops_loop(m->ops);
-		if (!err && !m->ready)
-			err = -EIO;	/* the kernel refused us */
-	}
-	control_end(m);
+	block_signals();
+	err = control_start(&m->control, &how);
+	err = err ?: start(m);
+	if (err)
+		eng_log(LOG_ERR, "%s: not mounted: %s", m->point,
+			strerror(-err));
+	else if (!m->opt.fake)
+		err = run(m);
 	tfs_ops_destroy(m->ops);
 	last = tfs_close(m->fs);
 	eng_dev_close(m->dev);
 	eng_pool_destroy(m->pool);
+	control_stop(m->control);
 	return exit_of(err ?: last);
 }
 

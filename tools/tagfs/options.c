@@ -93,6 +93,19 @@ static int take_number(struct options *o, const char *opt)
 	return res > 0 ? bad("bad value", opt) : res;
 }
 
+/* The kernel has to be told as well.  It takes less than a page for one. */
+static int take_max_read(struct options *o, const char *opt)
+{
+	unsigned long n = 0;
+	int res = number(opt, "max_read", INT_MAX, &n);
+
+	if (res > 0 || (!res && n < 4096))
+		return bad("bad value", opt);
+	if (!res)
+		o->max_read = (unsigned int)n;
+	return res;
+}
+
 /* -1: none of these options. */
 static int take_flag(struct options *o, const char *opt)
 {
@@ -184,7 +197,12 @@ static int take(struct options *o, const char *opt)
 		o->log = strdup(opt + 4);
 		return o->log ? 0 : EXIT_SYSTEM;
 	}
-	if (!strcmp(opt, "allow_other") || !strcmp(opt, "allow_root"))
+	if (take_max_read(o, opt) > 0)
+		return EXIT_USAGE;
+	if (!strcmp(opt, "allow_root"))
+		return bad("can't be kept: what is cached is read without "
+			   "asking; see allow_other", opt);
+	if (!strcmp(opt, "allow_other"))
 		o->allow = true;
 	return append(&o->pass, opt) ? EXIT_SYSTEM : 0;	/* (2) */
 }

@@ -11,6 +11,7 @@ enum {
 	EXIT_OK		= 0,
 	EXIT_USAGE	= 1,	/* or no permission */
 	EXIT_SYSTEM	= 2,	/* out of memory, can't fork */
+	EXIT_INTERRUPT	= 8,	/* told to end before it was mounted */
 	EXIT_MOUNT	= 32,
 };
 
@@ -20,9 +21,10 @@ struct options {
 	bool		fake;		/* mount.tagfs -f: all but the mount */
 	bool		rdonly, rw;	/* asked for */
 	bool		relatime, discard, writeback;
-	bool		allow;		/* allow_other or allow_root given */
+	bool		allow;		/* allow_other given */
 	unsigned int	commit;		/* seconds */
 	unsigned int	workers;
+	unsigned int	max_read;	/* bytes; 0: not given */
 	size_t		cache;		/* bytes */
 	char		*log;		/* file for messages */
 	const char	*backend;	/* NULL: find out */

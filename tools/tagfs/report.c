@@ -3,20 +3,26 @@
  * syslog afterwards, and a file at any time if there is one.
  *
  * (1) A line is one write to a file opened for appending, so that threads and
- *     log rotation don't cut it. */
+ *     log rotation don't cut it.
+ * (2) A new file takes the descriptor of the old one, so that a thread in the
+ *     middle of a line has one or the other. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "report.h"
+#include "tagpi.h"
 
-static int file = -1;		/* fixed once threads run */
+static int file = -1;		/* these two: fixed once threads run */
+static char path[PATH_MAX];	/* works from any directory */
 static atomic_bool background;
 
 static void to_file(const char *line)
@@ -48,10 +54,33 @@ void report_line(int level, const char *line)
 		fprintf(stderr, "tagfs: %s\n", line);
 }
 
+static int open_log(const char *name)
+{
+	int fd = open(name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+
+	return fd < 0 ? -errno : fd;
+}
+
 int report_to_file(const char *name)
 {
-	file = open(name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
-	return file < 0 ? -errno : 0;
+	file = open_log(name);
+	if (file < 0)
+		return file;
+	return realpath(name, path) ? 0 : -errno;
+}
+
+void report_reopen(void)
+{
+	int fd = open_log(path);
+
+	if (fd < 0) {
+		errno = -fd;
+		eng_log(LOG_ERR, "%s can't be opened anew: %m", path);
+		return;
+	}
+	dup3(fd, file, O_CLOEXEC);	/* (2) */
+	close(fd);
+	eng_log(LOG_INFO, "%s was opened anew", path);
 }
 
 void report_background(void)

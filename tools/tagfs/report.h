@@ -7,6 +7,8 @@
 void report_line(int level, const char *line);
 /* Messages shall also go to file.  0 or -errno. */
 int report_to_file(const char *file);
+/* Somebody has moved that file away: open it anew. */
+void report_reopen(void);
 /* From now on to syslog, not to standard error. */
 void report_background(void);
 
