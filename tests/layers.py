@@ -1,25 +1,28 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""layers.py - nothing calls upward: no object of a layer of fs/ refers to what
-a higher layer defines, no two files of fs/ need each other, in however many
-steps, and the engine refers to nothing of fs/."""
+"""layers.py - nothing calls upward: no object of a layer refers to what a
+higher layer defines, no two files need each other, in however many steps, and
+the engine refers to nothing of fs/."""
 import os
 import subprocess
 import sys
 
-LAYERS = ["engine", "base", "tree", "commit", "file", "name", "mount", "check",
-          "fuse"]
+# Those in a row know nothing of each other.
+ORDER = [["core"], ["io"], ["soft", "native"], ["extra"], ["engine"], ["base"],
+         ["tree"], ["commit"], ["file"], ["name"], ["mount"],
+         ["check"], ["fuse"]]
+RANK = {layer: n for n, row in enumerate(ORDER) for layer in row}
+ENGINE = [layer for row in ORDER[:4] for layer in row]
 TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
 
 
 def sources():
     """Layer and path of every source, without its ending."""
-    for top, _, names in os.walk(os.path.join(TOP, "engine")):
-        for name in names:
-            yield "engine", os.path.join(os.path.relpath(top, TOP), name)
-    for layer in LAYERS[1:]:
-        for name in os.listdir(os.path.join(TOP, "fs", layer)):
-            yield layer, os.path.join("fs", layer, name)
+    for layer in RANK:
+        folder = ("engine" if layer == "engine" else
+                  "engine/" + layer if layer in ENGINE else "fs/" + layer)
+        for name in os.listdir(os.path.join(TOP, folder)):
+            yield layer, os.path.join(folder, name)
 
 
 def find_object(path):
@@ -66,13 +69,13 @@ def main():
                 wanted.append((layer, path, name))
             else:
                 defined[name] = layer, path
-    bad += ["no object of " + l for l in LAYERS if l not in seen]
+    bad += ["no object of " + l for l in RANK if l not in seen]
     calls = {}
     for layer, path, name in sorted(wanted):
         up, where = defined.get(name, (layer, path))
-        if LAYERS.index(up) > LAYERS.index(layer):
+        if up != layer and RANK[up] >= RANK[layer]:
             bad.append(f"{path} calls upward: {name} of {where}")
-        if layer != "engine" and up != "engine" and where != path:
+        if where != path:
             calls.setdefault(path, set()).add(where)
     circle = None
     done = set()
