@@ -47,7 +47,7 @@ whole()
 	remount_fs
 	compare "$1"
 	check "$1: tags and tuples on the medium" medium_agrees 0 \
-		"$mnt/tree/random" "$mnt/tree/some3" "$mnt/tree/tagpi.h"
+		"$mnt/tree/random" "$mnt/tree/some3" "$mnt/tree/buf.h"
 	check "$1: the device refused nothing" test "$(stat_of refused)" = 0
 	umount_fs
 	if [ "$other" != - ]; then
