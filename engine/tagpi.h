@@ -17,6 +17,19 @@
  *	-EILSEQ		the device or the kernel refused the protection info
  *	-EUCLEAN	a structure on the medium is damaged
  *	-EBUSY		somebody else has the device open
+ *
+ * Memory.  A call that lacks memory fails with -ENOMEM (or NULL), and nothing
+ * else fails with it.  These few wait instead, until somebody puts back what
+ * they need, and must not be called with a lock that he may want:
+ *	eng_io_get(), eng_buf_get()	of their largest size class alone,
+ *					which max_io or more than 128 segments
+ *					fall into; smaller ones never wait
+ *	eng_io_get_wait(), eng_io_prep()
+ *	eng_io_clone(), eng_io_split()
+ * A request that was submitted needs no more memory, but for a container's
+ * tuple pages that are not in its cache.  eng_io_submit() itself may wait for
+ * a flush of the container where its cache is full of unwritten tuples, and
+ * shortly for a kernel that lacks memory.
  */
 #ifndef TAGPI_H
 #define TAGPI_H
@@ -257,7 +270,7 @@ struct eng_io {
 
 /* A payload with room for count intervals in segs data segments, from the
  * device's pools.  NULL: more than max_io intervals or 1024 segments, or no
- * memory (the largest size has a reserve and waits for it instead).
+ * memory (the largest size class has a reserve and waits for it instead).
  * Metadata bytes outside the tuples are zero and yours. */
 struct eng_io *eng_io_get(struct eng_dev *dev, uint32_t count,
 			  unsigned int segs);

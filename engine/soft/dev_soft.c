@@ -85,6 +85,7 @@ static void soft_close(struct eng_dev *dev)
 
 static const struct eng_dev_ops soft_ops = {
 	.submit = soft_submit,
+	.room = soft_room,
 	.flush = soft_flush_dev,
 	.discard = soft_discard,
 	.drop_caches = soft_drop_caches,

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/buf.h"
 #include "core/io.h"
 #include "soft/soft_io.h"
 #include "soft/soft_load.h"
@@ -26,18 +27,20 @@ struct soft_xfer {
 	struct soft_req	*req;
 	struct soft_load *loads;	/* whose pages this read brings */
 	bool		pages;		/* goes over tuple pages */
+	bool		apart;		/* there is no room for them */
 	struct iovec	*iov;		/* (5): not yet read, and from where */
 	int		niov;
 	uint64_t	off;
 };
 
+/* In eng_io.priv. */
 struct soft_io {
 	struct soft_req	req;
 	unsigned int	nsegs, nxfers;
 	struct soft_seg	*segs;
 	struct soft_xfer *xfers;
 	struct iovec	*iov;
-	void		*scratch;	/* what nobody wants to see */
+	void		*scratch;	/* what nobody wants to see, or NULL */
 };
 
 /* Where the building of xfers has come to. */
@@ -53,11 +56,10 @@ struct soft_map {
 
 static void soft_io_end(struct soft_req *req)
 {
-	struct eng_io *io = req->arg;
-	int err = req->err;
+	struct soft_io *sio = (struct soft_io *)req;
 
-	free(req);
-	eng_io_done(io, err);
+	free(sio->scratch);
+	eng_io_done(req->arg, req->err);
 }
 
 /* (5) Of what is left in x->iov, the next run of data; false: none is. */
@@ -95,27 +97,36 @@ static void xfer_data_end(struct eng_raw_io *raw, int err)
 		soft_req_put(x->req, err);
 }
 
+/* (5) */
+static void xfer_apart(struct soft_xfer *x)
+{
+	struct soft_load *load, *next;
+
+	for (load = x->loads; load; load = next) {
+		next = *soft_load_next(load);
+		soft_load_start(load);
+	}
+	x->iov = x->raw.iov;
+	x->niov = x->raw.niov;
+	x->off = x->raw.off;
+	x->raw.end = xfer_data_end;
+	xfer_data_end(&x->raw, 0);
+}
+
 static void xfer_end(struct eng_raw_io *raw, int err)
 {
 	struct soft_xfer *x = raw->arg;
 	struct soft_load *load, *next;
 
+	if (err && x->pages) {
+		xfer_apart(x);
+		return;
+	}
 	for (load = x->loads; load; load = next) {
 		next = *soft_load_next(load);
-		if (err)
-			soft_load_start(load);
-		else
-			soft_load_filled(load);
+		soft_load_filled(load);
 	}
-	if (err && x->pages) {		/* (5) */
-		x->iov = raw->iov;
-		x->niov = raw->niov;
-		x->off = raw->off;
-		raw->end = xfer_data_end;
-		xfer_data_end(raw, 0);
-	} else {
-		soft_req_put(x->req, err);
-	}
+	soft_req_put(x->req, err);
 }
 
 /* ---- building --------------------------------------------------------- */
@@ -174,6 +185,8 @@ static void map_pages(struct soft_map *m, struct soft_seg *seg)
 
 	map_add(m, load ? soft_load_buf(load) : m->sio->scratch, SOFT_PAGES);
 	m->x->pages = true;
+	if (!load && !m->sio->scratch)
+		m->x->apart = true;
 	if (!load)
 		return;
 	*soft_load_next(load) = m->x->loads;
@@ -230,28 +243,52 @@ static void soft_map(struct soft_io *sio, struct eng_io *io)
 
 /* ---- submit ----------------------------------------------------------- */
 
+struct soft_room {
+	size_t		nsegs, nxfers, niov;
+};
+
+static size_t room_for(struct soft_room *r, size_t nsegs, size_t niov)
+{
+	r->nsegs = nsegs;
+	r->niov = niov + 2 * nsegs;
+	r->nxfers = nsegs + r->niov / UIO_MAXIOV + 1;
+	return sizeof(struct soft_io) + r->nsegs * sizeof(struct soft_seg) +
+	       r->nxfers * sizeof(struct soft_xfer) +
+	       r->niov * sizeof(struct iovec);
+}
+
+size_t soft_room(const struct eng_dev *dev, uint32_t intervals,
+		 unsigned int segs)
+{
+	const struct soft *s = (const struct soft *)dev;
+	struct soft_room r;
+
+	return room_for(&r, (intervals + s->head.lay.zone_intervals - 2) /
+			    s->head.lay.zone_intervals + 1, segs);
+}
+
+static void *scratch_get(void)
+{
+	void *mem;
+
+	return eng_bufs_alloc(&mem, SOFT_BLOCK, SOFT_PAGES) ? NULL : mem;
+}
+
 static struct soft_io *soft_io_create(struct soft *s, struct eng_io *io)
 {
 	uint32_t per = s->head.lay.zone_intervals;
-	uint64_t zone = io->start / per;
 	uint64_t last = (io->start + io->count - 1) / per;
-	unsigned int nsegs = (unsigned int)(last - zone + 1);
-	unsigned int niov = io->niov + 2 * nsegs;
-	unsigned int nxfers = nsegs + niov / UIO_MAXIOV + 1;
-	size_t scratch = nsegs > 1 && io->op == ENG_READ ? SOFT_PAGES : 0;
-	struct soft_io *sio;
+	struct soft_io *sio = io->priv;
+	struct soft_room r;
 
-	sio = malloc(sizeof(*sio) + nsegs * sizeof(*sio->segs) +
-		     nxfers * sizeof(*sio->xfers) +
-		     niov * sizeof(*sio->iov) + scratch);
-	if (!sio)
-		return NULL;
+	room_for(&r, (size_t)(last - io->start / per + 1), io->niov);
 	memset(sio, 0, sizeof(*sio));
 	sio->segs = (struct soft_seg *)(sio + 1);
-	sio->xfers = (struct soft_xfer *)(sio->segs + nsegs);
-	sio->iov = (struct iovec *)(sio->xfers + nxfers);
-	sio->scratch = sio->iov + niov;
-	sio->nsegs = nsegs;
+	sio->xfers = (struct soft_xfer *)(sio->segs + r.nsegs);
+	sio->iov = (struct iovec *)(sio->xfers + r.nxfers);
+	if (r.nsegs > 1 && io->op == ENG_READ)
+		sio->scratch = scratch_get();
+	sio->nsegs = (unsigned int)r.nsegs;
 	sio->req.s = s;
 	sio->req.act = io->op == ENG_WRITE ? SEG_PUT : SEG_GET;
 	sio->req.medium = io->op == ENG_READ && io->flags & ENG_IO_MEDIUM;
@@ -304,7 +341,10 @@ static void soft_io_start(struct soft_io *sio)
 		if (sio->segs[i].load)
 			soft_load_start(sio->segs[i].load);	/* (1) */
 	for (unsigned int i = 0; i < sio->nxfers; i++)
-		s->raw->ops->submit(s->raw, &sio->xfers[i].raw);
+		if (sio->xfers[i].apart)
+			xfer_apart(&sio->xfers[i]);
+		else
+			s->raw->ops->submit(s->raw, &sio->xfers[i].raw);
 	soft_req_put(&sio->req, 0);
 }
 
@@ -345,10 +385,6 @@ void soft_submit(struct eng_dev *dev, struct eng_io *io)
 		return;
 	}
 	sio = soft_io_create(s, io);
-	if (!sio) {
-		eng_io_done(io, -ENOMEM);
-		return;
-	}
 	soft_io_count(s, io);
 	if (!soft_io_tuples(sio, io)) {
 		soft_map(sio, io);

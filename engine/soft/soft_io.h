@@ -6,6 +6,9 @@
 #include "soft/soft_priv.h"
 
 void soft_submit(struct eng_dev *dev, struct eng_io *io);
+/* Bytes of eng_io.priv. */
+size_t soft_room(const struct eng_dev *dev, uint32_t intervals,
+		 unsigned int segs);
 int soft_discard(struct eng_dev *dev, uint64_t start, uint64_t count);
 
 #endif

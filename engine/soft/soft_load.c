@@ -27,6 +27,7 @@
 #include <syslog.h>
 
 #include "core/tuple.h"
+#include "core/buf.h"
 #include "soft/soft_load.h"
 
 /* 2^-20 of all destroyed sectors look like one flipped bit: FIXED is a good
@@ -539,19 +540,21 @@ static void load_read(struct soft_load *load, uint64_t off, void *buf,
 	load->s->raw->ops->submit(load->s->raw, &load->raw);
 }
 
-static bool group_read(struct soft_load *load)
+static int group_read(struct soft_load *load)
 {
 	const struct soft_layout *l = &load->s->head.lay;
 	size_t bytes = (size_t)l->group * l->profile->interval;
 
+	void *mem;
+
+	if (!load->data && eng_bufs_alloc(&mem, SOFT_BLOCK, bytes))
+		return -ENOMEM;
 	if (!load->data)
-		load->data = aligned_alloc(SOFT_BLOCK, bytes);
-	if (!load->data)
-		return false;
+		load->data = mem;
 	load_read(load, soft_data_off(l, load->page->zone,
 				      load->group * l->group),
 		  load->data, bytes, group_read_end);
-	return true;
+	return 0;
 }
 
 static void load_merge(struct soft_load *load)
@@ -559,11 +562,17 @@ static void load_merge(struct soft_load *load)
 	const struct soft_layout *l = &load->s->head.lay;
 	uint32_t groups = soft_zone_count(l, load->page->zone) / l->group;
 	size_t used = (size_t)groups * l->group * l->profile->meta_size;
+	int err;
 
 	while (load->group < groups) {
-		if (group_needs_data(load) && group_read(load))
-			return;		/* goes on in group_read_end() */
-		group_settle(load, NULL);
+		if (!group_needs_data(load)) {
+			group_settle(load, NULL);
+			continue;
+		}
+		err = group_read(load);
+		if (err)	/* no memory is no reason to guess */
+			load_finish(load, err);
+		return;		/* goes on in group_read_end() */
 	}
 	memset(load->page->tuples + used, 0, SOFT_ROOM - used);
 	load_finish(load, 0);
@@ -666,10 +675,12 @@ struct soft_load **soft_load_next(struct soft_load *load)
 struct soft_load *soft_load_create(struct soft *s, struct soft_page *page,
 				   bool medium, soft_loaded_fn *end)
 {
-	struct soft_load *load = aligned_alloc(SOFT_BLOCK, sizeof(*load));
+	struct soft_load *load;
+	void *mem;
 
-	if (!load)
+	if (eng_bufs_alloc(&mem, SOFT_BLOCK, sizeof(*load)))
 		return NULL;
+	load = mem;
 	memset(load, 0, offsetof(struct soft_load, buf));
 	load->s = s;
 	load->page = page;

@@ -388,6 +388,8 @@ static int heal_heads(struct soft *s)
 		if (!s->head.bad[i])
 			continue;
 		err = soft_head_write(s->raw, &s->head, i);
+		if (err == -ENOMEM)
+			continue;	/* it can wait for another flush */
 		if (err)
 			return err;
 		s->head.bad[i] = false;

@@ -17,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/buf.h"
 #include "support/sim_raw.h"
 #include "soft/dev_soft.h"
 #include "soft/soft_priv.h"
@@ -1484,6 +1485,75 @@ START_TEST(out_of_range_is_refused)
 }
 END_TEST
 
+/* ---- memory ----------------------------------------------------------- */
+
+static size_t lacking;		/* bytes; 0: any */
+static unsigned int lacked;
+
+static int no_memory(void **out, size_t align, size_t bytes)
+{
+	lacked += !lacking || bytes == lacking;
+	return !lacking || bytes == lacking ? ENOMEM :
+	       posix_memalign(out, align, bytes);
+}
+
+/* A request needs memory for tuple pages that it has to load, and for
+ * nothing else; others do not suffer for it. */
+START_TEST(memory_is_lacking_for_one_request)
+{
+	struct bed b;
+	uint32_t n = 1500;
+
+	bed_format(&b, 0, bed_size(0, 6), 1);
+	bed_open(&b);
+	must_write(&b, 0, n, 1);
+	must_flush(&b);
+	must_read(&b, 0, n);
+	lacking = 0;
+	eng_bufs_alloc = no_memory;
+	must_read(&b, 0, n);
+	must_write(&b, 0, n, 2);
+	must_flush(&b);
+	must_read(&b, 0, n);
+	eng_dev_drop_caches(b.dev);
+	ck_assert_int_eq(try_read(&b, 0, n, b.ver, 0, NULL, &b.rand),
+			 -ENOMEM);
+	eng_bufs_alloc = posix_memalign;
+	must_read(&b, 0, n);
+	bed_free(&b);
+}
+END_TEST
+
+/* A damaged page is settled by the data.  Where these can't be read for want
+ * of memory, nothing is concluded and nothing rewritten. */
+START_TEST(merge_without_memory_waits_for_it)
+{
+	uint64_t last;
+	struct bed b;
+
+	bed_format(&b, 0, bed_size(0, 1), 1);
+	bed_open(&b);
+	for (uint32_t i = 18; i < 22; i++) {	/* all in one sector */
+		must_write(&b, (uint64_t)i * b.group, b.group, i);
+		must_flush(&b);
+	}
+	last = 21ull * b.group;
+	sim_flip(b.sim, SOFT_BLOCK + offsetof(struct soft_disk_page, tuples) +
+		 17 * b.group * b.lay.profile->meta_size, 0xff);
+	bed_reopen(&b);
+	lacked = 0;
+	lacking = b.group * b.lay.profile->interval;
+	eng_bufs_alloc = no_memory;
+	ck_assert_int_eq(try_read(&b, last, b.group, b.ver + last, 0, NULL,
+				  &b.rand), -ENOMEM);
+	must_flush(&b);
+	eng_bufs_alloc = posix_memalign;
+	ck_assert_uint_gt(lacked, 0);
+	must_be_intact(&b);
+	bed_free(&b);
+}
+END_TEST
+
 /* ---- cache and threads ------------------------------------------------ */
 
 /* Memory is bounded, whatever is touched; nothing is lost by eviction. */
@@ -1998,6 +2068,8 @@ static TCase *thread_case(void)
 	TCase *tc = tcase_create("threads");
 
 	tcase_set_timeout(tc, 300);
+	tcase_add_test(tc, memory_is_lacking_for_one_request);
+	tcase_add_test(tc, merge_without_memory_waits_for_it);
 	tcase_add_loop_test(tc, cache_is_bounded, 0, 3);
 	tcase_add_loop_test(tc, threads_do_not_meet, 0, 2 * NPROFILES);
 	tcase_add_loop_test(tc, threads_and_power_cut, 0, 10);
