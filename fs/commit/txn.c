@@ -65,6 +65,25 @@ int tfs_txn_prev(struct tfs_txn *tx, struct tfs_key key, struct tfs_item *out)
 	return tfs_btree_prev(tx->fs, key, out, &tx->miss);
 }
 
+static int same_kind(int err, struct tfs_key key, const struct tfs_item *item)
+{
+	if (!err && (item->key.obj != key.obj || item->key.type != key.type))
+		err = -ENOENT;
+	return err;
+}
+
+int tfs_txn_next_of(struct tfs_txn *tx, struct tfs_key key,
+		    struct tfs_item *out)
+{
+	return same_kind(tfs_txn_next(tx, key, out), key, out);
+}
+
+int tfs_txn_prev_of(struct tfs_txn *tx, struct tfs_key key,
+		    struct tfs_item *out)
+{
+	return same_kind(tfs_txn_prev(tx, key, out), key, out);
+}
+
 static struct op *add_op(struct tfs_txn *tx)
 {
 	if (tfs_array_grow(&tx->op, &tx->room, tx->n + 1, sizeof(tx->op[0])))

@@ -33,6 +33,11 @@ int tfs_txn_get(struct tfs_txn *tx, struct tfs_key key, struct tfs_item *out);
 /* The first item at or after key, the last one at or before it. */
 int tfs_txn_next(struct tfs_txn *tx, struct tfs_key key, struct tfs_item *out);
 int tfs_txn_prev(struct tfs_txn *tx, struct tfs_key key, struct tfs_item *out);
+/* The same, of the key's object and type alone; else -ENOENT. */
+int tfs_txn_next_of(struct tfs_txn *tx, struct tfs_key key,
+		    struct tfs_item *out);
+int tfs_txn_prev_of(struct tfs_txn *tx, struct tfs_key key,
+		    struct tfs_item *out);
 
 /* Queue a change; the value is copied.  Later changes of one key win.
  * 0 or -ENOMEM.  len at most TFS_VALUE_MAX.  Deleting an absent key is fine. */

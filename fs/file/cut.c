@@ -9,16 +9,15 @@
 
 int tfs_cut_note(struct tfs_txn *tx, struct tfs_inode *inode, bool more)
 {
-	struct tfs_key key = tfs_key(0, TFS_T_ORPHAN, inode->ino);
 	bool before = inode->flags & TFS_INODE_CUT;
 
 	inode->flags &= ~TFS_INODE_CUT;
 	if (more)
 		inode->flags |= TFS_INODE_CUT;
 	if (more)
-		return tfs_txn_put(tx, key, NULL, 0);
+		return tfs_orphan_put(tx, inode->ino);
 	/* Without a name it has an orphan item in any case. */
-	return before && inode->nlink ? tfs_txn_del(tx, key) : 0;
+	return before && inode->nlink ? tfs_orphan_del(tx, inode->ino) : 0;
 }
 
 static int trim_inline(struct tfs_txn *tx, uint32_t ino, uint64_t size)

@@ -43,29 +43,22 @@ out:
 	return -EUCLEAN;
 }
 
-static bool is_extent(const struct tfs_item *item, uint32_t ino)
-{
-	return item->key.obj == ino && item->key.type == TFS_T_EXTENT;
-}
-
 int tfs_extent_find(struct tfs_txn *tx, uint32_t ino, uint64_t lc,
 		    struct tfs_extent *out)
 {
 	struct tfs_key key = tfs_key(ino, TFS_T_EXTENT, lc);
 	struct tfs *fs = tfs_txn_fs(tx);
 	struct tfs_item item;
-	int err = tfs_txn_prev(tx, key, &item);
+	int err = tfs_txn_prev_of(tx, key, &item);
 
-	if (!err && is_extent(&item, ino)) {
+	if (!err) {
 		err = tfs_extent_decode(fs, &item, out);
 		if (err || out->lc + out->len > lc)
 			return err;
 	}
 	if (err && err != -ENOENT)
 		return err;
-	err = tfs_txn_next(tx, key, &item);
-	if (!err && !is_extent(&item, ino))
-		err = -ENOENT;
+	err = tfs_txn_next_of(tx, key, &item);
 	return err ? err : tfs_extent_decode(fs, &item, out);
 }
 
@@ -165,8 +158,9 @@ int tfs_extent_map(struct tfs_txn *tx, uint32_t ino,
 
 	if (!ext->lc || !join)
 		return put_extent(tx, ino, ext);
-	err = tfs_txn_prev(tx, tfs_key(ino, TFS_T_EXTENT, ext->lc - 1), &item);
-	if (err == -ENOENT || (!err && !is_extent(&item, ino)))
+	err = tfs_txn_prev_of(tx, tfs_key(ino, TFS_T_EXTENT, ext->lc - 1),
+			      &item);
+	if (err == -ENOENT)
 		return put_extent(tx, ino, ext);
 	if (!err)
 		err = tfs_extent_decode(tfs_txn_fs(tx), &item, &prev);

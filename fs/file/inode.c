@@ -188,3 +188,13 @@ bool tfs_kill_priv(struct tfs_inode *in)
 		in->mode &= ~(uint32_t)S_ISGID;
 	return in->mode != old;
 }
+
+int tfs_orphan_put(struct tfs_txn *tx, uint32_t ino)
+{
+	return tfs_txn_put(tx, tfs_key(0, TFS_T_ORPHAN, ino), NULL, 0);
+}
+
+int tfs_orphan_del(struct tfs_txn *tx, uint32_t ino)
+{
+	return tfs_txn_del(tx, tfs_key(0, TFS_T_ORPHAN, ino));
+}

@@ -14,6 +14,10 @@ int tfs_inode_decode(struct tfs *fs, const struct tfs_item *item,
 void tfs_inode_encode(const struct tfs_inode *in, struct tfs_disk_inode *di);
 /* The inode that some item names: that it is absent is damage here. */
 int tfs_inode_named(struct tfs_txn *tx, uint32_t ino, struct tfs_inode *out);
+/* The item that has the next mount look at an inode: it has no name, or more
+ * than its size says.  Putting or deleting it twice is fine. */
+int tfs_orphan_put(struct tfs_txn *tx, uint32_t ino);
+int tfs_orphan_del(struct tfs_txn *tx, uint32_t ino);
 struct timespec tfs_now(void);
 /* Clear S_ISUID, and S_ISGID of what its group may execute.  True if the
  * mode changed. */

@@ -56,7 +56,7 @@ static int reclaim_last(struct tfs_txn *tx, uint32_t ino)
 	int err = tfs_txn_del(tx, tfs_key(ino, TFS_T_INODE, 0));
 
 	if (!err)
-		err = tfs_txn_del(tx, tfs_key(0, TFS_T_ORPHAN, ino));
+		err = tfs_orphan_del(tx, ino);
 	if (!err)
 		tfs_txn_count(tx, -1, 0);
 	return err;
@@ -142,12 +142,11 @@ static int next_fn(struct tfs_txn *tx, void *p)
 {
 	struct orphans *or = p;
 	struct tfs_item item;
-	int err = tfs_txn_next(tx, tfs_key(0, TFS_T_ORPHAN, or->next), &item);
+	int err = tfs_txn_next_of(tx, tfs_key(0, TFS_T_ORPHAN, or->next),
+				  &item);
 
 	if (err)
 		return err;
-	if (item.key.obj || item.key.type != TFS_T_ORPHAN)
-		return -ENOENT;
 	or->next = item.key.off + 1;		/* 0: it was the last */
 	if (item.len || !item.key.off || item.key.off > UINT32_MAX)
 		return tfs_item_bad(&item.key, "bad orphan item");

@@ -43,18 +43,13 @@ int tfs_entry_decode(const struct tfs_item *item, struct tfs_entry *out)
 	return 0;
 }
 
-/* The first entry at or after off.  -ENOENT: no more. */
-static int entry_next(struct tfs_txn *tx, uint32_t dir, uint64_t off,
-		      struct tfs_entry *out)
+int tfs_entry_next(struct tfs_txn *tx, uint32_t dir, uint64_t off,
+		   struct tfs_entry *out)
 {
 	struct tfs_item item;
-	int err = tfs_txn_next(tx, tfs_key(dir, TFS_T_DIRENT, off), &item);
+	int err = tfs_txn_next_of(tx, tfs_key(dir, TFS_T_DIRENT, off), &item);
 
-	if (err)
-		return err;
-	if (item.key.obj != dir || item.key.type != TFS_T_DIRENT)
-		return -ENOENT;
-	return tfs_entry_decode(&item, out);
+	return err ? err : tfs_entry_decode(&item, out);
 }
 
 static uint64_t entry_base(struct tfs *fs, const char *name, size_t len)
@@ -74,7 +69,7 @@ int tfs_entry_find(struct tfs_txn *tx, uint32_t dir, const char *name,
 	int err = 0;
 
 	for (; at <= last; at = out->off + 1) {
-		err = entry_next(tx, dir, at, out);
+		err = tfs_entry_next(tx, dir, at, out);
 		if (err && err != -ENOENT)
 			return err;
 		if (err || out->off > last)
@@ -107,7 +102,7 @@ int tfs_entry_put(struct tfs_txn *tx, uint32_t dir, uint64_t off,
 int tfs_dir_empty(struct tfs_txn *tx, uint32_t dir)
 {
 	struct tfs_entry entry;
-	int err = entry_next(tx, dir, 0, &entry);
+	int err = tfs_entry_next(tx, dir, 0, &entry);
 
 	return err == -ENOENT ? 1 : err;
 }
@@ -201,7 +196,7 @@ static int list_fn(struct tfs_txn *tx, void *p)
 	if (at < TFS_COOKIE_FIRST)
 		at = TFS_COOKIE_FIRST;
 	for (; !err && ls->n < BATCH; at = entry.off + 1) {
-		err = entry_next(tx, ls->dir, at, &entry);
+		err = tfs_entry_next(tx, ls->dir, at, &entry);
 		if (!err)
 			err = list_entry(tx, ls, &entry);
 	}

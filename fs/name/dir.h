@@ -21,6 +21,9 @@ struct tfs_entry {
 };
 
 int tfs_entry_decode(const struct tfs_item *item, struct tfs_entry *out);
+/* The first entry at or after off.  -ENOENT: no more. */
+int tfs_entry_next(struct tfs_txn *tx, uint32_t dir, uint64_t off,
+		   struct tfs_entry *out);
 /* 0, TFS_MISS, -EUCLEAN or -ENOENT; then off is where it would go, 0 if
  * too many names have its hash. */
 int tfs_entry_find(struct tfs_txn *tx, uint32_t dir, const char *name,

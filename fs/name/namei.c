@@ -141,7 +141,7 @@ static int lose_name(struct tfs_txn *tx, struct tfs_inode *in,
 	in->nlink = S_ISDIR(in->mode) ? 0 : in->nlink - 1;
 	if (in->nlink)
 		return 0;
-	return tfs_txn_put(tx, tfs_key(0, TFS_T_ORPHAN, in->ino), "", 0);
+	return tfs_orphan_put(tx, in->ino);
 }
 
 /* Its last name is gone: now, or when its last user is. */
@@ -291,8 +291,7 @@ static int create_name(struct tfs_txn *tx, const struct create_arg *arg,
 	int err;
 
 	if (!arg->name)
-		return tfs_txn_put(tx, tfs_key(0, TFS_T_ORPHAN, in->ino), "",
-				   0);
+		return tfs_orphan_put(tx, in->ino);
 	err = gain_entry(dir, in);
 	if (err)
 		return err;
@@ -413,7 +412,7 @@ static int link_inode(struct tfs_txn *tx, struct tfs_inode *in,
 	/* A truncate cut short keeps the item. */
 	if (in->nlink++ || in->flags & TFS_INODE_CUT)
 		return 0;
-	return tfs_txn_del(tx, tfs_key(0, TFS_T_ORPHAN, in->ino)); /* (3) */
+	return tfs_orphan_del(tx, in->ino);			/* (3) */
 }
 
 static int link_fn(struct tfs_txn *tx, void *p)

@@ -27,18 +27,11 @@ static int search_fn(struct tfs_txn *tx, void *arg)
 {
 	struct step *s = arg;
 	uint64_t at = s->from;
-	struct tfs_item item;
 	struct tfs_entry de;
 
 	for (unsigned int i = 0; i < 256; i++) {
-		int err = tfs_txn_next(tx, tfs_key(s->parent, TFS_T_DIRENT,
-						   at), &item);
+		int err = tfs_entry_next(tx, s->parent, at, &de);
 
-		if (!err && (item.key.obj != s->parent ||
-			     item.key.type != TFS_T_DIRENT))
-			err = -ENOENT;
-		if (!err)
-			err = tfs_entry_decode(&item, &de);
 		if (err)
 			return err;
 		if (de.ino == s->ino) {

@@ -68,13 +68,9 @@ int tfs_xattr_next(struct tfs_txn *tx, uint32_t ino, uint64_t off,
 		   struct tfs_xattr *out)
 {
 	struct tfs_item item;
-	int err = tfs_txn_next(tx, tfs_key(ino, TFS_T_XATTR, off), &item);
+	int err = tfs_txn_next_of(tx, tfs_key(ino, TFS_T_XATTR, off), &item);
 
-	if (err)
-		return err;
-	if (item.key.obj != ino || item.key.type != TFS_T_XATTR)
-		return -ENOENT;
-	return head_decode(&item, out);
+	return err ? err : head_decode(&item, out);
 }
 
 bool tfs_xattr_step(uint64_t *off)
