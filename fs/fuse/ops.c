@@ -35,42 +35,14 @@
 
 /* ---- names -------------------------------------------------------------- */
 
-/* Asked by whoever turns an old file handle into a name (NFS). */
-static int lookup_dots(struct tfs *fs, uint32_t ino, bool parent,
-		       struct tfs_inode *out)
-{
-	int err;
-
-	tfs_ref(fs, ino, 1);
-	err = tfs_getattr(fs, ino, out);
-	if (!err && parent) {
-		uint32_t up = out->parent;
-
-		tfs_ref(fs, up, 1);
-		tfs_unref(fs, ino, 1);
-		ino = up;
-		err = tfs_getattr(fs, ino, out);
-	}
-	if (!err && !out->nlink)
-		err = -ESTALE;
-	if (err)
-		tfs_unref(fs, ino, 1);
-	return err == -ENOENT ? -ESTALE : err;
-}
-
 static void op_lookup(fuse_req_t req, fuse_ino_t dir, const char *name)
 {
 	static const struct fuse_entry_param none = {
 		.entry_timeout = TFS_VALID,
 	};
-	struct tfs *fs = tfs_req_fs(req);
 	struct tfs_inode in;
-	int err;
+	int err = tfs_lookup(tfs_req_fs(req), (uint32_t)dir, name, &in);
 
-	if (!strcmp(name, ".") || !strcmp(name, ".."))
-		err = lookup_dots(fs, (uint32_t)dir, name[1], &in);
-	else
-		err = tfs_lookup(fs, (uint32_t)dir, name, &in);
 	if (err == -ENOENT)
 		fuse_reply_entry(req, &none);
 	else

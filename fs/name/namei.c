@@ -159,11 +159,14 @@ struct lookup_arg {
 	struct tfs_inode	*out;
 };
 
-/* "." asks for any inode by number, as network exports do. */
+/* "." asks for any inode by number, as network exports do, which may have it
+ * from long ago. */
 static int lookup_dots(struct tfs_txn *tx, const struct lookup_arg *arg)
 {
 	int err = tfs_inode_get(tx, arg->dir, arg->out);
 
+	if (err == -ENOENT)
+		err = -ESTALE;
 	if (err || !arg->name[1])
 		return err;
 	if (!S_ISDIR(arg->out->mode))
