@@ -7,9 +7,14 @@
  *      other slot, the previous checkpoint, is left alone.
  *  (3) What is read is hostile until decode checked every field.
  *  (4) The second copy of a slot is written when the first is durable, and if
- *      one was found bad, that is the first: a power cut leaves one of them
- *      good, so two bad ones are damage.
- *  (5) A slot's tags carry its highest sequence, which every mount raises. */
+ *      one was found bad or old, that is the first: a power cut leaves one of
+ *      them good, so two bad ones are damage.
+ *  (5) A slot's tags carry its highest sequence, which every mount raises.
+ *  (6) So what cuts leave is known.  One slot has the newest checkpoint, the
+ *      other its predecessor, in one copy at least.  The other copy may be
+ *      one turn older, or have the bytes of a slot without its tuples.
+ *      Anything else is damage, and an older slot proves that writes were
+ *      lost. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -132,9 +137,10 @@ static struct tfs_record super_record(const struct tfs_super *s,
 				    .seq = s->seq };
 }
 
-/* Read one copy; its tags are checked with the nonce that it names. */
+/* Read one copy; its tags are checked with the nonce that it names.  *why:
+ * it is no good; *bytes: all the same they are a superblock's. */
 static int super_read_at(struct tfs *fs, uint64_t addr, unsigned int copy,
-			 struct tfs_super *s, const char **why)
+			 struct tfs_super *s, const char **why, bool *bytes)
 {
 	struct tfs_record_key key;
 	struct tfs_record rec;
@@ -144,6 +150,7 @@ static int super_read_at(struct tfs *fs, uint64_t addr, unsigned int copy,
 	int err = -ENOMEM;
 
 	*why = "read error";
+	*bytes = false;
 	io = buf ? eng_io_get(fs->dev, fs->ipc, 1) : NULL;
 	if (!io)
 		goto out;
@@ -151,7 +158,11 @@ static int super_read_at(struct tfs *fs, uint64_t addr, unsigned int copy,
 	io->flags = ENG_IO_TAGS_OUT;
 	io->start = addr * fs->ipc;
 	eng_io_add(io, buf, fs->csize);
+	memset(buf, 0, fs->csize);
 	err = eng_io_run(io);
+	*bytes = !super_decode(fs, (void *)buf, copy, s, why) &&
+		tfs_all_zero(buf + sizeof(struct tfs_disk_super),
+			     fs->csize - sizeof(struct tfs_disk_super));
 	if (err == -EBADMSG) {
 		*why = eng_fault_name(io->fault.kind);
 		if (io->fault.kind == ENG_FAULT_ESCAPE)
@@ -201,10 +212,26 @@ int tfs_super_write(struct tfs *fs, unsigned int first)
 	return err ? err : super_write_copy(fs, !first);	/* (1) */
 }
 
+/* (6) holds for superblocks, too: interrupted or damaged? */
+static void super_say(bool end, bool bytes, uint64_t seq, uint64_t good,
+		      const char *why)
+{
+	const char *at = end ? "end" : "start", *other = end ? "start" : "end";
+
+	if (bytes && (seq == good || seq == good + 1 || seq + 1 == good))
+		eng_log(LOG_NOTICE, "superblock at the %s: the last write of "
+			"it was interrupted; using the copy at the %s", at,
+			other);
+	else
+		eng_log(LOG_WARNING, "superblock at the %s is damaged (%s); "
+			"using the copy at the %s", at, why, other);
+}
+
 int tfs_super_read(struct tfs *fs)
 {
-	struct tfs_super s[2];
+	struct tfs_super s[2] = { 0 };
 	const char *why[2];
+	bool bytes[2];
 	int err[2], good;
 	uint64_t n;
 	int bad = tfs_measure(fs, &n);
@@ -216,10 +243,12 @@ int tfs_super_read(struct tfs *fs)
 			"any tagfs", (unsigned long long)n);
 		return -EMEDIUMTYPE;
 	}
-	err[0] = super_read_at(fs, TFS_AT_SUPER, 0, &s[0], &why[0]);
+	err[0] = super_read_at(fs, TFS_AT_SUPER, 0, &s[0], &why[0],
+			       &bytes[0]);
 	if (!err[0])
 		n = s[0].clusters;
-	err[1] = super_read_at(fs, n - TFS_END_SUPER, 1, &s[1], &why[1]);
+	err[1] = super_read_at(fs, n - TFS_END_SUPER, 1, &s[1], &why[1],
+			       &bytes[1]);
 	if (err[0] && err[1]) {
 		good = err[0] == -EMEDIUMTYPE ? 1 : 0;
 		eng_log(LOG_ERR, "no usable superblock: at the start: %s; "
@@ -232,9 +261,8 @@ int tfs_super_read(struct tfs *fs)
 	fs->super_outdated = err[0] || err[1] || s[0].seq != s[1].seq ?
 		!good : -1;
 	if (err[0] || err[1])
-		eng_log(LOG_WARNING, "superblock at the %s is damaged (%s); "
-			"using the copy at the %s", err[0] ? "start" : "end",
-			why[!err[0]], err[0] ? "end" : "start");
+		super_say(!good, bytes[!good], s[!good].seq, s[good].seq,
+			  why[!good]);
 	return 0;
 }
 
@@ -326,72 +354,151 @@ static uint64_t slot_addr(const struct tfs *fs, unsigned int i,
 	return copy ? fs->super.clusters - TFS_END_SLOT + i : TFS_AT_SLOT + i;
 }
 
-static int slot_read_at(struct tfs *fs, unsigned int i, unsigned int copy,
-			uint8_t *buf, struct tfs_slot *s)
-{
-	struct tfs_record rec = { .kind = TFS_K_SLOT, .owner = i,
-				  .index = copy };
-	uint64_t addr = slot_addr(fs, i, copy);
-	uint16_t lanes[TFS_LANES];
-	const char *why = NULL;
-	struct eng_io *io = eng_io_get(fs->dev, fs->ipc, 1);
-	int err;
+/* One copy as it was found. */
+struct slot_copy {
+	struct tfs_slot	slot;
+	int		err;		/* -ENOENT: never written */
+	const char	*why;		/* it is no good, else NULL */
+	bool		bytes;		/* all the same they are a slot's */
+};
 
-	if (!io)
-		return -ENOMEM;
-	io->op = ENG_READ;
-	io->flags = ENG_IO_TAGS_OUT;
-	io->start = addr * fs->ipc;
-	eng_io_add(io, buf, fs->csize);
-	err = eng_io_run(io);
-	if (err == -EBADMSG)
-		why = eng_fault_name(io->fault.kind);
-	if (!err)
-		why = slot_decode(fs, (void *)buf, i, s);
-	if (!err && !why) {
-		rec.seq = tfs_slot_top(s);			/* (5) */
-		tfs_record_encode(&fs->key, &rec, addr, lanes);
-		if (memcmp(lanes, io->tags, sizeof(lanes)))
-			why = "application tags";
-	}
-	if (err == -EBADMSG && io->fault.kind == ENG_FAULT_ESCAPE)
-		err = -ENOENT;		/* never written */
-	else if (err || why)
-		eng_log(LOG_WARNING, "checkpoint slot %u, copy %u (cluster "
-			"%llu): damaged: %s", i, copy,
-			(unsigned long long)addr, why ? why : strerror(-err));
-	eng_io_put(io);
-	return err ? err : why ? -EUCLEAN : 0;
+static bool slot_tags(const struct tfs *fs, unsigned int i, unsigned int copy,
+		      const struct tfs_slot *s, const uint16_t *tags)
+{
+	struct tfs_record rec = {
+		.kind = TFS_K_SLOT, .owner = i, .index = copy,
+		.seq = tfs_slot_top(s),				/* (5) */
+	};
+	uint16_t lanes[TFS_LANES];
+
+	tfs_record_encode(&fs->key, &rec, slot_addr(fs, i, copy), lanes);
+	return !memcmp(lanes, tags, sizeof(lanes));
 }
 
-int tfs_slot_read(struct tfs *fs, struct tfs_slot *out, bool *lost)
+static void slot_judge(struct tfs *fs, unsigned int i, unsigned int copy,
+		       const struct eng_io *io, const uint8_t *buf,
+		       struct slot_copy *c)
+{
+	const struct tfs_disk_slot *d = (const void *)buf;
+	const char *why = slot_decode(fs, d, i, &c->slot);
+
+	c->bytes = !why && tfs_all_zero(d + 1, fs->csize - sizeof(*d));
+	if (c->err == -EBADMSG)
+		why = eng_fault_name(io->fault.kind);
+	else if (c->err)
+		why = strerror(-c->err);
+	else if (!why && !slot_tags(fs, i, copy, &c->slot, io->tags))
+		why = "application tags";
+	if (c->err == -EBADMSG && io->fault.kind == ENG_FAULT_ESCAPE)
+		c->err = -ENOENT;
+	else if (why && !c->err)
+		c->err = -EUCLEAN;
+	c->why = why;
+}
+
+/* 0, whatever is there, or -ENOMEM. */
+static int slot_read_at(struct tfs *fs, unsigned int i, unsigned int copy,
+			struct slot_copy *c)
 {
 	uint8_t *buf = eng_buf_get(fs->dev, fs->csize);
-	unsigned int good[2] = { 0, 0 }, bad[2] = { 0, 0 };
-	struct tfs_slot s;
+	struct eng_io *io = buf ? eng_io_get(fs->dev, fs->ipc, 1) : NULL;
+	int err = io ? 0 : -ENOMEM;
 
-	if (!buf)
-		return -ENOMEM;
-	for (unsigned int i = 0; i < 4; i++) {
-		int err = slot_read_at(fs, i / 2, i % 2, buf, &s);
-
-		bad[i / 2] += err && err != -ENOENT;
-		if (err && i % 2)
-			fs->slot_first[i / 2] = 1;
-		if (err)
-			continue;
-		if ((!good[0] && !good[1]) || s.number > out->number)
-			*out = s;
-		good[i / 2]++;
+	if (io) {
+		memset(buf, 0, fs->csize);
+		io->op = ENG_READ;
+		io->flags = ENG_IO_TAGS_OUT;
+		io->start = slot_addr(fs, i, copy) * fs->ipc;
+		eng_io_add(io, buf, fs->csize);
+		c->err = eng_io_run(io);
+		slot_judge(fs, i, copy, io, buf, c);
+		err = c->err == -ENOMEM ? -ENOMEM : 0;
 	}
+	eng_io_put(io);
 	eng_buf_put(fs->dev, buf, fs->csize);
-	/* (4); before there was a log, a slot could be without any copy. */
-	*lost = fs->super.incompat & TFS_INCOMPAT_LOG &&
-		((!good[0] && bad[0]) || (!good[1] && bad[1]));
-	if (good[0] || good[1])
+	return err;
+}
+
+/* (6): its write was cut, and the other copy stands. */
+static bool slot_interrupted(const struct slot_copy *c,
+			     const struct slot_copy *sibling, uint64_t newest)
+{
+	return c->bytes && !sibling->err && c->slot.number <= newest + 1 &&
+		c->slot.number + 3 >= newest;
+}
+
+static void slot_say(const struct tfs *fs, unsigned int i,
+		     const struct slot_copy *c, bool interrupted)
+{
+	unsigned long long addr = slot_addr(fs, i / 2, i % 2);
+
+	if (interrupted)
+		eng_log(LOG_NOTICE, "checkpoint slot %u, copy %u (cluster "
+			"%llu): the last write of it was interrupted", i / 2,
+			i % 2, addr);
+	else
+		eng_log(LOG_WARNING, "checkpoint slot %u, copy %u (cluster "
+			"%llu): damaged: %s", i / 2, i % 2, addr, c->why);
+}
+
+/* (4): what is bad or old goes first. */
+static unsigned int slot_next(const struct slot_copy c[2])
+{
+	return c[1].err || (!c[0].err && c[1].slot.number < c[0].slot.number);
+}
+
+/* What is odd about them, and a line for each; newest: of the good ones. */
+static unsigned int slot_sum_up(struct tfs *fs, const struct slot_copy c[4],
+				uint64_t newest)
+{
+	unsigned int odd = 0;
+
+	/* Before there was a log, a slot could be without any copy. */
+	if (!(fs->super.incompat & TFS_INCOMPAT_LOG))
 		return 0;
-	eng_log(LOG_ERR, "no usable checkpoint: both slots are damaged");
-	return -EUCLEAN;
+	for (unsigned int i = 0; i < 4; i++) {
+		bool cut = slot_interrupted(&c[i], &c[i ^ 1], newest);
+		uint64_t number = c[i].slot.number;
+
+		fs->slot_first[i / 2] = slot_next(c + i / 2 * 2);
+		if (c[i].err)
+			slot_say(fs, i, &c[i], cut);
+		if (c[i].err && !cut)
+			odd |= TFS_SLOT_BAD;
+		if (c[i].err && c[i ^ 1].err)
+			odd |= TFS_SLOT_LOST;
+		if (!c[i].err && number + 2 < newest &&
+		    !(c[i ^ 1].slot.number + 2 > newest))
+			odd |= TFS_SLOT_OLD;
+	}
+	return odd;
+}
+
+int tfs_slot_read(struct tfs *fs, struct tfs_slot *out, unsigned int *odd)
+{
+	struct slot_copy c[4] = { 0 };
+	const struct slot_copy *best = NULL;
+	int err = 0;
+
+	for (unsigned int i = 0; i < 4 && !err; i++) {
+		err = slot_read_at(fs, i / 2, i % 2, &c[i]);
+		if (!c[i].err && (!best || c[i].slot.number >
+				  best->slot.number))
+			best = &c[i];
+	}
+	if (err)
+		return err;
+	*odd = slot_sum_up(fs, c, best ? best->slot.number : 0);
+	if (*odd & TFS_SLOT_OLD)
+		eng_log(LOG_WARNING, "a checkpoint slot is older than its "
+			"turn: the device has lost writes");
+	if (!best) {
+		eng_log(LOG_ERR, "no usable checkpoint: both slots are "
+			"damaged");
+		return -EUCLEAN;
+	}
+	*out = best->slot;
+	return 0;
 }
 
 int tfs_slot_write(struct tfs *fs, const struct tfs_slot *slot)

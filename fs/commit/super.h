@@ -33,9 +33,14 @@ int tfs_measure(struct tfs *fs, uint64_t *clusters);
 int tfs_super_read(struct tfs *fs);
 /* Both copies, one after the other. */
 int tfs_super_write(struct tfs *fs, unsigned int first);
-/* *lost: the other slot is damaged in both copies, so that the newest one may
- * be. */
-int tfs_slot_read(struct tfs *fs, struct tfs_slot *out, bool *lost);
+/* What may be odd about the slots. */
+enum {
+	TFS_SLOT_LOST	= 1,	/* one has no good copy: perhaps the newest */
+	TFS_SLOT_BAD	= 2,	/* a copy is, and no cut explains it */
+	TFS_SLOT_OLD	= 4,	/* a copy missed a checkpoint */
+};
+/* The newest one that is good; *odd: the above. */
+int tfs_slot_read(struct tfs *fs, struct tfs_slot *out, unsigned int *odd);
 /* Both copies, one after the other; durable when it returns 0. */
 int tfs_slot_write(struct tfs *fs, const struct tfs_slot *slot);
 

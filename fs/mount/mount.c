@@ -169,7 +169,8 @@ int tfs_open(struct tfs **out, struct eng_dev *dev, struct tfs_mount *how)
 {
 	struct tfs *fs = tfs_alloc_fs(dev);
 	struct tfs_slot slot;
-	bool lost, replayed;
+	unsigned int odd;
+	bool replayed;
 	int err;
 
 	*out = NULL;
@@ -184,13 +185,13 @@ int tfs_open(struct tfs **out, struct eng_dev *dev, struct tfs_mount *how)
 		how->rdonly = true;
 	}
 	fs->opt = *how;
-	err = tfs_slot_read(fs, &slot, &lost);
+	err = tfs_slot_read(fs, &slot, &odd);
 	if (!err)
 		err = tfs_setup(fs);
 	if (err)
 		goto fail;
 	take_slot(fs, &slot);
-	err = tfs_recover(fs, &slot, lost, how, &replayed);
+	err = tfs_recover(fs, &slot, odd, how, &replayed);
 	fs->opt.rdonly = how->rdonly;
 	if (!err)
 		err = check_root(fs);

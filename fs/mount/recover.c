@@ -598,10 +598,11 @@ static void say(const struct recovery *rc)
 		eng_log(LOG_NOTICE, "recovery: %s", text);
 }
 
-int tfs_recover(struct tfs *fs, const struct tfs_slot *slot, bool lost,
+int tfs_recover(struct tfs *fs, const struct tfs_slot *slot, unsigned int odd,
 		struct tfs_mount *how, bool *replayed)
 {
 	struct recovery rc = { .fs = fs, .slot = slot };
+	bool lost = odd & TFS_SLOT_LOST;
 	int err = 0;
 
 	*replayed = false;

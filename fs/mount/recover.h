@@ -6,8 +6,9 @@
 #include "commit/super.h"
 
 /* Bring the tree from the checkpoint up to what the log proves, in memory.
- * *how turns read-only if the log is damaged.  *replayed: anything at all. */
-int tfs_recover(struct tfs *fs, const struct tfs_slot *slot, bool lost,
+ * odd: of the slots.  *how turns read-only if that may be older than what
+ * was acknowledged.  *replayed: anything at all. */
+int tfs_recover(struct tfs *fs, const struct tfs_slot *slot, unsigned int odd,
 		struct tfs_mount *how, bool *replayed);
 
 #endif

@@ -296,9 +296,9 @@ static void load_chain(struct liar *l, struct chain *c)
 	struct tfs *fs = l->bed.fs;
 	uint64_t size = fs->super.log_clusters;
 	struct tfs_slot slot;
-	bool lost;
+	unsigned int odd;
 
-	ck_assert_int_eq(tfs_slot_read(fs, &slot, &lost), 0);
+	ck_assert_int_eq(tfs_slot_read(fs, &slot, &odd), 0);
 	c->clusters = aligned_alloc(4096, size * fs->csize);
 	c->pos = slot.log_pos;
 	c->prev = slot.chain;
