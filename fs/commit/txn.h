@@ -9,7 +9,8 @@
  * look returns TFS_MISS; the function hands that up unchanged, the runner
  * drops the lock, reads the node and calls the function again from its
  * beginning.  So a function must start from scratch each time and have no
- * effects of its own before its last look. */
+ * effects of its own before its last look.  A number for a new inode that it
+ * was given stays used, whatever becomes of it. */
 #ifndef TFS_TXN_H
 #define TFS_TXN_H
 

@@ -12,8 +12,21 @@
  *      the sum that it names.  The first one that does not is dropped, with
  *      all that follow: its flush can't have ended, so nobody was told.
  *  (4) Nothing is written here.  Doing it again gives the same.
- *  (5) A log that names a newer checkpoint than can be read proves damage:
- *      what the older one names may be overwritten by now. */
+ *  (5) What lies in the log and can't have come after this checkpoint proves
+ *      that there was a newer one: its number, or a sequence of a later life.
+ *      Then what is found is old, and in parts overwritten, which the tags
+ *      tell.  It can be read, no more.
+ *  (6) After a clean end there is nothing to follow, but (5) may be so all the
+ *      same.  A later life began its log where this one's ends, so a few
+ *      places tell, and mounting takes no longer for it.
+ *  (7) One commit is in flight at a time, and every life goes on where the
+ *      last one's log ended.  So cuts leave torn clusters only from there on,
+ *      as far as the largest commit goes.  Where others are bad, a bad end
+ *      is no proof that nothing was acknowledged behind it; where many are,
+ *      no end is.
+ *  (8) A checkpoint names the hash of the commit before it, which lies where
+ *      its log begins.  If something older lies there, writes of the log were
+ *      lost, and what came after may be among them. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,8 +51,12 @@ struct recovery {
 	struct tfs	*fs;
 	const struct tfs_slot *slot;
 	uint64_t	*seq;		/* by position: a sound cluster's, or 0 */
+	bool		*bad;		/* by position: damaged, or torn */
 	uint64_t	durable, checkpoint, newest;	/* that any names */
+	uint64_t	last;		/* that may follow the checkpoint */
+	uint64_t	ahead;		/* the highest above that; 0: none */
 	unsigned int	count;
+	bool		adrift;		/* (8) */
 	struct place	*place;
 	size_t		n, room;
 	uint64_t	pos, prev;	/* where the next commit would be */
@@ -63,9 +80,19 @@ static int read_clusters(struct tfs *fs, uint64_t pos, uint32_t n,
 	io->start = tfs_log_addr(fs, pos) * fs->ipc;
 	eng_io_add(io, buf, (size_t)n * fs->csize);
 	err = eng_io_run(io);
+	if (err == -EBADMSG && io->fault.kind == ENG_FAULT_ESCAPE)
+		err = -ENOENT;		/* never written, or some of it */
 	memcpy(tags, io->tags, n * fs->ipc * sizeof(*tags));
 	eng_io_put(io);
 	return err;
+}
+
+/* Its tags say that the cluster was written as one of the log. */
+static bool is_log(const struct tfs *fs, const uint16_t *tags, uint64_t pos,
+		   struct tfs_record *rec)
+{
+	return tfs_record_decode(&fs->key, tags, tfs_log_addr(fs, pos), rec) &&
+		rec->kind == TFS_K_LOG && !rec->owner && rec->index == pos;
 }
 
 /* The sequence of a sound cluster of the log, 0 if it is none. */
@@ -75,8 +102,7 @@ static uint64_t check_cluster(const struct tfs *fs, const uint8_t *buf,
 	const struct tfs_disk_log *h = (const void *)buf;
 	struct tfs_record rec;
 
-	if (!tfs_record_decode(&fs->key, tags, tfs_log_addr(fs, pos), &rec) ||
-	    rec.kind != TFS_K_LOG || rec.owner || rec.index != pos)
+	if (!is_log(fs, tags, pos, &rec))
 		return 0;
 	if (le32toh(h->magic) != TFS_LOG_MAGIC ||
 	    le32toh(h->crc) != tfs_crc32c(buf, fs->csize,
@@ -98,10 +124,18 @@ static void note_cluster(struct recovery *rc, const uint8_t *buf,
 {
 	const struct tfs_disk_log *h = (const void *)buf;
 	uint64_t seq = check_cluster(rc->fs, buf, tags, pos);
+	struct tfs_record rec;
 
-	/* Older ones are in the checkpoint; no life gets further. */
-	if (seq <= rc->slot->seq || seq > rc->slot->seq + TFS_SEQ_JUMP ||
-	    seq <= rc->seq[pos])
+	rc->bad[pos] &= !seq && is_log(rc->fs, tags, pos, &rec);
+	if (seq <= rc->slot->seq)	/* the checkpoint has it */
+		return;
+	if (le64toh(h->checkpoint) > rc->checkpoint)
+		rc->checkpoint = le64toh(h->checkpoint);
+	if (seq > rc->last) {
+		rc->ahead = seq > rc->ahead ? seq : rc->ahead;	/* (5) */
+		return;
+	}
+	if (seq <= rc->seq[pos])
 		return;
 	rc->seq[pos] = seq;
 	rc->count++;
@@ -109,8 +143,6 @@ static void note_cluster(struct recovery *rc, const uint8_t *buf,
 		rc->newest = seq;
 	if (le64toh(h->durable) > rc->durable)
 		rc->durable = le64toh(h->durable);
-	if (le64toh(h->checkpoint) > rc->checkpoint)
-		rc->checkpoint = le64toh(h->checkpoint);
 }
 
 static int scan_range(struct recovery *rc, uint64_t pos, uint32_t n,
@@ -125,6 +157,8 @@ static int scan_range(struct recovery *rc, uint64_t pos, uint32_t n,
 			     tags + i * fs->ipc, pos + i);
 	if (!err || err == -ENOMEM)
 		return err;
+	if (n == 1 && err == -ENOENT)
+		rc->bad[pos] = false;
 	for (uint32_t i = 0; n > 1 && i < n; i++) {
 		err = scan_range(rc, pos + i, 1, buf);
 		if (err)
@@ -135,26 +169,50 @@ static int scan_range(struct recovery *rc, uint64_t pos, uint32_t n,
 
 /* The whole area: what proves that something is missing may be anywhere.
  * And twice: a cluster that a failing read hides would be a commit less. */
-static int scan(struct recovery *rc)
+static int scan_all(struct recovery *rc, uint32_t batch, uint8_t *buf)
 {
-	struct tfs *fs = rc->fs;
-	uint64_t size = fs->super.log_clusters;
-	uint32_t batch = fs->geo->max_io / fs->ipc;
-	uint8_t *buf;
+	uint64_t size = rc->fs->super.log_clusters;
 	int err = 0;
 
-	if (batch > BATCH)
-		batch = BATCH;
-	buf = eng_buf_get(fs->dev, (size_t)batch * fs->csize);
-	rc->seq = calloc(size, sizeof(rc->seq[0]));
-	if (!buf || !rc->seq)
-		err = -ENOMEM;
+	memset(rc->bad, true, size);	/* until it is seen to be good */
 	for (unsigned int i = 0; i < 2 && !err; i++) {
-		eng_dev_drop_caches(fs->dev);
+		eng_dev_drop_caches(rc->fs->dev);
 		for (uint64_t pos = 0; pos < size && !err; pos += batch)
 			err = scan_range(rc, pos, size - pos < batch ?
 					 size - pos : batch, buf);
 	}
+	return err;
+}
+
+/* (6): from the end of the log on, in steps that grow. */
+static int scan_ahead(struct recovery *rc, uint32_t batch, uint8_t *buf)
+{
+	uint64_t size = rc->fs->super.log_clusters, pos = rc->slot->log_pos;
+	uint32_t n = size - pos < batch ? size - pos : batch;
+	int err = scan_range(rc, pos, n, buf);
+
+	for (uint64_t step = n; step < size && !err; step *= 2)
+		err = scan_range(rc, (pos + step) % size, 1, buf);
+	return err;
+}
+
+static int scan(struct recovery *rc, bool all)
+{
+	struct tfs *fs = rc->fs;
+	uint32_t batch = fs->geo->max_io / fs->ipc;
+	uint8_t *buf;
+	int err;
+
+	if (batch > BATCH)
+		batch = BATCH;
+	buf = eng_buf_get(fs->dev, (size_t)batch * fs->csize);
+	rc->seq = calloc(fs->super.log_clusters, sizeof(rc->seq[0]));
+	rc->bad = calloc(fs->super.log_clusters, sizeof(rc->bad[0]));
+	if (!buf || !rc->seq || !rc->bad)
+		err = -ENOMEM;
+	else
+		err = all ? scan_all(rc, batch, buf) :
+			scan_ahead(rc, batch, buf);
 	eng_buf_put(fs->dev, buf, (size_t)batch * fs->csize);
 	return err;
 }
@@ -490,8 +548,6 @@ static int follow(struct recovery *rc)
 	uint64_t seq = rc->slot->seq + 1;
 	int err;
 
-	rc->pos = rc->slot->log_pos;
-	rc->prev = rc->slot->chain;
 	for (;; seq++) {
 		struct tfs_logged c;
 
@@ -545,33 +601,101 @@ static int replay_all(struct recovery *rc)
 
 /* ---- what to say ---------------------------------------------------------- */
 
-/* (2), (5) */
-static int judge(struct recovery *rc, bool lost, struct tfs_mount *how)
+/* (8): the end of the commit that the checkpoint names is not there, or, where
+ * the log has come round to it, a later one.  Not for who found commits, nor
+ * if it is merely damaged: then it is in rc->bad. */
+static int read_anchor(struct recovery *rc)
 {
-	uint64_t next = rc->slot->seq + rc->n + 1;
+	struct tfs *fs = rc->fs;
+	uint64_t size = fs->super.log_clusters;
+	uint64_t pos = (rc->slot->log_pos + size - 1) % size;
+	const struct tfs_disk_log *h;
+	uint16_t tags[TFS_LANES];
+	uint8_t *buf;
+	int err;
 
-	if (rc->checkpoint > rc->slot->number) {
-		eng_log(LOG_ERR, "checkpoint %llu can't be read, and the log "
-			"continues it: checkpoint %llu is out of date",
-			(unsigned long long)rc->checkpoint,
-			(unsigned long long)rc->slot->number);
-		return -EUCLEAN;
-	}
-	if (lost) {
-		eng_log(LOG_ERR, "a checkpoint slot is damaged in both copies, "
-			"perhaps the newest: mounting read-only, what was "
-			"done after commit %llu may be missing",
-			(unsigned long long)next - 1);
-		how->rdonly = true;
-	}
-	if (rc->durable >= next) {
-		eng_log(LOG_ERR, "the log is damaged: commit %llu was durable "
-			"and can't be read, so %llu commits are missing; "
-			"mounting read-only", (unsigned long long)next,
-			(unsigned long long)(rc->durable - next + 1));
-		how->rdonly = true;
-	}
-	return 0;
+	if (rc->n || rc->bad[pos] || rc->seq[pos] || !rc->slot->chain)
+		return 0;
+	buf = eng_buf_get(fs->dev, fs->csize);
+	if (!buf)
+		return -ENOMEM;
+	h = (const void *)buf;
+	err = read_clusters(fs, pos, 1, buf, tags);
+	rc->adrift = err || !check_cluster(fs, buf, tags, pos) ||
+		le64toh(h->hash) != rc->slot->chain;
+	eng_buf_put(fs->dev, buf, fs->csize);
+	return err == -ENOMEM ? err : 0;
+}
+
+/* Clusters that no cut can have left like that (7). */
+static uint64_t rotten(const struct recovery *rc)
+{
+	const struct tfs *fs = rc->fs;
+	uint64_t size = fs->super.log_clusters, n = 0;
+
+	for (uint64_t i = fs->log.room; i < size; i++)
+		n += rc->bad[(rc->pos + i) % size];
+	return n;
+}
+
+/* Something was written where the next commit would be, and can't be read or
+ * proven: a commit was cut, or is damaged. */
+static bool end_unclear(const struct recovery *rc)
+{
+	return !(rc->slot->flags & TFS_SLOT_CLEAN) && (rc->bad[rc->pos] ||
+		rc->newest > rc->slot->seq + rc->n);
+}
+
+/* (2), (5), (7), (8): why there may have been more than is found.  NULL: there was not.
+ * Into text. */
+static const char *doubt(const struct recovery *rc, unsigned int odd,
+			 char *text, size_t size)
+{
+	uint64_t next = rc->slot->seq + rc->n + 1, bad = rotten(rc);
+
+	if (rc->checkpoint > rc->slot->number)
+		snprintf(text, size, "checkpoint %llu can't be read, and the "
+			 "log goes on from it; the newest is %llu",
+			 (unsigned long long)rc->checkpoint,
+			 (unsigned long long)rc->slot->number);
+	else if (rc->ahead)
+		snprintf(text, size, "the log has commit %llu, of which "
+			 "checkpoint %llu can't know",
+			 (unsigned long long)rc->ahead,
+			 (unsigned long long)rc->slot->number);
+	else if (rc->durable >= next)
+		snprintf(text, size, "the log is damaged: commit %llu was "
+			 "durable and can't be read",
+			 (unsigned long long)next);
+	else if (odd & TFS_SLOT_LOST)
+		snprintf(text, size, "a checkpoint slot is damaged in both "
+			 "copies, perhaps the newest");
+	else if (rc->adrift)
+		snprintf(text, size, "the log has lost writes: the commit "
+			 "before %llu is not in it",
+			 (unsigned long long)next);
+	else if (end_unclear(rc) && (odd & TFS_SLOT_BAD || bad))
+		snprintf(text, size, "the log is damaged, also where commit "
+			 "%llu would be", (unsigned long long)next);
+	else if (bad > rc->fs->super.log_clusters / 8)
+		snprintf(text, size, "much of the log is damaged");
+	else
+		return NULL;
+	return text;
+}
+
+static void judge(const struct recovery *rc, unsigned int odd,
+		  struct tfs_mount *how)
+{
+	char text[160];
+	const char *why = doubt(rc, odd, text, sizeof(text));
+
+	if (!why)
+		return;
+	eng_log(LOG_ERR, "%s; mounting read-only: commit %llu is the newest "
+		"that is certain, what was done after it may be missing", why,
+		(unsigned long long)(rc->slot->seq + rc->n));
+	how->rdonly = true;
 }
 
 static void say(const struct recovery *rc)
@@ -601,19 +725,25 @@ static void say(const struct recovery *rc)
 int tfs_recover(struct tfs *fs, const struct tfs_slot *slot, unsigned int odd,
 		struct tfs_mount *how, bool *replayed)
 {
-	struct recovery rc = { .fs = fs, .slot = slot };
-	bool lost = odd & TFS_SLOT_LOST;
-	int err = 0;
+	bool clean = slot->flags & TFS_SLOT_CLEAN;
+	struct recovery rc = {
+		.fs = fs, .slot = slot,
+		.last = slot->seq + (clean ? 0 : TFS_SEQ_JUMP),
+	};
+	int err;
 
 	*replayed = false;
 	fs->log.head = slot->log_pos;
 	fs->log.chain = slot->chain;
-	if (!(slot->flags & TFS_SLOT_CLEAN) || lost)
-		err = scan(&rc);
+	rc.pos = slot->log_pos;
+	rc.prev = slot->chain;
+	err = scan(&rc, !clean || odd);
 	if (!err && rc.count)
 		err = follow(&rc);
+	if (!err && !clean)
+		err = read_anchor(&rc);
 	if (!err)
-		err = judge(&rc, lost, how);
+		judge(&rc, odd, how);
 	if (!err && rc.n) {
 		fs->replaying = true;
 		err = replay_all(&rc);
@@ -625,6 +755,7 @@ int tfs_recover(struct tfs *fs, const struct tfs_slot *slot, unsigned int odd,
 	if (!err)
 		say(&rc);
 	free(rc.seq);
+	free(rc.bad);
 	free(rc.place);
 	tfs_runs_clear(&rc.born);
 	return err;

@@ -490,7 +490,7 @@ class Tagfs:
                 chain)
 
     def slot(self):
-        found, why, good, bad = [], [], set(), set()
+        found, why, good = [], [], set()
         for slot in (0, 1):
             for copy in (0, 1):
                 try:
@@ -498,10 +498,8 @@ class Tagfs:
                     good.add(slot)
                 except Damage as damage:
                     why.append(str(damage))
-                    if not isinstance(damage, Unwritten):
-                        bad.add(slot)
         need(found, *why)
-        self.lost = bool(bad - good)
+        self.lost = self.has_log and len(good) < 2
         (self.number, self.seq, self.root, self.level, self.free,
          self.reserved, self.inodes, self.flags, self.log_pos,
          self.chain) = max(found)
@@ -861,15 +859,18 @@ class Tagfs:
         return part
 
     def scan(self):
-        """15.1: what counts, by position."""
-        found = {}
+        """15.1: what counts, by position; 15.2: what is beyond."""
+        found, self.newer = {}, False
+        most = self.seq + (0 if self.flags & 1 else JUMP)
         for position in range(self.logs):
             try:
                 part = self.log_cluster(position)
             except Damage:
                 continue
-            if self.seq < part.seq <= self.seq + JUMP:
+            if self.seq < part.seq <= most:
                 found[position] = part
+            self.newer |= part.seq > most or \
+                part.seq > self.seq and part.checkpoint > self.number
         return found
 
     def log(self):
@@ -877,19 +878,17 @@ class Tagfs:
         self.slot_counts = self.reserved, self.inodes
         self.last, self.commits, self.dropped = self.seq, [], 0
         self.taken, self.freed, self.damaged = set(), set(), self.lost
-        if not self.has_log or (self.flags & 1 and not self.lost):
+        if not self.has_log:
             return
         found = self.scan()
         durable = max([p.durable for p in found.values()], default=0)
-        newest = max([p.checkpoint for p in found.values()], default=0)
-        need(newest <= self.number, 'checkpoint', newest, 'is lost')
         self.follow(found, durable)
-        self.damaged |= durable > self.last
+        self.damaged |= self.newer or durable > self.last
         self.dropped = max([p.seq - self.last for p in found.values()] + [0])
         self.replay()
 
     def follow(self, found, durable):
-        """15.2"""
+        """15.3"""
         position, chain, born = self.log_pos, self.chain, 0
         while True:
             commit = self.commit_at(found, position, self.last + 1, chain)
@@ -922,7 +921,7 @@ class Tagfs:
         return Commit(parts)
 
     def replay(self):
-        """15.3"""
+        """15.4"""
         for commit in self.commits:
             for key, addr, seq, count in commit.extents:
                 run = range(addr, addr + count) if seq == commit.seq else ()
