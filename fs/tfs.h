@@ -113,6 +113,7 @@ struct tfs {
 	uint64_t	free;		/* clusters that can be allocated now */
 	uint64_t	reserved;	/* of them promised by fallocate */
 	uint64_t	promised;	/* of them promised to handles */
+	size_t		may_free;	/* runs that handles may have to free */
 	uint64_t	inodes;
 	uint32_t	next_ino;
 	uint64_t	slot_number;	/* of the newest durable checkpoint */

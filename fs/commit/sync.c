@@ -6,7 +6,12 @@
  *      given it.
  *  (2) Whoever waits for a commit becomes leader or waits for one, so that one
  *      flush answers all.
- *  (3) A commit that the log could not take is durable by a checkpoint. */
+ *  (3) A commit that the log could not take is durable by a checkpoint.
+ *  (4) Giving back what was taken for a handle cannot fail: there is memory
+ *      for it as long as the handle is open.  No list of what was freed is
+ *      handed over to a checkpoint meanwhile.
+ *  (5) What a reservation covers is refused only if there is no space when
+ *      nobody else has been promised any: a reservation keeps its word. */
 #include "base/gate.h"
 #include "base/notes.h"
 #include "tree/freemap.h"
@@ -61,39 +66,49 @@ void tfs_throttle(struct tfs *fs)
 /* ---- handles -------------------------------------------------------------- */
 
 /* What frees space, or takes what it was promised, goes as low as a change
- * inside of a handle may: see txn.c (4). */
-static bool promise(struct tfs *fs, uint64_t data, uint64_t claimed,
-		    uint64_t meta, bool frees)
+ * inside of a handle may: see txn.c (4).  -ENOSPC: not now; *alone: though no
+ * other handle was promised anything. */
+static int promise(struct tfs *fs, const struct tfs_handle *h, bool *alone)
 {
-	uint64_t floor = frees || claimed >= data ? fs->reserve / 4 :
-		fs->reserve;
-	uint64_t reserved, need;
-	bool ok;
+	uint64_t left = fs->reserve / 4, rest;
+	int err = 0;
 
+	if (!h->frees && h->claimed < h->data)
+		left = fs->reserve;
 	pthread_rwlock_wrlock(&fs->tree);
-	reserved = fs->reserved > claimed ? fs->reserved - claimed : 0;
-	need = data + meta + reserved + fs->promised + floor;
-	ok = fs->free >= need;
-	if (ok)
-		fs->promised += data + meta;
+	*alone = !fs->promised;
+	rest = fs->reserved > h->claimed ? fs->reserved - h->claimed : 0;
+	left += tfs_reserved_space(fs, rest) + fs->promised;
+	if (fs->free < h->data + h->meta + left)
+		err = -ENOSPC;
+	if (!err)
+		err = tfs_free_reserve(fs, h->runs);		/* (4) */
+	if (!err) {
+		fs->may_free += h->runs;
+		fs->promised += h->data + h->meta;
+	}
 	pthread_rwlock_unlock(&fs->tree);
-	return ok;
+	return err;
 }
 
-int tfs_handle_get(struct tfs *fs, uint64_t data, uint64_t claimed,
-		   uint64_t meta, bool frees)
+int tfs_handle_get(struct tfs *fs, const struct tfs_handle *h)
 {
-	int err;
+	bool alone, covered = h->claimed >= h->data;
+	int err, tries = 2;
 
 	tfs_throttle(fs);
-	for (int tries = 2; ; tries--) {
+	for (;;) {
 		if (tfs_rdonly(fs))
 			return -EROFS;
 		tfs_gate_enter(fs);
-		if (promise(fs, data, claimed, meta, frees))
+		err = promise(fs, h, &alone);
+		if (!err)
 			return 0;
 		tfs_gate_leave(fs);
-		if (!tries)
+		if (err != -ENOSPC)
+			return err;
+		/* What others hold is theirs for a moment only (5). */
+		if ((alone || !covered) && !tries--)
 			return -ENOSPC;
 		err = tfs_ckpt_run(fs);
 		if (err)
@@ -101,10 +116,11 @@ int tfs_handle_get(struct tfs *fs, uint64_t data, uint64_t claimed,
 	}
 }
 
-void tfs_handle_put(struct tfs *fs, uint64_t promised)
+void tfs_handle_put(struct tfs *fs, const struct tfs_handle *h)
 {
 	pthread_rwlock_wrlock(&fs->tree);
-	fs->promised -= promised;
+	fs->promised -= h->data + h->meta;
+	fs->may_free -= h->runs;
 	pthread_rwlock_unlock(&fs->tree);
 	tfs_gate_leave(fs);
 }

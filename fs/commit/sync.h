@@ -6,13 +6,19 @@
 
 #include "tfs.h"
 
-/* Hold the running commit open from tag assignment to mapping; promises data
- * and meta clusters, claimed of which reservations cover.  frees: it zeroes
- * what is around freed clusters.  -ENOSPC: not even after a checkpoint. */
-int tfs_handle_get(struct tfs *fs, uint64_t data, uint64_t claimed,
-		   uint64_t meta, bool frees);
-/* promised: data + meta. */
-void tfs_handle_put(struct tfs *fs, uint64_t promised);
+/* What a handle is promised. */
+struct tfs_handle {
+	uint64_t	data, meta;	/* clusters */
+	uint64_t	claimed;	/* of data, covered by reservations */
+	size_t		runs;		/* that it may have to give back */
+	bool		frees;		/* it zeroes what is around freed
+					 * clusters */
+};
+
+/* Hold the running commit open from tag assignment to mapping.  -ENOMEM,
+ * -EROFS; -ENOSPC: not even after a checkpoint. */
+int tfs_handle_get(struct tfs *fs, const struct tfs_handle *h);
+void tfs_handle_put(struct tfs *fs, const struct tfs_handle *h);
 /* Before a change: start a commit or checkpoint that is due, wait for one
  * that is overdue.  No handle and no lock held but range locks. */
 void tfs_throttle(struct tfs *fs);

@@ -215,7 +215,8 @@ static uint64_t space_floor(const struct tfs *fs, unsigned int flags)
 		return 0;
 	if (flags & (TFS_TXN_HANDLE | TFS_TXN_FREES))
 		return fs->reserve / 4;
-	return fs->reserve * 5 / 8 + fs->reserved + fs->promised;
+	return fs->reserve * 5 / 8 + fs->promised +
+		tfs_reserved_space(fs, fs->reserved);
 }
 
 /* (2): everything that applying may need. */

@@ -6,7 +6,8 @@
  *      is past it.  What is left over goes in further transactions (cut.c);
  *      if one of them fails, the truncate has succeeded all the same.
  *  (2) A reservation is an extent without clusters; the free space behind it
- *      is counted in fs->reserved.
+ *      is counted in fs->reserved.  It promises the nodes for its extents,
+ *      too: tfs_reserved_space().
  *  (3) fallocate goes in steps, each of which leaves the file whole.  An
  *      error leaves what the steps before it did: reservations in the first
  *      part of the range; or zeros at its edges and then from its start on,
@@ -174,8 +175,8 @@ static int reserve_fn(struct tfs_txn *tx, void *arg)
 		err = reserve_holes(tx, r, &count);
 	if (err)
 		return err;
-	if (count && fs->free < fs->reserve + fs->reserved + fs->promised +
-	    count)
+	if (count && fs->free < fs->reserve + fs->promised +
+	    tfs_reserved_space(fs, fs->reserved + count))
 		return TFS_SHORT;
 	inode.clusters += count;
 	tfs_txn_count(tx, 0, count);

@@ -470,8 +470,11 @@ static void drop_runs(struct work *w)
 static int write_and_map(struct work *w, uint64_t claimed)
 {
 	struct tfs *fs = w->c->fs;
-	uint64_t n = w->last - w->first + 1;
-	int err = tfs_handle_get(fs, n, claimed, META_PROMISE, !w->c->buf);
+	struct tfs_handle h = {
+		.data = w->last - w->first + 1, .claimed = claimed,
+		.meta = META_PROMISE, .runs = w->room, .frees = !w->c->buf,
+	};
+	int err = tfs_handle_get(fs, &h);
 
 	if (err)
 		return err;
@@ -482,7 +485,7 @@ static int write_and_map(struct work *w, uint64_t claimed)
 		err = tfs_txn_write(fs, map_fn, w, TFS_TXN_HANDLE);
 	if (err)
 		drop_runs(w);
-	tfs_handle_put(fs, n + META_PROMISE);
+	tfs_handle_put(fs, &h);
 	return err;
 }
 

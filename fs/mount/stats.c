@@ -38,7 +38,7 @@ int tfs_statvfs(struct tfs *fs, struct statvfs *st)
 	uint64_t held;
 
 	look(fs, &s);
-	held = fs->reserve + s.reserved;
+	held = fs->reserve + tfs_reserved_space(fs, s.reserved);
 	s.free += s.pending;
 	memset(st, 0, sizeof(*st));
 	st->f_bsize = st->f_frsize = fs->csize;

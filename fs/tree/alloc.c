@@ -302,10 +302,14 @@ int tfs_pool_fill(struct tfs *fs, unsigned int nodes, unsigned int spare,
 	err = tfs_free_reserve(fs, 4 * ((size_t)nodes + spare));
 	while (!err && fm->pool_n < (size_t)nodes + spare) {
 		if (fs->free < floor + 2)
-			return TFS_SHORT;
-		err = pool_add(fs, miss);
+			err = TFS_SHORT;
+		else
+			err = pool_add(fs, miss);
 	}
-	return err;
+	if (!err || err == TFS_MISS || fm->pool_n < nodes)
+		return err;
+	fm->spare = fm->pool_n - nodes;	/* without them it works as well */
+	return 0;
 }
 
 /* ---- checkpoints --------------------------------------------------------- */

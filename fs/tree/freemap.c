@@ -217,7 +217,16 @@ void tfs_region_take(struct tfs *fs, struct tfs_region *r, unsigned int bit,
 
 int tfs_free_reserve(struct tfs *fs, size_t runs)
 {
-	return tfs_runs_reserve(&fs->frees, runs);
+	return tfs_runs_reserve(&fs->frees, fs->may_free + runs);
+}
+
+/* Each cluster may become an extent, an item of 48 bytes.  Nodes that were
+ * split are half full: 41 items where clusters have 4096 bytes, so that two
+ * clusters for each 32 leave some for the levels above.  A leaf that is full
+ * already splits at once; that is what the constant is for. */
+uint64_t tfs_reserved_space(const struct tfs *fs, uint64_t reserved)
+{
+	return reserved ? reserved + reserved / (fs->csize / 256) + 32 : 0;
 }
 
 /* A checkpoint will load and write all regions that something is freed in:

@@ -97,7 +97,11 @@ int tfs_region_each(struct tfs *fs, const struct tfs_runs *list,
  * and every read that could look at them is over.  There is room in the
  * list (tfs_free_reserve()). */
 void tfs_free_later(struct tfs *fs, uint64_t addr, uint64_t len);
+/* For that many runs, besides those that handles may free. */
 int tfs_free_reserve(struct tfs *fs, size_t runs);
+/* What reservations of that many clusters promise: these and, however little
+ * is written at a time, the nodes that the extents will need. */
+uint64_t tfs_reserved_space(const struct tfs *fs, uint64_t reserved);
 /* A checkpoint frees what was freed until now.  The regions are in memory. */
 int tfs_freemap_hide(struct tfs *fs);
 /* That checkpoint is durable and its reads are over. */

@@ -286,6 +286,10 @@ static void check_space(struct check *c)
 	if (fs->reserved != c->reserved)
 		bad(c, "%llu clusters are reserved, %llu counted",
 		    (ull)c->reserved, (ull)fs->reserved);
+	if (counted < tfs_reserved_space(fs, c->reserved))
+		bad(c, "%llu clusters are free, %llu of them reserved, which "
+		    "need %llu", (ull)counted, (ull)c->reserved,
+		    (ull)tfs_reserved_space(fs, c->reserved));
 }
 
 /* ---- inodes -------------------------------------------------------------- */
