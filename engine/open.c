@@ -198,7 +198,7 @@ int eng_dev_open(struct eng_dev **out, const char *path,
 
 /* ---- format ----------------------------------------------------------- */
 
-/* Never 0, so that a zeroed header is nobody's. */
+/* Never 0: a zeroed header has no valid id. */
 static int random_id(uint64_t *id)
 {
 	ssize_t n;

@@ -76,8 +76,8 @@ const char *eng_profile_format(const struct eng_profile *p);
  * them: the application tag, type 3's reference tag, and all metadata beside
  * the tuple. */
 uint16_t eng_profile_tag_size(const struct eng_profile *p);
-/* Sectors of 512 bytes, as Linux counts, in intervals.  The only place where
- * the one becomes the other.  -EINVAL: not whole intervals. */
+/* Sectors of 512 bytes, as Linux counts, in intervals.  Nothing else
+ * converts between the two.  -EINVAL: not whole intervals. */
 int eng_profile_intervals(const struct eng_profile *p, uint64_t sectors,
 			  uint64_t *intervals);
 /* Bytes of the smallest power-of-two run of intervals, at least 4096, whose
@@ -274,8 +274,8 @@ struct eng_io {
  * Metadata bytes outside the tuples are zero and yours. */
 struct eng_io *eng_io_get(struct eng_dev *dev, uint32_t count,
 			  unsigned int segs);
-/* The same for whoever must not fail: every size waits for the reserve where
- * there is no memory.  NULL: too large.  The caller holds no other payload
+/* The same for a caller that must not fail: every size waits for the reserve
+ * if there is no memory.  NULL: too large.  The caller holds no other payload
  * that was not submitted yet, and is not inside an end(). */
 struct eng_io *eng_io_get_wait(struct eng_dev *dev, uint32_t count,
 			       unsigned int segs);

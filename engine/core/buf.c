@@ -3,11 +3,11 @@
  *  (1) A class keeps at most `limit` free items; the rest goes back to the C
  *      library.
  *  (2) Of its largest class each kind owns one item from the start, the
- *      reserve, which is always either free or with somebody who will put it
- *      back.  So a caller for whom there is no memory waits, and is served.
- *      This holds for callers who take a payload before a data buffer, and
- *      not two of a kind before they submit.  Payloads and their clones are
- *      two kinds.
+ *      reserve, which is always either free or in use by a caller that will
+ *      put it back.  So a caller that finds no memory waits until that
+ *      happens.  The wait ends if callers take a payload before a data buffer
+ *      and never hold two of a kind before they submit.  Payloads and their
+ *      clones are two kinds.
  *  (3) An item is put into the class that it came from. */
 #include <errno.h>
 #include <pthread.h>
@@ -33,7 +33,7 @@ enum {
 	SEG_CLASSES	= 6,
 	SEG_INTERVALS	= 8,		/* a class's room per segment */
 	CLONE_CLASSES	= 2,
-	CLONES		= SEG_CLASSES,	/* where their numbers begin */
+	CLONES		= SEG_CLASSES,	/* number of the first clone class */
 	DATA_CLASSES	= 20,		/* 4 KiB << class */
 };
 
@@ -109,7 +109,7 @@ static int class_init(struct class *c, size_t size, size_t align, bool reserve)
 
 		if (!item)
 			return -ENOMEM;
-		memset(item, 0, size);	/* its pages are ours, too */
+		memset(item, 0, size);	/* make the kernel allocate its pages */
 		class_push(c, item);
 	}
 	return 0;

@@ -78,8 +78,8 @@ int eng_dev_flush(struct eng_dev *dev)
 	if (err)
 		__atomic_compare_exchange_n(&dev->flush_err, &first, err, false,
 					    __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
-	/* (1), and not err: another flush may have failed meanwhile, and
-	 * taken with it what this one would have to vouch for. */
+	/* (1), and not err: if another flush failed meanwhile, writes that
+	 * this one should have made durable may be lost. */
 	return __atomic_load_n(&dev->flush_err, __ATOMIC_ACQUIRE);
 }
 

@@ -25,7 +25,7 @@
 
 #define ESCAPE	0xffff
 
-/* The io whose ops->submit() this thread is inside of, until it is done. */
+/* The request that this thread is submitting; NULL once it is over. */
 static __thread struct eng_io *submitting;
 
 const char *eng_fault_name(enum eng_fault_kind kind)
@@ -353,7 +353,7 @@ static int check(const struct eng_io *io)
 	if (io->op == ENG_READ)
 		return 0;
 	if (!(io->flags & ENG_IO_PROTECTED) && !eng_io_enabled(io))
-		return -EINVAL;		/* nobody would make its tuples */
+		return -EINVAL;		/* its tuples would never be made */
 	return has_escape(io) ? -EINVAL : 0;
 }
 

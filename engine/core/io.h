@@ -7,8 +7,8 @@
 
 /* The transfer is over; verification and end() follow. */
 void eng_io_done(struct eng_io *io, int err);
-/* A write is tried again, and what is below may have changed the reference
- * tags in its tuples to its own: make them ours. */
+/* Before a write is tried again: the kernel may have put the device's own
+ * reference tags into its tuples.  Restore those that were generated. */
 void eng_io_restore_refs(struct eng_io *io);
 
 #endif

@@ -3,7 +3,7 @@
  * It is the hook of a device, and returns verdicts: it ends no request.
  *  (1) A device without rules pays one load per request.
  *  (2) Of the rules that apply to a request, the first does, alone.
- *  (3) Who is given wrong bytes is the medium (write) or the caller (read).
+ *  (3) Wrong bytes go to the medium (write) or to the caller (read).
  *      A write's data, tuples and start are the caller's again when end()
  *      runs; its data were never touched.
  *  (4) All choices come from one seed, under the lock: the same requests in

@@ -6,7 +6,8 @@
  *      that holds it; so what was generated for the whole is right for each
  *      part.
  *  (3) A clone owns its segments' list and nothing else.  Nothing can be
- *      added to it: what lies behind its window is another's.
+ *      added to it, since the tags and tuples behind its window belong to
+ *      other intervals of the owner.
  *  (4) The owner of tags and tuples is the request that they were made for,
  *      also of a clone of a clone, and it stays while any clone does. */
 #include <errno.h>

@@ -54,7 +54,7 @@ struct eng_raw {
 	const struct eng_raw_ops *ops;
 	uint64_t	size;
 	bool		rdonly;
-	bool		serial;		/* nobody above may start a thread */
+	bool		serial;		/* no thread may be started for it */
 	const char	*name;		/* for messages */
 };
 

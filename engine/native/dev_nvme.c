@@ -11,8 +11,8 @@
  *      the kernel would have made of them, the block's number in the namespace
  *      (eng_dev.ref_base), so that dev_block.c reads what was written here,
  *      and the other way round.
- *  (4) A write goes by nobody's permission but ours: a write-protected block
- *      device was refused when it was opened. */
+ *  (4) The kernel does not check write protection for commands, so a
+ *      write-protected block device is refused when it is opened. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/nvme_ioctl.h>

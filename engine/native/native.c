@@ -38,8 +38,8 @@ struct native_op {
 	struct eng_ring_op op;		/* first */
 	struct eng_io	*io;
 	uintptr_t	stage;
-	uint32_t	done;		/* intervals, in this stage */
-	bool		again;		/* in this stage */
+	uint32_t	done;		/* intervals moved in this stage */
+	bool		again;		/* started before in this stage */
 	struct native_attr attr;
 	struct iovec	iov;		/* of one interval */
 };
@@ -147,7 +147,7 @@ static uint32_t count_of(const struct native_op *op)
 	return op->stage < STEP ? op->io->count : 1;
 }
 
-/* So much more was moved.  (6): what is part of an interval is moved again. */
+/* bytes more were moved.  (6): part of an interval is moved again. */
 static void advance(struct native *n, struct native_op *op, uint64_t bytes)
 {
 	struct eng_io *io = op->io;

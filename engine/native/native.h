@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* native.h - what the backends of native devices have in common: native.c.
- * They differ in how a transfer is put into a ring and what its result says,
- * which is their struct native_ops. */
+ * How a transfer is put into the ring and what its result means is the
+ * backend's own, its struct native_ops. */
 #ifndef ENG_NATIVE_H
 #define ENG_NATIVE_H
 

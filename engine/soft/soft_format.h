@@ -89,6 +89,6 @@ _Static_assert(offsetof(struct soft_disk_page, crc) == 0x20, "checksums");
 _Static_assert(offsetof(struct soft_disk_page, tuples) == 0x40, "tuples");
 
 #define SOFT_ROOM	sizeof(((struct soft_disk_page *)0)->tuples)
-#define SOFT_GEN_MAX	(1ull << 62)	/* not reachable: a lie */
+#define SOFT_GEN_MAX	(1ull << 62)	/* can't be reached by counting */
 
 #endif

@@ -7,8 +7,8 @@
  *  (3) A write never touches tuple pages: one raw write per zone.
  *  (4) A request ends when its data has moved and every page it waits for
  *      has come.  No order is kept between tuples and data of an interval:
- *      whoever overwrites what somebody reads gets old or new, as on any
- *      disk, and the owner above never does.
+ *      a read beside a write of the same interval may find either, as on any
+ *      disk, and the filesystem never does that.
  *  (5) Where a read that goes over tuple pages fails, the data is read once
  *      more without them: an unreadable page is no error of the data. */
 #include <errno.h>
@@ -25,7 +25,7 @@
 struct soft_xfer {
 	struct eng_raw_io raw;
 	struct soft_req	*req;
-	struct soft_load *loads;	/* whose pages this read brings */
+	struct soft_load *loads;	/* their pages come with this read */
 	bool		pages;		/* goes over tuple pages */
 	bool		apart;		/* there is no room for them */
 	struct iovec	*iov;		/* (5): not yet read, and from where */
@@ -40,7 +40,8 @@ struct soft_io {
 	struct soft_seg	*segs;
 	struct soft_xfer *xfers;
 	struct iovec	*iov;
-	void		*scratch;	/* what nobody wants to see, or NULL */
+	void		*scratch;	/* takes pages that aren't needed; may
+					 * be NULL */
 };
 
 /* Where the building of xfers has come to. */
@@ -62,7 +63,7 @@ static void soft_io_end(struct soft_req *req)
 	eng_io_done(req->arg, req->err);
 }
 
-/* (5) Of what is left in x->iov, the next run of data; false: none is. */
+/* (5) Set x->raw to the next run of data in x->iov.  False: none is left. */
 static bool xfer_next_run(struct soft_xfer *x)
 {
 	const struct soft_layout *l = &x->req->s->head.lay;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* soft_load.c - the tuples of one zone, from what its two pages still hold.
- *  (1) A page that no checksum vouches for never counts for more than what
- *      the data itself proves: where the newest page is not intact, each
+ *  (1) A page without a good checksum never counts for more than what the
+ *      data itself proves: where the newest page is not intact, each
  *      interval takes the tuple whose guard and reference tag fit its data.
  *  (2) A sector of 512 bytes is the unit of trust, by its own checksum; one
  *      flipped bit in it is found from the checksum and put right.
@@ -364,7 +364,7 @@ static void pair_tell_cuts(struct soft_load *load)
 				"replaced counts";
 }
 
-/* Damage, or nothing at all, is news that a read may have made up. */
+/* Does the pair look damaged, or blank?  That may be the read's fault. */
 static bool pair_odd(const struct soft_load *load)
 {
 	const struct soft_image *a = &load->image[0], *b = &load->image[1];
@@ -373,7 +373,7 @@ static bool pair_odd(const struct soft_load *load)
 	       (a->found == FOUND_BLANK && b->found == FOUND_BLANK);
 }
 
-/* Which is newer; what is of unknown age may be the newest. */
+/* Find out which is newer.  A page of unknown age may be the newest. */
 static int pair_check(struct soft_load *load)
 {
 	struct soft_image *a = &load->image[0], *b = &load->image[1];

@@ -20,7 +20,7 @@ void soft_load_start(struct soft_load *load);
  * soft_load_filled() in place of soft_load_start(). */
 void *soft_load_buf(struct soft_load *load);
 void soft_load_filled(struct soft_load *load);
-/* The link of a list of loads, for whoever starts several. */
+/* The link of a list of loads that one read brings. */
 struct soft_load **soft_load_next(struct soft_load *load);
 
 #endif

@@ -9,7 +9,7 @@
  *      data.  What is dirtied meanwhile stays dirty.
  *  (3) Callers that arrive while a flush runs share the next one.
  *  (4) Only PAGE_CLEAN is evicted.  s->busy counts the others; s->max may be
- *      passed by what is in flight, and is come back to.
+ *      exceeded by pages in flight; eviction comes back to it.
  *  (5) The first error is final: what a failed write or flush left on the
  *      medium is unknown.
  *  (6) The flusher thread exists from the first time that more than s->high
@@ -134,7 +134,7 @@ static void page_act_locked(struct soft *s, struct soft_page *page,
 	page_dirty_locked(s, page);
 }
 
-/* Its page can be used; waiters take their turn in any order. */
+/* The page is loaded.  Serves its waiters, in any order, and returns them. */
 static struct soft_seg *page_ready_locked(struct soft *s,
 					  struct soft_page *page)
 {
@@ -171,7 +171,7 @@ static void page_loaded(struct soft *s, struct soft_page *page, int err)
 	}
 }
 
-/* A page to load into: new, or one whose content is not wanted. */
+/* A page to load into: a new one, or a clean one that is read again. */
 static struct soft_page *page_loading_locked(struct soft *s, uint64_t zone,
 					     struct soft_page *old)
 {

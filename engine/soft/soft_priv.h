@@ -42,7 +42,8 @@ struct soft_page {
 	uint64_t	gen;		/* of the next version */
 	enum soft_state	state;
 	bool		again;		/* dirtied while PAGE_WRITING */
-	uint8_t		heal;		/* versions to write yet */
+	uint8_t		heal;		/* versions still to be written until
+					 * both pages are good again */
 	struct soft_seg	*waiters;	/* while PAGE_LOADING */
 	uint8_t		tuples[SOFT_ROOM];
 };
@@ -57,7 +58,7 @@ enum soft_act {
 struct soft_seg {
 	struct soft_seg	*next;		/* among waiters */
 	struct soft_req	*req;
-	struct soft_load *load;		/* this request is to start it */
+	struct soft_load *load;		/* if set, the request starts it */
 	uint64_t	zone;
 	uint32_t	first, count;	/* intervals in the zone */
 	uint8_t		*tuples;
@@ -78,8 +79,8 @@ struct soft_snap;
 struct soft {
 	struct eng_dev	dev;
 	struct eng_raw	*raw;
-	struct soft_head head;		/* head.bad: after open the running
-					 * flush's */
+	struct soft_head head;		/* fixed after open, except head.bad,
+					 * which the running flush changes */
 	bool		rdonly;
 
 	pthread_mutex_t	lock;
@@ -91,14 +92,17 @@ struct soft {
 	struct soft_page **hash;
 	size_t		hash_mask;
 	struct soft_list lru, dirty, batch;
-	size_t		pages, busy;	/* all; those not to be evicted */
-	size_t		max, high, hard;
+	size_t		pages;		/* in the cache */
+	size_t		busy;		/* of these, not PAGE_CLEAN */
+	size_t		max;		/* pages to keep */
+	size_t		high;		/* busy: the flusher begins */
+	size_t		hard;		/* busy: writers flush themselves */
 
 	struct soft_snap *snaps, *free_snaps;
 	unsigned int	writes;		/* snapshots on their way */
 	bool		flushing;
-	uint64_t	started, finished;	/* flushes */
-	int		error;		/* the first; final */
+	uint64_t	started, finished;	/* number of the last flush */
+	int		error;		/* the first one, for good */
 
 	bool		kick, stop, has_flusher;
 	pthread_t	flusher;
