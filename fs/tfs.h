@@ -56,6 +56,7 @@ struct tfs_counters {
 	atomic_ullong	fault_guard, fault_ref, fault_app, fault_escape;
 	atomic_ullong	io_errors, healed, node_reads, checkpoints, txns;
 	atomic_ullong	write_retries;
+	atomic_ullong	regions_lost;	/* of free space: can't be read */
 	atomic_ullong	near_copies;	/* of nodes: nothing else was free */
 	atomic_ullong	commits, log_clusters, log_bytes;
 	atomic_ullong	replayed, dropped;

@@ -209,7 +209,8 @@ static void freeze(struct tfs *fs, bool clean, struct boundary *b)
 		.used = fs->seq,
 		.root = fs->root,
 		.root_level = fs->root_level,
-		.free = fs->free + tfs_pool_clusters(fs) + b->freed.clusters,
+		.free = fs->free + tfs_pool_clusters(fs) + b->freed.clusters +
+			fs->freemap->unreachable,
 		.reserved = fs->reserved,
 		.inodes = fs->inodes,
 		.next_ino = fs->next_ino,

@@ -567,7 +567,8 @@ static int follow(struct recovery *rc)
 /* What was freed on the way counts: the next checkpoint gives it back. */
 static uint64_t free_after(const struct tfs *fs)
 {
-	return fs->free + tfs_pool_clusters(fs) + fs->frees.clusters;
+	return fs->free + tfs_pool_clusters(fs) + fs->frees.clusters +
+		fs->freemap->unreachable;
 }
 
 static int replay_all(struct recovery *rc)

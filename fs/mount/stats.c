@@ -10,6 +10,7 @@
 
 struct space {
 	uint64_t	total, free, pending, reserved, inodes;
+	uint64_t	unreachable;
 	uint64_t	dirty_nodes, nodes, seq, checkpoint;
 	unsigned int	levels;
 };
@@ -21,6 +22,7 @@ static void look(struct tfs *fs, struct space *s)
 		.total = fs->super.clusters - tfs_freemap_fixed(fs),
 		.free = fs->free + tfs_pool_clusters(fs),
 		.pending = fs->frees.clusters,
+		.unreachable = fs->freemap->unreachable,
 		.reserved = fs->reserved,
 		.inodes = fs->inodes,
 		.dirty_nodes = tfs_ncache_dirty_count(fs),
@@ -82,6 +84,7 @@ static void put_counters(FILE *f, struct tfs_counters *c)
 		{ "nodes_healed", &c->healed },
 		{ "write_retries", &c->write_retries },
 		{ "nodes_near", &c->near_copies },
+		{ "regions_lost", &c->regions_lost },
 		{ "node_reads", &c->node_reads },
 		{ "transactions", &c->txns },
 		{ "commits", &c->commits },
@@ -117,9 +120,11 @@ static void put_space(FILE *f, const struct space *s)
 {
 	fprintf(f, "  \"clusters\": %llu,\n  \"clusters_free\": %llu,\n"
 		"  \"clusters_pending\": %llu,\n"
+		"  \"clusters_unreachable\": %llu,\n"
 		"  \"clusters_reserved\": %llu,\n  \"inodes\": %llu,\n",
 		(unsigned long long)s->total, (unsigned long long)s->free,
 		(unsigned long long)s->pending,
+		(unsigned long long)s->unreachable,
 		(unsigned long long)s->reserved,
 		(unsigned long long)s->inodes);
 	fprintf(f, "  \"commit\": %llu,\n  \"checkpoint\": %llu,\n"

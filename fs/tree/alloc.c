@@ -36,6 +36,19 @@ static uint16_t fresh_count(const struct tfs *fs, uint64_t idx)
 	return tfs_bits_clear(map);
 }
 
+/* The item that says what is free.  Nobody but the search for space needs it:
+ * -EUCLEAN, also in place of a miss that could not be read. */
+static int look(struct tfs *fs, struct tfs_key key, unsigned int len,
+		struct tfs_item *item, struct tfs_miss *miss)
+{
+	int err = tfs_freemap_lost(fs, &key) ? -EUCLEAN :
+		tfs_btree_get(fs, key, item, miss);
+
+	if (err == TFS_MISS)
+		miss->kind = TFS_MISS_SPACE;
+	return !err && item->len != len ? -EUCLEAN : err;
+}
+
 static int load_group(struct tfs *fs, uint64_t idx, struct tfs_group **out,
 		      struct tfs_miss *miss)
 {
@@ -48,20 +61,19 @@ static int load_group(struct tfs *fs, uint64_t idx, struct tfs_group **out,
 	for (g = *head; g; g = g->next)
 		if (g->idx == idx)
 			return *out = g, 0;
-	err = tfs_btree_get(fs, tfs_key(0, TFS_T_SUMMARY, idx), &item, miss);
-	if (err && err != -ENOENT)
+	err = look(fs, tfs_key(0, TFS_T_SUMMARY, idx), sizeof(d), &item, miss);
+	if (err && err != -ENOENT && err != -EUCLEAN)
 		return err;
-	if (!err && item.len != sizeof(d))
-		return -EUCLEAN;
 	g = calloc(1, sizeof(*g));
 	if (!g)
 		return -ENOMEM;
 	if (!err)
 		memcpy(&d, item.val, sizeof(d));
 	for (unsigned int i = 0; i < TFS_GROUP_REGIONS; i++)
-		g->free[i] = err ?
+		g->free[i] = err == -EUCLEAN ? 0 : err ?
 			fresh_count(fs, idx * TFS_GROUP_REGIONS + i) :
 			le16toh(d.free[i]);
+	g->lost = err == -EUCLEAN;
 	g->idx = idx;
 	g->next = *head;
 	*head = g;
@@ -84,11 +96,10 @@ static int load_region(struct tfs *fs, uint64_t idx, struct tfs_region **out,
 	err = load_group(fs, idx / TFS_GROUP_REGIONS, &g, miss);
 	if (err)
 		return err;
-	err = tfs_btree_get(fs, tfs_key(0, TFS_T_REGION, idx), &item, miss);
-	if (err && err != -ENOENT)
+	err = look(fs, tfs_key(0, TFS_T_REGION, idx), TFS_REGION_BYTES, &item,
+		   miss);
+	if (err && err != -ENOENT && err != -EUCLEAN)
 		return err;
-	if (!err && item.len != TFS_REGION_BYTES)
-		return -EUCLEAN;
 	r = calloc(1, sizeof(*r));
 	if (!r)
 		return -ENOMEM;
@@ -98,10 +109,15 @@ static int load_region(struct tfs *fs, uint64_t idx, struct tfs_region **out,
 		memcpy(&w, (const uint8_t *)item.val + 8 * i, 8);
 		r->map[i] = le64toh(w);
 	}
-	tfs_bits_fixed(fs, idx, r->map);
-	g->free[idx % TFS_GROUP_REGIONS] =
-		tfs_bits_clear(r->map);				/* (3) */
 	r->idx = idx;
+	tfs_bits_fixed(fs, idx, r->map);
+	if (err == -EUCLEAN) {
+		tfs_bits_put(r->map, 0, TFS_REGION_BITS, true);
+		tfs_region_lose(fs, r);
+	} else {
+		g->free[idx % TFS_GROUP_REGIONS] =
+			tfs_bits_clear(r->map);			/* (3) */
+	}
 	r->next = fm->region[idx % TFS_FREEMAP_TABLE];
 	fm->region[idx % TFS_FREEMAP_TABLE] = r;
 	fm->regions++;
@@ -182,6 +198,8 @@ static int take_run(struct tfs *fs, struct tfs_search *w, uint64_t want,
 		w->at = (w->at / TFS_REGION_BITS + 1) % n * TFS_REGION_BITS;
 	}
 	w->full = 0;
+	if (fs->freemap->lost_n && !skip->end)
+		tfs_freemap_strand(fs, fs->free);	/* it was nowhere */
 	return -ENOSPC;
 }
 
@@ -217,6 +235,12 @@ int tfs_alloc_claim(struct tfs *fs, uint64_t addr, uint64_t *len,
 	err = load_region(fs, addr / TFS_REGION_BITS, &r, miss);
 	if (err)
 		return err;
+	if (r->lost) {		/* nobody else will take them */
+		uint64_t *n = &fs->freemap->unreachable;
+
+		*n -= *n < *len ? *n : *len;
+		return 0;
+	}
 	if (tfs_bits_next(r->map, bit, true) < bit + *len || fs->free < *len)
 		return -EUCLEAN;
 	tfs_region_take(fs, r, bit, *len);
@@ -325,6 +349,8 @@ static int part_load(struct tfs *fs, uint64_t idx, unsigned int bit,
 	err = load_region(fs, idx, &r, miss);
 	if (err)
 		return err;
+	if (r->lost)
+		return 0;
 	if (tfs_bits_next(r->map, bit, false) < bit + n) {
 		eng_log(LOG_ERR, "clusters %llu+%u: freed, but not in use",
 			(unsigned long long)idx * TFS_REGION_BITS + bit, n);
@@ -343,8 +369,11 @@ static int touch_item(struct tfs *fs, struct tfs_key key, struct items *items,
 		      struct tfs_miss *miss)
 {
 	struct tfs_item item;
-	int err = tfs_btree_touch(fs, key, false, &items->need, miss);
+	int err = tfs_freemap_lost(fs, &key) ? -EUCLEAN :
+		tfs_btree_touch(fs, key, false, &items->need, miss);
 
+	if (err == TFS_MISS)
+		miss->kind = TFS_MISS_SPACE;
 	if (err)
 		return err;
 	items->all++;
@@ -353,30 +382,46 @@ static int touch_item(struct tfs *fs, struct tfs_key key, struct items *items,
 	return err == -ENOENT ? 0 : err;
 }
 
+/* Will it be stored? */
+static bool changes(const struct tfs_region *r)
+{
+	return !r->lost && (r->dirty || r->hidden);
+}
+
+/* The items of a region and its group; what can't be read is lost. */
+static int touch_region(struct tfs *fs, struct tfs_region *r,
+			struct items *items, struct tfs_miss *miss)
+{
+	uint64_t idx = r->idx / TFS_GROUP_REGIONS;
+	struct tfs_group *g = tfs_group_find(fs->freemap, idx);
+	int err = touch_item(fs, tfs_key(0, TFS_T_REGION, r->idx), items,
+			     miss);
+
+	if (err == -EUCLEAN) {
+		tfs_region_lose(fs, r);
+		return 0;
+	}
+	if (err || g->lost)
+		return err;
+	err = touch_item(fs, tfs_key(0, TFS_T_SUMMARY, idx), items, miss);
+	g->lost = err == -EUCLEAN;
+	return g->lost ? 0 : err;
+}
+
 /* Bring the items of all regions that will change into memory. */
 static int touch_regions(struct tfs *fs, struct items *items,
 			 struct tfs_miss *miss)
 {
-	for (unsigned int i = 0; i < TFS_FREEMAP_TABLE; i++) {
+	int err = 0;
+
+	for (unsigned int i = 0; i < TFS_FREEMAP_TABLE && !err; i++) {
 		struct tfs_region *r = fs->freemap->region[i];
-		int err = 0;
 
-		for (; r && !err; r = r->next) {
-			uint64_t g = r->idx / TFS_GROUP_REGIONS;
-
-			if (!r->dirty && !r->hidden)
-				continue;
-			err = touch_item(fs, tfs_key(0, TFS_T_REGION, r->idx),
-					 items, miss);
-			if (!err)
-				err = touch_item(fs, tfs_key(0, TFS_T_SUMMARY,
-							     g),
-						 items, miss);
-		}
-		if (err)
-			return err;
+		for (; r && !err; r = r->next)
+			if (changes(r))
+				err = touch_region(fs, r, items, miss);
 	}
-	return 0;
+	return err;
 }
 
 /* Copy the paths of those items now, so that storing them frees nothing. */
@@ -388,11 +433,13 @@ static void rewrite_regions(struct tfs *fs)
 		for (; r; r = r->next) {
 			uint64_t g = r->idx / TFS_GROUP_REGIONS;
 
-			if (!r->dirty && !r->hidden)
+			if (!changes(r))
 				continue;
 			tfs_btree_rewrite(fs, tfs_key(0, TFS_T_REGION, r->idx),
 					  0);
-			tfs_btree_rewrite(fs, tfs_key(0, TFS_T_SUMMARY, g), 0);
+			if (!tfs_group_find(fs->freemap, g)->lost)
+				tfs_btree_rewrite(fs, tfs_key(0, TFS_T_SUMMARY,
+							      g), 0);
 		}
 	}
 }
@@ -463,6 +510,8 @@ static void store_group(struct tfs *fs, struct tfs_group *g)
 		d.free[i] = htole16(g->free[i] + (r ? r->hidden : 0));
 	}
 	g->dirty = false;
+	if (g->lost)
+		return;
 	tfs_btree_put(fs, tfs_key(0, TFS_T_SUMMARY, g->idx), &d, sizeof(d));
 }
 
@@ -482,9 +531,7 @@ static void store_all(struct tfs *fs)
 
 				if (!r->dirty)
 					continue;
-				for (g = fm->group[idx % TFS_FREEMAP_TABLE];
-				     g->idx != idx; )
-					g = g->next;
+				g = tfs_group_find(fm, idx);
 				g->dirty = true;
 				store_region(fs, r);
 			}

@@ -15,6 +15,7 @@
 #include "base/gate.h"
 #include "tree/btree.h"
 #include "tree/fetch.h"
+#include "tree/freemap.h"
 #include "tree/ncache.h"
 
 static int read_copy(struct tfs *fs, struct tfs_node *node,
@@ -124,6 +125,20 @@ static bool still_wanted(struct tfs *fs, const struct tfs_miss *f)
 	return err != -ENOENT && err != TFS_MISS;
 }
 
+/* Who looks for space can do without (freemap.c). */
+static int lose_space(struct tfs *fs, const struct tfs_miss *f)
+{
+	int err;
+
+	pthread_rwlock_wrlock(&fs->tree);
+	err = tfs_freemap_lose(fs, &f->low, &f->high);
+	pthread_rwlock_unlock(&fs->tree);
+	eng_log(LOG_ERR, "tree node at cluster %llu: it said which clusters "
+		"are free; they are not used until it is repaired",
+		(unsigned long long)f->ptr.addr[0]);
+	return err;
+}
+
 int tfs_tree_unlock(struct tfs *fs, int err, struct tfs_miss *miss)
 {
 	if (err == TFS_MISS)
@@ -154,6 +169,8 @@ int tfs_node_fetch(struct tfs *fs, const struct tfs_miss *miss)
 			err = 0;
 		else if (err != -ENOMEM)
 			tell_bad(fs, miss);
+		if (err == -EUCLEAN && miss->kind == TFS_MISS_SPACE)
+			err = lose_space(fs, miss);
 	}
 out:
 	tfs_reader_exit(fs, miss->ticket);

@@ -13,7 +13,11 @@
  *      whatever the stored bitmap says.
  *  (5) A group is in memory before its first region is, and stays.
  *  (6) What a walk passed stays full until a checkpoint releases clusters, as
- *      far as the walk is concerned: next fit. */
+ *      far as the walk is concerned: next fit.
+ *  (7) A region whose bitmap can't be read is lost: full for whoever looks for
+ *      space, never stored, and what is freed in it stays where it is.  A
+ *      group is, if its counts can't be read: its regions are not looked at.
+ *      The clusters are free all the same, and the slot counts them. */
 #include <assert.h>
 #include <stdlib.h>
 
@@ -88,14 +92,21 @@ uint64_t tfs_region_count(const struct tfs *fs)
 	return (fs->super.clusters + TFS_REGION_BITS - 1) / TFS_REGION_BITS;
 }
 
+struct tfs_group *tfs_group_find(struct tfs_freemap *fm, uint64_t idx)
+{
+	struct tfs_group *g = fm->group[idx % TFS_FREEMAP_TABLE];
+
+	while (g && g->idx != idx)
+		g = g->next;
+	return g;
+}
+
 uint16_t *tfs_region_free(struct tfs *fs, uint64_t region)
 {
-	uint64_t idx = region / TFS_GROUP_REGIONS;
-	struct tfs_group *g = fs->freemap->group[idx % TFS_FREEMAP_TABLE];
+	struct tfs_group *g = tfs_group_find(fs->freemap, region /
+					     TFS_GROUP_REGIONS);
 
-	while (g->idx != idx)
-		g = g->next;
-	return &g->free[region % TFS_GROUP_REGIONS];
+	return &g->free[region % TFS_GROUP_REGIONS];		/* (5) */
 }
 
 struct tfs_region *tfs_region_find(struct tfs_freemap *fm, uint64_t idx)
@@ -128,8 +139,53 @@ bool tfs_region_may_hold(const struct tfs *fs, uint64_t addr)
 void tfs_region_dirty(struct tfs *fs, struct tfs_region *r)
 {
 	fs->dirty = true;
+	if (r->lost)
+		return;						/* (7) */
 	fs->freemap->dirty += !r->dirty;
 	r->dirty = true;
+}
+
+void tfs_freemap_strand(struct tfs *fs, uint64_t clusters)
+{
+	if (clusters > fs->free)
+		clusters = fs->free;
+	fs->free -= clusters;
+	fs->freemap->unreachable += clusters;
+}
+
+void tfs_region_lose(struct tfs *fs, struct tfs_region *r)
+{
+	uint16_t *n = tfs_region_free(fs, r->idx);
+
+	fs->freemap->dirty -= r->dirty;
+	r->dirty = false;
+	r->lost = true;
+	tfs_freemap_strand(fs, *n);
+	*n = 0;
+	atomic_fetch_add(&fs->count.regions_lost, 1);
+}
+
+int tfs_freemap_lose(struct tfs *fs, const struct tfs_key *low,
+		     const struct tfs_key *high)
+{
+	struct tfs_freemap *fm = fs->freemap;
+	int err = tfs_array_grow(&fm->lost, &fm->lost_room, fm->lost_n + 1,
+				 sizeof(fm->lost[0]));
+
+	if (!err)
+		fm->lost[fm->lost_n++] = (struct tfs_lost){ *low, *high };
+	return err;
+}
+
+bool tfs_freemap_lost(const struct tfs *fs, const struct tfs_key *key)
+{
+	const struct tfs_freemap *fm = fs->freemap;
+
+	for (size_t i = 0; i < fm->lost_n; i++)
+		if (tfs_key_cmp(key, &fm->lost[i].low) >= 0 &&
+		    tfs_key_cmp(key, &fm->lost[i].high) < 0)
+			return true;
+	return false;
 }
 
 void tfs_region_hide(struct tfs_region *r, unsigned int from, unsigned int n)
@@ -174,6 +230,7 @@ void tfs_freemap_destroy(struct tfs_freemap *fm)
 	for (size_t i = 0; i < fm->pool_n; i++)
 		tfs_node_free(fm->pool[i]);
 	free(fm->pool);
+	free(fm->lost);
 	free(fm);
 }
 
@@ -334,6 +391,8 @@ static int part_hide(struct tfs *fs, uint64_t idx, unsigned int bit,
 	struct tfs_region *r = tfs_region_find(fs->freemap, idx);
 
 	(void)miss;
+	if (r->lost)
+		return 0;
 	if (tfs_bits_next(r->hide, bit, true) < bit + n)
 		return -EUCLEAN;	/* freed twice */
 	tfs_region_hide(r, bit, n);
@@ -354,10 +413,14 @@ static int part_release(struct tfs *fs, uint64_t idx, unsigned int bit,
 	struct tfs_region *r = tfs_region_find(fs->freemap, idx);
 
 	(void)miss;
+	fs->free += n;
+	if (r->lost) {						/* (7) */
+		tfs_freemap_strand(fs, n);
+		return 0;
+	}
 	tfs_region_unhide(r, bit, n);
 	tfs_bits_put(r->map, bit, n, false);
 	*tfs_region_free(fs, idx) += n;
-	fs->free += n;
 	return 0;
 }
 
@@ -368,7 +431,7 @@ static void drop_clean(struct tfs_freemap *fm)
 		struct tfs_region **p = &fm->region[i], *r;
 
 		while ((r = *p)) {
-			if (r->dirty || r->hidden) {
+			if (r->dirty || r->hidden || r->lost) {
 				p = &r->next;
 				continue;
 			}

@@ -15,6 +15,7 @@ struct tfs_region {
 	uint64_t	hide[TFS_REGION_WORDS];	/* freemap.c (2) */
 	unsigned int	hidden;		/* bits in it */
 	bool		dirty;
+	bool		lost;		/* freemap.c (7) */
 	struct tfs_region *next;
 };
 
@@ -22,6 +23,7 @@ struct tfs_group {
 	uint64_t	idx;
 	uint16_t	free[TFS_GROUP_REGIONS];	/* clear bits of map */
 	bool		dirty;
+	bool		lost;		/* freemap.c (7) */
 	struct tfs_group *next;
 };
 
@@ -38,6 +40,11 @@ struct tfs_freemap {
 	struct tfs_search	data, node, copy;
 	uint64_t	copy_from;	/* nothing was free from here to copy.at */
 	uint64_t	half;		/* for a node, in want of its copy; or 0 */
+	struct tfs_lost {		/* keys whose leaf can't be read */
+		struct tfs_key low, high;
+	}		*lost;
+	size_t		lost_n, lost_room;
+	uint64_t	unreachable;	/* free clusters, as far as known (7) */
 	struct tfs_node	**pool;
 	size_t		pool_n, pool_room;
 	unsigned int	spare;
@@ -72,7 +79,17 @@ struct tfs_region *tfs_region_find(struct tfs_freemap *fm, uint64_t idx);
 /* May the tree have something at addr?  Yes, where that isn't in memory.
  * fs->tree held for reading will do. */
 bool tfs_region_may_hold(const struct tfs *fs, uint64_t addr);
+/* NULL: not in memory. */
+struct tfs_group *tfs_group_find(struct tfs_freemap *fm, uint64_t idx);
 void tfs_region_dirty(struct tfs *fs, struct tfs_region *r);
+/* It can't be read, or not be stored any more. */
+void tfs_region_lose(struct tfs *fs, struct tfs_region *r);
+/* The items from low to high can't be read.  0 or -ENOMEM. */
+int tfs_freemap_lose(struct tfs *fs, const struct tfs_key *low,
+		     const struct tfs_key *high);
+bool tfs_freemap_lost(const struct tfs *fs, const struct tfs_key *key);
+/* So many clusters that were taken for free can't be had. */
+void tfs_freemap_strand(struct tfs *fs, uint64_t clusters);
 void tfs_region_hide(struct tfs_region *r, unsigned int from,
 		     unsigned int n);
 void tfs_region_unhide(struct tfs_region *r, unsigned int from,

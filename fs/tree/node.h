@@ -29,7 +29,8 @@ struct tfs_node {
 /* What must be done with no lock held before a transaction can go on. */
 enum tfs_miss_kind {
 	TFS_MISS_NODE,		/* read a node */
-	TFS_MISS_PAUSE,	/* nothing, but let others have the lock */
+	TFS_MISS_SPACE,		/* the same, for free space: not all is lost */
+	TFS_MISS_PAUSE,		/* nothing, but let others have the lock */
 };
 
 struct tfs_miss {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* check_space.c - what the tree promises about places: a node stays where a
- * reader was told to look, and its copies are not lost together. */
+ * reader was told to look, its copies are not lost together, and what is
+ * optional, or lost, stops nothing else. */
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -456,6 +457,132 @@ START_TEST(healing_does_not_look_further_down)
 }
 END_TEST
 
+/* ---- lost bitmaps ---------------------------------------------------------- */
+
+#define REGIONS		16u
+
+/* A file of 32 clusters, in that region if it can be. */
+static uint32_t file_in(struct bed *b, const char *name, uint64_t region)
+{
+	uint8_t buf[32 * 4096];
+	uint32_t ino = bed_file(b, name);
+
+	pthread_rwlock_wrlock(&b->fs->tree);
+	b->fs->freemap->data.at = region * TFS_REGION_BITS + 100;
+	pthread_rwlock_unlock(&b->fs->tree);
+	bed_fill(buf, sizeof(buf), ino);
+	ck_assert_int_eq(tfs_write(b->fs, ino, 0, buf, sizeof(buf), 0), 0);
+	return ino;
+}
+
+static void has_file(struct bed *b, const char *name)
+{
+	uint8_t buf[32 * 4096], want[32 * 4096];
+	struct tfs_inode in;
+
+	ck_assert_int_eq(tfs_lookup(b->fs, TFS_ROOT_INO, name, &in), 0);
+	ck_assert_int_eq(tfs_read_sync(b->fs, in.ino, 0, buf, sizeof(buf)),
+			 sizeof(buf));
+	bed_fill(want, sizeof(want), in.ino);
+	ck_assert(!memcmp(buf, want, sizeof(buf)));
+	tfs_unref(b->fs, in.ino, 1);
+}
+
+/* Every region has an item, and a file in it. */
+static void make_wide(struct bed *b)
+{
+	struct tfs_runs list = { 0 };
+	char name[16];
+
+	bed_make(b, "512+8", REGIONS * TFS_REGION_BITS, 1);
+	for (unsigned int i = 1; i < REGIONS; i++)
+		grab(b, i * TFS_REGION_BITS, i * TFS_REGION_BITS + 1, &list);
+	let_go(b, &list);
+	for (unsigned int i = 1; i < REGIONS; i++) {
+		sprintf(name, "in%u", i);
+		file_in(b, name, i);
+	}
+	bed_remount(b, 0);
+	bed_umount(b);
+	bed_mount(b);
+}
+
+/* A leaf that has nothing but bitmaps. */
+static struct tfs_miss bitmap_leaf(struct bed *b)
+{
+	struct tfs_miss *node, leaf = { .level = 9 };
+	size_t n = fs_nodes(b->fs, &node);
+
+	for (size_t i = 0; i < n; i++)
+		if (!node[i].level && !node[i].low.obj && !node[i].high.obj &&
+		    node[i].low.type == TFS_T_REGION &&
+		    node[i].high.type == TFS_T_REGION)
+			leaf = node[i];
+	free(node);
+	ck_assert_uint_eq(leaf.level, 0);
+	return leaf;
+}
+
+/* Its regions are in memory, and in use for nodes; the leaf is not. */
+static struct tfs_miss use_and_forget(struct bed *b, uint64_t region)
+{
+	struct tfs_node *node;
+	struct tfs_miss leaf;
+
+	pthread_rwlock_wrlock(&b->fs->tree);
+	b->fs->freemap->node.at = region * TFS_REGION_BITS + 200;
+	pthread_rwlock_unlock(&b->fs->tree);
+	for (unsigned int i = 0; i < 40; i++)
+		make(b->fs, i);
+	ck_assert_int_eq(tfs_ckpt_run(b->fs), 0);
+	leaf = bitmap_leaf(b);
+	pthread_rwlock_wrlock(&b->fs->tree);
+	node = tfs_ncache_find(b->fs, &leaf.ptr);
+	if (node)
+		tfs_ncache_remove(b->fs, node);
+	pthread_rwlock_unlock(&b->fs->tree);
+	return leaf;
+}
+
+/* Both copies of a leaf of bitmaps are gone: what it described is full, and
+ * everything else goes on. */
+START_TEST(lost_bitmaps_cost_their_space_alone)
+{
+	struct tfs_miss leaf;
+	char name[16];
+	struct bed b;
+	uint64_t first;
+
+	make_wide(&b);
+	leaf = bitmap_leaf(&b);
+	first = leaf.low.off ? leaf.low.off : 1;
+	if (_i)
+		leaf = use_and_forget(&b, first);
+	spoil(&b, &leaf, 3);
+	file_in(&b, "new", first);
+	sprintf(name, "in%u", (unsigned int)first);
+	ck_assert_int_eq(tfs_unlink(b.fs, TFS_ROOT_INO, name), 0);
+	ck_assert_int_eq(tfs_sync(b.fs), 0);
+	ck_assert_int_eq(tfs_ckpt_force(b.fs, false), 0);
+	ck_assert(!tfs_rdonly(b.fs));
+	ck_assert_uint_gt(atomic_load(&b.fs->count.regions_lost), 0);
+	ck_assert_uint_gt(b.fs->freemap->unreachable, 0);
+	has_file(&b, "new");
+	bed_umount(&b);
+	bed_mount(&b);
+	has_file(&b, "new");
+	file_in(&b, "newer", first);
+	ck_assert_int_eq(tfs_unlink(b.fs, TFS_ROOT_INO, "new"), 0);
+	for (unsigned int i = first + 1; i < REGIONS; i++) {
+		sprintf(name, "in%u", i);
+		has_file(&b, name);
+	}
+	can_change(&b);
+	has_file(&b, "newer");
+	bed_free(&b);
+}
+END_TEST
+
 /* ---- memory --------------------------------------------------------------- */
 
 static unsigned int failing;
@@ -505,6 +632,7 @@ static Suite *space_suite(void)
 	tcase_add_test(tc, near_copies_are_rewritten);
 	tcase_add_test(tc, healing_without_space_is_put_off);
 	tcase_add_test(tc, healing_does_not_look_further_down);
+	tcase_add_loop_test(tc, lost_bitmaps_cost_their_space_alone, 0, 2);
 	tcase_add_test(tc, a_checkpoint_survives_a_shortage);
 	tcase_add_test(tc, a_zone_is_smaller_than_the_gap);
 	tcase_add_loop_test(tc, copies_are_half_a_device_apart, 0, 4);

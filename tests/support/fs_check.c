@@ -279,7 +279,8 @@ static void check_space(struct check *c)
 		check_summary(c, i, n);
 		unused += n;
 	}
-	counted = fs->free + tfs_pool_clusters(fs) + fs->frees.clusters;
+	counted = fs->free + tfs_pool_clusters(fs) + fs->frees.clusters +
+		fs->freemap->unreachable;
 	if (counted != unused)
 		bad(c, "%llu clusters are free, %llu counted (%llu at hand)",
 		    (ull)unused, (ull)counted, (ull)fs->free);
