@@ -42,6 +42,7 @@
 #define STUCK_SECONDS	60
 #define CUT_SECONDS	10	/* for those who serve to come back */
 #define TICK_MS		200
+#define SAME_MS		250	/* timeout(1) sends every signal twice */
 
 enum state {
 	STARTING,	/* no mount yet */
@@ -72,9 +73,10 @@ struct control {
 	atomic_int	answer;		/* the prober's: 1, or -errno */
 	atomic_bool	said;		/* that it can't be detached */
 	atomic_uint	steps;		/* the ender's */
-	unsigned int	steps_seen;	/* these three: lock (4) */
+	unsigned int	steps_seen;	/* these three: lock (4); ms */
 	uint64_t	answered_seen;
-	struct timespec	since;
+	int64_t		since;
+	int64_t		heard;		/* the thread's: last signal, in ms */
 };
 
 static void note_error(struct control *c, int err)
@@ -211,17 +213,22 @@ static void *end_mount(void *arg)
 
 /* ---- steps to the end --------------------------------------------------- */
 
-static void restart_clock(struct control *c)
-{
-	clock_gettime(CLOCK_MONOTONIC, &c->since);
-}
-
-static bool elapsed(const struct control *c, time_t seconds)
+static int64_t now_ms(void)
 {
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec - c->since.tv_sec >= seconds;
+	return now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
+}
+
+static void restart_clock(struct control *c)
+{
+	c->since = now_ms();
+}
+
+static bool elapsed(const struct control *c, int seconds)
+{
+	return now_ms() - c->since >= seconds * 1000;
 }
 
 static void leave_locked(struct control *c, const char *why)
@@ -306,10 +313,15 @@ static void on_signal(struct control *c)
 
 	if (read(c->signals, &si, sizeof(si)) != sizeof(si))
 		return;
-	if (si.ssi_signo != SIGHUP || hangup_ends(c, &si))
-		end_further(c, strsignal((int)si.ssi_signo));
-	else if (c->how.log)
-		report_reopen();
+	if (si.ssi_signo == SIGHUP && !hangup_ends(c, &si)) {
+		if (c->how.log)
+			report_reopen();
+		return;
+	}
+	if (c->heard && now_ms() - c->heard < SAME_MS)
+		return;
+	c->heard = now_ms();
+	end_further(c, strsignal((int)si.ssi_signo));
 }
 
 /* Who asked for the mount is gone before it was there. */

@@ -371,9 +371,11 @@ static int prepare(struct mount *m)
 		return EXIT_USAGE;
 	}
 	eng_log_to(report_line);
-	err = m->opt.log ? report_to_file(m->opt.log) : 0;
+	err = m->opt.log ? report_to_file(m->opt.log, m->path, m->point) : 0;
 	if (err) {
-		fprintf(stderr, "tagfs: %s: %s\n", m->opt.log, strerror(-err));
+		fprintf(stderr, "tagfs: %s: %s\n", m->opt.log,
+			err == -EINVAL ? "is the image or on the filesystem" :
+			strerror(-err));
 		return EXIT_USAGE;
 	}
 	return EXIT_OK;
@@ -387,10 +389,11 @@ int main(int argc, char **argv)
 	if (fds_tidy())
 		return EXIT_SYSTEM;
 	res = options_parse(&m.opt, argc, argv);
-	if (res < 0)
-		res = prepare(&m);
-	else
+	if (res == EXIT_SYSTEM)
+		fprintf(stderr, "tagfs: %s\n", strerror(ENOMEM));
+	if (res >= 0)
 		goto out;
+	res = prepare(&m);
 	if (!res && (m.opt.foreground || m.opt.fake))
 		res = serve(&m);
 	else if (!res)

@@ -149,6 +149,14 @@ static int run_fusermount(const char *point)
 	return status ? -EPERM : 0;
 }
 
+static bool gone(const struct place *pl)
+{
+	char *point = mounts_point(&pl->id);
+
+	free(point);
+	return !point;
+}
+
 int place_detach(const struct place *pl)
 {
 	char name[32], *point = NULL;
@@ -163,6 +171,8 @@ int place_detach(const struct place *pl)
 		err = -errno;
 		if (err == -EPERM)
 			err = run_fusermount(point);
+		if (err && gone(pl))	/* another thread was faster */
+			err = 0;
 	}
 	close(fd);
 	free(point);

@@ -61,12 +61,28 @@ static int open_log(const char *name)
 	return fd < 0 ? -errno : fd;
 }
 
-int report_to_file(const char *name)
+static bool is_below(const char *name, const char *dir)
 {
-	file = open_log(name);
-	if (file < 0)
-		return file;
-	return realpath(name, path) ? 0 : -errno;
+	size_t len = strlen(dir);
+
+	return !strncmp(name, dir, len) && name[len] == '/';
+}
+
+int report_to_file(const char *name, const char *image, const char *point)
+{
+	int fd = open_log(name), err = 0;
+
+	if (fd < 0)
+		return fd;
+	if (!realpath(name, path))
+		err = -errno;
+	else if (!strcmp(path, image) || is_below(path, point))
+		err = -EINVAL;
+	if (err)
+		close(fd);
+	else
+		file = fd;
+	return err;
 }
 
 void report_reopen(void)
