@@ -180,6 +180,17 @@ kill "$holder"
 wait "$holder" 2>/dev/null
 must_mount
 
+# ---- a signal that comes twice ----------------------------------------------
+
+head -c 3000000 "$work/random" >"$mnt/twice"
+exec 8>"$mnt/twice.busy"
+kill -TERM "$daemon"
+kill -TERM "$daemon"
+ends "SIGTERM sent twice at once, as timeout does, is one" 0
+exec 8>&-
+must_mount
+check "and loses nothing" cmp "$work/random" "$mnt/twice"
+
 # ---- SIGHUP -----------------------------------------------------------------
 
 mv "$log" "$log.1"

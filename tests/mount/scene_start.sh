@@ -70,6 +70,10 @@ refused "mkfs on standard output is refused" "standard input" \
 	bash -c 'mkfs.tagfs -f -q "$1" 1<>"$1"' - "$img"
 refused "an inherited descriptor is no image" "No such file" \
 	bash -c 'tagfs /proc/self/fd/9 "$2" 9<"$1"' - "$img" "$mnt"
+refused "a log that is the image is refused" "is the image" \
+	tagfs -o "log=$img" "$img" "$mnt"
+refused "a log on the filesystem itself is refused" "on the filesystem" \
+	tagfs -o "log=$mnt/log" "$img" "$mnt"
 check "and no byte of the image has changed" \
 	test "$(sha256sum <"$img")" = "$sum"
 finish
