@@ -244,7 +244,7 @@ static void leave_locked(struct control *c, const char *why)
 static void cut_locked(struct control *c, const char *why)
 {
 	say_lost(c, why);
-	c->err = c->err ?: -EINTR;
+	c->err = c->err ?: -EIO;
 	c->state = CUT;
 	restart_clock(c);
 	tfs_ops_stop(c->ops);
