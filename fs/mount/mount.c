@@ -9,7 +9,9 @@
  *  (3) What was replayed from the log is written as a checkpoint before
  *      anything is served or logged.  Until that is durable, the old
  *      checkpoint and the log stay as they were.
- *  (4) Until all that is done, there is one thread. */
+ *  (4) Until all that is done, there is one thread.
+ *  (5) Where it can't be done, for lack of space under the device or because
+ *      writing fails, what was found can be read: the mount is read-only. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -116,9 +118,6 @@ static int begin_life(struct tfs *fs, struct tfs_slot *slot, bool replayed)
 	if (!replayed)
 		slot->seq = slot->used;
 	err = tfs_slot_write(fs, slot);
-	if (err)
-		eng_log(LOG_ERR, "the first checkpoint can't be written: %s",
-			strerror(-err));
 	fs->slot_number = slot->number;
 	return err;
 }
@@ -150,7 +149,7 @@ static int repair_super(struct tfs *fs)
 }
 
 /* (3): what was replayed is in a checkpoint before anything else is. */
-static int open_rw(struct tfs *fs, struct tfs_slot *slot, bool replayed)
+static int start_writing(struct tfs *fs, struct tfs_slot *slot, bool replayed)
 {
 	int err = begin_life(fs, slot, replayed);
 
@@ -163,6 +162,19 @@ static int open_rw(struct tfs *fs, struct tfs_slot *slot, bool replayed)
 	if (!err)
 		err = tfs_orphan_reclaim_all(fs);
 	return err;
+}
+
+static int open_rw(struct tfs *fs, struct tfs_slot *slot, bool replayed,
+		   struct tfs_mount *how)
+{
+	int err = start_writing(fs, slot, replayed);
+
+	if (!err || err == -ENOMEM)
+		return err;
+	eng_log(LOG_ERR, "nothing can be written: %s; mounting read-only",
+		strerror(-err));
+	fs->opt.rdonly = how->rdonly = true;			/* (5) */
+	return 0;
 }
 
 int tfs_open(struct tfs **out, struct eng_dev *dev, struct tfs_mount *how)
@@ -196,7 +208,7 @@ int tfs_open(struct tfs **out, struct eng_dev *dev, struct tfs_mount *how)
 	if (!err)
 		err = check_root(fs);
 	if (!err && !how->rdonly)
-		err = open_rw(fs, &slot, replayed);
+		err = open_rw(fs, &slot, replayed, how);
 	if (!err)
 		err = tfs_helper_start(fs);	/* (4) */
 	if (err)
