@@ -9,8 +9,9 @@
  *  (3) All data of a commit was written before it was mapped, and its log
  *      before the flush begins; so the flush proves the commit and all before
  *      it.  Durable only grows, and nobody is answered before.
- *  (4) A commit that does not fit into the log is left out, and so is what
- *      comes after it, until a checkpoint contains it: the log has no gaps.
+ *  (4) A commit that does not fit into the log, or that can't be written for
+ *      lack of memory, is left out, and so is what comes after it, until a
+ *      checkpoint contains it: the log has no gaps.
  *  (5) After a failed write or flush there are no more commits.
  *  (6) A commit that is acknowledged is called so in the log: by the next one
  *      or, when all is quiet, by one without changes that is made for it, a
@@ -115,6 +116,10 @@ static int write_closed(struct tfs *fs)
 		return 1;
 	}
 	err = tfs_log_write(fs, fs->closed, durable(fs));
+	if (err == -ENOMEM) {
+		fs->log.broken = true;				/* (4) */
+		return 1;
+	}
 	if (err)
 		tfs_fail(fs, err, "commit");
 	return err;
@@ -130,8 +135,9 @@ int tfs_commit_log(struct tfs *fs)
 void tfs_commit_superseded(struct tfs *fs, uint64_t seq)
 {
 	fs->log.broken = false;
-	fs->log.newest = seq;
+	fs->log.newest = fs->log.content = seq;
 	set_durable(fs, seq);
+	ask_for_mark(fs);	/* names the checkpoint, if its slot gets lost */
 }
 
 /* The leader's: close what is running if it changes something, or, mark, if

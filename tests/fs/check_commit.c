@@ -6,9 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/buf.h"
+#include "soft/dev_soft.h"
+#include "commit/ckpt.h"
 #include "commit/commit.h"
 #include "commit/log.h"
-#include "soft/dev_soft.h"
 #include "commit/super.h"
 #include "support/fs_bed.h"
 #include "support/fs_state.h"
@@ -197,6 +199,117 @@ START_TEST(changes_without_sync_are_committed_by_the_interval)
 }
 END_TEST
 
+/* ---- no memory ------------------------------------------------------------ */
+
+static unsigned int allocs, fail_from, fail_to;
+
+static int fail_some(void **out, size_t align, size_t bytes)
+{
+	unsigned int n = __atomic_fetch_add(&allocs, 1, __ATOMIC_RELAXED);
+
+	return n >= fail_from && n < fail_to ? ENOMEM :
+		posix_memalign(out, align, bytes);
+}
+
+/* What fails for lack of memory is done again and succeeds. */
+static void insist(struct bed *b, int err)
+{
+	ck_assert_msg(!err || err == -ENOMEM || err == -EEXIST, "%s: %s",
+		      b->where, strerror(-err));
+	ck_assert_msg(!tfs_rdonly(b->fs), "%s: read-only", b->where);
+}
+
+static void work_without_memory(struct bed *b)
+{
+	for (int i = 0; i < 4; i++) {
+		char name[8] = { 'a' + i };
+		static uint8_t buf[300000];
+		uint32_t ino = bed_file(b, name);
+		int err;
+
+		bed_fill(buf, sizeof(buf), i);
+		do	/* a commit of many clusters */
+			insist(b, err = tfs_setxattr(b->fs, ino, "user.a", buf,
+						     9000u << i % 3, 0,
+						     false));
+		while (err);
+		do
+			insist(b, err = tfs_sync(b->fs));
+		while (err);
+		do
+			insist(b, err = tfs_write(b->fs, ino, 0, buf,
+						  sizeof(buf) >> 4 * (i % 2),
+						  0));
+		while (err);
+		do
+			insist(b, err = i == 2 ? tfs_ckpt_run(b->fs) :
+			       tfs_sync(b->fs));
+		while (err);
+	}
+}
+
+START_TEST(lack_of_memory_ends_no_mount)
+{
+	bool hit = true;
+
+	eng_bufs_alloc = fail_some;
+	for (unsigned int n = 0; hit; n++) {
+		struct bed b;
+		char *state;
+
+		fail_from = fail_to = 0;
+		bed_make(&b, "512+8", 1024, 1);
+		snprintf(b.where, sizeof(b.where), "allocation %u", n);
+		allocs = 0;
+		fail_from = n;
+		fail_to = n + 1 + (_i ? 3 : 0);
+		work_without_memory(&b);
+		hit = allocs > n;
+		fail_from = fail_to = 0;
+		state = fs_state(b.fs);
+		bed_check(&b, 0);			/* nothing leaked */
+		story_power_cut(&b, false);
+		story_finds(&b, state, b.where);
+		free(state);
+		bed_free(&b);
+	}
+	eng_bufs_alloc = posix_memalign;
+}
+END_TEST
+
+/* ---- no space ------------------------------------------------------------- */
+
+/* The file under the device can't grow any more, or the device fails: what was
+ * synced can be read, and is there when it can be written again. */
+START_TEST(device_that_takes_no_writes_is_mounted_read_only)
+{
+	struct bed b;
+	char *state;
+
+	bed_make(&b, "512+8", 1024, 1);
+	for (int i = 0; i < 3; i++) {
+		ck_assert_int_eq(story_save(&b, (char [2]){ 'a' + i }, i), 0);
+		ck_assert_int_eq(tfs_sync(b.fs), 0);
+	}
+	state = fs_state(b.fs);
+	if (_i & 1)
+		bed_umount(&b);
+	else
+		story_power_cut(&b, false);
+	sim_fault(b.sim, SIM_WRITE_FAIL, 0, UINT64_MAX / 2,
+		  _i & 2 ? -EIO : -ENOSPC, _i / 4, 0);
+	story_finds(&b, state, "without space");
+	ck_assert(tfs_rdonly(b.fs));
+	ck_assert_int_eq(story_save(&b, "new", 1), -EROFS);
+	bed_drop(&b);
+	sim_clear_faults(b.sim);
+	story_finds(&b, state, "with space again");
+	ck_assert(!tfs_rdonly(b.fs));
+	free(state);
+	bed_free(&b);
+}
+END_TEST
+
 /* -------------------------------------------------------------------------- */
 
 static Suite *commit_suite(void)
@@ -208,6 +321,9 @@ static Suite *commit_suite(void)
 	tcase_add_loop_test(tc, keys_of_a_commit_are_found_in_a_few_probes, 0,
 			    4);
 	tcase_add_loop_test(tc, log_of_any_size_serves, 1, 10);
+	tcase_add_loop_test(tc, lack_of_memory_ends_no_mount, 0, 2);
+	tcase_add_loop_test(tc, device_that_takes_no_writes_is_mounted_read_only,
+			    0, 16);
 	tcase_add_test(tc, mark_takes_no_changes_along);
 	tcase_add_test(tc,
 		       changes_without_sync_are_committed_by_the_interval);
