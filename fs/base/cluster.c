@@ -135,6 +135,27 @@ static int cluster_io_loud(struct tfs *fs, enum eng_op op, uint64_t addr,
 	return err;
 }
 
+int tfs_cluster_tags(struct tfs *fs, uint64_t addr, uint32_t count,
+		     unsigned int flags, void *buf, uint16_t *tags,
+		     struct eng_fault *fault)
+{
+	struct eng_io *io = eng_io_get(fs->dev, count * fs->ipc, 1);
+	int err;
+
+	*fault = (struct eng_fault){ 0 };
+	if (!io)
+		return -ENOMEM;
+	io->op = ENG_READ;
+	io->flags = ENG_IO_TAGS_OUT | flags;
+	io->start = addr * fs->ipc;
+	eng_io_add(io, buf, (size_t)count * fs->csize);
+	err = eng_io_run(io);
+	*fault = io->fault;
+	memcpy(tags, io->tags, count * fs->ipc * sizeof(*tags));
+	eng_io_put(io);
+	return err;
+}
+
 int tfs_cluster_try(struct tfs *fs, uint64_t addr,
 		    const struct tfs_record *rec, void *buf,
 		    struct eng_fault *fault)

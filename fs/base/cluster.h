@@ -20,6 +20,12 @@ int tfs_cluster_write(struct tfs *fs, uint64_t addr,
 int tfs_cluster_try(struct tfs *fs, uint64_t addr,
 		    const struct tfs_record *rec, void *buf,
 		    struct eng_fault *fault);
+/* Read count clusters, whatever their tags are; those come out, after an error
+ * as far as they were read.  Quiet, as tfs_cluster_try(); flags: further
+ * ENG_IO_*. */
+int tfs_cluster_tags(struct tfs *fs, uint64_t addr, uint32_t count,
+		     unsigned int flags, void *buf, uint16_t *tags,
+		     struct eng_fault *fault);
 /* What a commit remembers of a data cluster: a hash over its address, guards
  * and application tags.  tuples: of its intervals, as the device has them. */
 uint64_t tfs_cluster_proof(const struct tfs *fs, uint64_t addr,

@@ -144,28 +144,23 @@ static int super_read_at(struct tfs *fs, uint64_t addr, unsigned int copy,
 {
 	struct tfs_record_key key;
 	struct tfs_record rec;
-	uint16_t lanes[TFS_LANES];
-	struct eng_io *io;
+	uint16_t lanes[TFS_LANES], tags[TFS_LANES];
+	struct eng_fault fault;
 	uint8_t *buf = eng_buf_get(fs->dev, fs->csize);
 	int err = -ENOMEM;
 
 	*why = "read error";
 	*bytes = false;
-	io = buf ? eng_io_get(fs->dev, fs->ipc, 1) : NULL;
-	if (!io)
+	if (!buf)
 		goto out;
-	io->op = ENG_READ;
-	io->flags = ENG_IO_TAGS_OUT;
-	io->start = addr * fs->ipc;
-	eng_io_add(io, buf, fs->csize);
 	memset(buf, 0, fs->csize);
-	err = eng_io_run(io);
+	err = tfs_cluster_tags(fs, addr, 1, 0, buf, tags, &fault);
 	*bytes = !super_decode(fs, (void *)buf, copy, s, why) &&
 		tfs_all_zero(buf + sizeof(struct tfs_disk_super),
 			     fs->csize - sizeof(struct tfs_disk_super));
 	if (err == -EBADMSG) {
-		*why = eng_fault_name(io->fault.kind);
-		if (io->fault.kind == ENG_FAULT_ESCAPE)
+		*why = eng_fault_name(fault.kind);
+		if (fault.kind == ENG_FAULT_ESCAPE)
 			err = -EMEDIUMTYPE;	/* never written */
 	}
 	if (err)
@@ -176,12 +171,11 @@ static int super_read_at(struct tfs *fs, uint64_t addr, unsigned int copy,
 	rec = super_record(s, copy);
 	tfs_record_key_init(&key, s->nonce);
 	tfs_record_encode(&key, &rec, addr, lanes);
-	if (memcmp(lanes, io->tags, sizeof(lanes))) {
+	if (memcmp(lanes, tags, sizeof(lanes))) {
 		*why = "application tags";
 		err = -EUCLEAN;
 	}
 out:
-	eng_io_put(io);
 	eng_buf_put(fs->dev, buf, fs->csize);
 	return err;
 }
@@ -376,20 +370,20 @@ static bool slot_tags(const struct tfs *fs, unsigned int i, unsigned int copy,
 }
 
 static void slot_judge(struct tfs *fs, unsigned int i, unsigned int copy,
-		       const struct eng_io *io, const uint8_t *buf,
-		       struct slot_copy *c)
+		       const struct eng_fault *fault, const uint16_t *tags,
+		       const uint8_t *buf, struct slot_copy *c)
 {
 	const struct tfs_disk_slot *d = (const void *)buf;
 	const char *why = slot_decode(fs, d, i, &c->slot);
 
 	c->bytes = !why && tfs_all_zero(d + 1, fs->csize - sizeof(*d));
 	if (c->err == -EBADMSG)
-		why = eng_fault_name(io->fault.kind);
+		why = eng_fault_name(fault->kind);
 	else if (c->err)
 		why = strerror(-c->err);
-	else if (!why && !slot_tags(fs, i, copy, &c->slot, io->tags))
+	else if (!why && !slot_tags(fs, i, copy, &c->slot, tags))
 		why = "application tags";
-	if (c->err == -EBADMSG && io->fault.kind == ENG_FAULT_ESCAPE)
+	if (c->err == -EBADMSG && fault->kind == ENG_FAULT_ESCAPE)
 		c->err = -ENOENT;
 	else if (why && !c->err)
 		c->err = -EUCLEAN;
@@ -401,22 +395,17 @@ static int slot_read_at(struct tfs *fs, unsigned int i, unsigned int copy,
 			struct slot_copy *c)
 {
 	uint8_t *buf = eng_buf_get(fs->dev, fs->csize);
-	struct eng_io *io = buf ? eng_io_get(fs->dev, fs->ipc, 1) : NULL;
-	int err = io ? 0 : -ENOMEM;
+	uint16_t tags[TFS_LANES];
+	struct eng_fault fault;
 
-	if (io) {
-		memset(buf, 0, fs->csize);
-		io->op = ENG_READ;
-		io->flags = ENG_IO_TAGS_OUT;
-		io->start = slot_addr(fs, i, copy) * fs->ipc;
-		eng_io_add(io, buf, fs->csize);
-		c->err = eng_io_run(io);
-		slot_judge(fs, i, copy, io, buf, c);
-		err = c->err == -ENOMEM ? -ENOMEM : 0;
-	}
-	eng_io_put(io);
+	if (!buf)
+		return -ENOMEM;
+	memset(buf, 0, fs->csize);
+	c->err = tfs_cluster_tags(fs, slot_addr(fs, i, copy), 1, 0, buf, tags,
+				  &fault);
+	slot_judge(fs, i, copy, &fault, tags, buf, c);
 	eng_buf_put(fs->dev, buf, fs->csize);
-	return err;
+	return c->err == -ENOMEM ? -ENOMEM : 0;
 }
 
 /* (6): its write was cut, and the other copy stands. */

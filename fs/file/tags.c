@@ -74,27 +74,6 @@ static int batch_fn(struct tfs_txn *tx, void *arg)
 	return 0;
 }
 
-/* Read count clusters of an extent; tags out. */
-static int read_tags(struct tfs *fs, uint64_t addr, uint32_t count, void *buf,
-		     uint16_t *tags, struct eng_fault *fault)
-{
-	struct eng_io *io = eng_io_get(fs->dev, count * fs->ipc, 1);
-	int err;
-
-	if (!io)
-		return -ENOMEM;
-	io->op = ENG_READ;
-	io->flags = ENG_IO_TAGS_OUT | ENG_IO_MEDIUM;
-	io->start = addr * fs->ipc;
-	eng_io_add(io, buf, (size_t)count * fs->csize);
-	err = eng_io_run(io);
-	*fault = io->fault;
-	if (!err)
-		memcpy(tags, io->tags, count * fs->ipc * sizeof(*tags));
-	eng_io_put(io);
-	return err;
-}
-
 /* What is known of neighbouring clusters of one extent: a line of text. */
 struct verdict {
 	struct tfs_extent ext;
@@ -151,11 +130,13 @@ static int check_part(struct answer *an, const struct tfs_extent *ext,
 		int err;
 
 		n = ext->len - i;
-		err = read_tags(fs, ext->addr + i, n, an->buf, tags, &fault);
+		err = tfs_cluster_tags(fs, ext->addr + i, n, ENG_IO_MEDIUM,
+				       an->buf, tags, &fault);
 		if (err && n > 1) {
 			n = 1;
-			err = read_tags(fs, ext->addr + i, n, an->buf, tags,
-					&fault);
+			err = tfs_cluster_tags(fs, ext->addr + i, n,
+					       ENG_IO_MEDIUM, an->buf, tags,
+					       &fault);
 		}
 		if (err == -ENOMEM)
 			return err;

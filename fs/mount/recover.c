@@ -70,21 +70,13 @@ struct recovery {
 static int read_clusters(struct tfs *fs, uint64_t pos, uint32_t n,
 			 uint8_t *buf, uint16_t *tags)
 {
-	struct eng_io *io = eng_io_get(fs->dev, n * fs->ipc, 1);
-	int err;
+	struct eng_fault fault;
+	int err = tfs_cluster_tags(fs, tfs_log_addr(fs, pos), n, 0, buf, tags,
+				   &fault);
 
-	if (!io)
-		return -ENOMEM;
-	io->op = ENG_READ;
-	io->flags = ENG_IO_TAGS_OUT;
-	io->start = tfs_log_addr(fs, pos) * fs->ipc;
-	eng_io_add(io, buf, (size_t)n * fs->csize);
-	err = eng_io_run(io);
-	if (err == -EBADMSG && io->fault.kind == ENG_FAULT_ESCAPE)
-		err = -ENOENT;		/* never written, or some of it */
-	memcpy(tags, io->tags, n * fs->ipc * sizeof(*tags));
-	eng_io_put(io);
-	return err;
+	/* Never written, or some of it. */
+	return err == -EBADMSG && fault.kind == ENG_FAULT_ESCAPE ? -ENOENT :
+		err;
 }
 
 /* Its tags say that the cluster was written as one of the log. */

@@ -370,6 +370,8 @@ START_TEST(removed_directory_takes_no_names)
 	ck_assert_int_eq(tfs_lookup(fs, dir.ino, ".", &in), -ESTALE);
 	whole(1);
 	tfs_unref(fs, dir.ino, 1);
+	ck_assert_int_eq(tfs_lookup(fs, dir.ino, ".", &in), -ESTALE);
+	ck_assert_int_eq(tfs_lookup(fs, dir.ino, "..", &in), -ESTALE);
 	ck_assert_int_eq(tfs_getattr(fs, dir.ino, &in), -ENOENT);
 	whole(0);
 }
