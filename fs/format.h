@@ -244,7 +244,7 @@ struct tfs_disk_inode {
 /*28*/	__le32	rdev_major;
 /*2c*/	__le32	rdev_minor;
 /*30*/	__le32	parent;		/* of a directory; of others a hint, the
-				 * folder of the newest name, or 0 */
+				 * directory of the newest name, or 0 */
 /*34*/	__le32	flags;		/* TFS_INODE_* */
 /*38*/	struct tfs_disk_time atime;
 /*48*/	struct tfs_disk_time mtime;

@@ -74,7 +74,7 @@ struct tfs_inode {
 	uint32_t	mode;
 	uint32_t	uid, gid;
 	uint32_t	nlink;
-	uint32_t	parent;		/* of a directory; else a hint: a folder
+	uint32_t	parent;		/* of a directory; else a hint: one
 					 * that named it, or 0 */
 	uint64_t	size;
 	uint64_t	clusters;	/* mapped, reservations included */

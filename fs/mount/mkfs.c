@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* mkfs.c - make an empty filesystem: a tree with the root folder alone, its
+/* mkfs.c - make an empty filesystem: a tree with the root directory alone, its
  * checkpoint, and last the superblocks, without which nothing can be
  * mounted. */
 #include <stdlib.h>

@@ -131,7 +131,7 @@ static int check_root(struct tfs *fs)
 	if (!err && !S_ISDIR(root.mode))
 		err = -EUCLEAN;
 	if (err)
-		eng_log(LOG_ERR, "the root folder can't be read: %s",
+		eng_log(LOG_ERR, "the root directory can't be read: %s",
 			strerror(-err));
 	return err;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* path.c - a path for an inode number, for messages only.
  *
- * An inode remembers a folder that names it: the one folder of a directory,
- * the folder of its newest name for anything else.  That folder is searched
+ * An inode remembers a directory that names it: a directory its only one,
+ * anything else that of its newest name.  That directory is searched
  * for the name; one with a stale hint is shown by its number alone. */
 #include <stdio.h>
 #include <string.h>

@@ -171,7 +171,7 @@ END_TEST
 START_TEST(folders_move_as_a_whole)
 {
 	pattern(&(struct story){
-		.name = "folders", .prepare = "mkdir a; mkdir b; mkdir a/c;"
+		.name = "directories", .prepare = "mkdir a; mkdir b; mkdir a/c;"
 		"create a/c/f; append a/c/f 5000; mkdir b/d; create b/d/g",
 		.rounds = 4, .real = 9,
 		.script = "exchange a/c b/d; fsync a; rename b/d b/e; "
@@ -301,7 +301,7 @@ END_TEST
 START_TEST(big_folder_survives)
 {
 	pattern(&(struct story){
-		.name = "big-folder", .clusters = 2048,
+		.name = "big-directory", .clusters = 2048,
 		.prepare = "create f#", .prepare_rounds = 1500,
 		.rounds = 60, .one_in = sparse(12), .crashes = 2,
 		.script = "unlink f#7; unlink f#9; create g#; "
@@ -336,7 +336,7 @@ static const char *const moves[] = {
 
 static const char *const fsyncs[] = { "", "fsync @f", "fsync .", "fsync o" };
 
-/* Every pair of moves, with the file, a folder or another file synced
+/* Every pair of moves, with the file, a directory or another file synced
  * between them, and after. */
 static char *pairs_with(unsigned int first, bool old)
 {

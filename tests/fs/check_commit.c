@@ -45,7 +45,7 @@ static void add_key(struct tfs_commit *c, uint32_t obj, uint8_t type,
 	tfs_commit_add(c, tfs_key(obj, type, off), false, "value", 5);
 }
 
-/* What creating small files leaves, in one folder or many, and what random
+/* What creating small files leaves, in one directory or many, and what random
  * and sequential writes do. */
 static void add_keys(struct tfs_commit *c, int pattern, uint32_t i)
 {

@@ -38,7 +38,7 @@ while not os.path.exists(go):
     time.sleep(0.05)
 END
 
-# holding NAME: such files in a folder of that name, held by a process.
+# holding NAME: such files in a directory of that name, held by a process.
 holding()
 {
 	mkdir "$mnt/$1"

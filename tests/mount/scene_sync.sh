@@ -41,9 +41,9 @@ commits_of "O_SYNC" 1 '
 f = opened("osync", os.O_SYNC); os.write(f, b"x" * 5000)'
 commits_of "O_DSYNC" 1 '
 f = opened("odsync", os.O_DSYNC); os.write(f, b"x" * 5000)'
-commits_of "fsync of a folder" 1 '
-os.mkdir("folder"); opened("folder/file")
-d = os.open("folder", os.O_RDONLY); os.fsync(d)'
+commits_of "fsync of a directory" 1 '
+os.mkdir("directory"); opened("directory/file")
+d = os.open("directory", os.O_RDONLY); os.fsync(d)'
 commits_of "fsync of what is durable" 1 '
 f = opened("twice"); os.write(f, b"x" * 5000)
 os.fsync(f); os.fsync(f); os.fsync(f)'
@@ -57,7 +57,7 @@ for name in fsync fdatasync osync odsync twice; do
 	check "$name is there after SIGKILL" \
 		cmp "$work/want.$name" "$mnt/$name"
 done
-check "the file in the synced folder, too" test -f "$mnt/folder/file"
+check "the file in the synced directory, too" test -f "$mnt/directory/file"
 check "the log says what was replayed" \
 	grep -q 'recovery: replayed commits' "$log"
 umount_fs

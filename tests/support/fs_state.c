@@ -11,7 +11,7 @@
 #include "support/fs_state.h"
 
 #define DEPTH		6
-#define LINES		5000	/* damaged folders may hold each other */
+#define LINES		5000	/* damaged directories may hold each other */
 #define CONTENT_MAX	(32u << 20)
 
 /* ---- the state ----------------------------------------------------------- */

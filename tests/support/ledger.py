@@ -7,17 +7,17 @@
 	ledger.py check DIR JOURNAL [clean]	clean: it was unmounted properly
 
 One ledger goes on over many mounts of one filesystem. Its writers, each a
-process with a folder and a journal of its own on another file system, are
+process with a directory and a journal of its own on another file system, are
  - log: appends records to a file that follows from the writer's number;
  - mail: messages come as tmp/N, are renamed to new/N, and go again;
- - tree: a folder each time, with a file in it.
+ - tree: a directory each time, with a file in it.
 
  (1) The journal has a line before something is begun (B), after it was
      written (W), and after a sync was answered (S).
  (2) After a crash all that S says is there, byte for byte, and what was only
      begun is there as a whole, in part, or not: but never anything else.
      After a clean end all that W says is there.
- (3) Nothing in the folders may fail to be read.
+ (3) Nothing in the directories may fail to be read.
  (4) Writers stay in DIR as it is when they start, whatever is mounted there
      later. JOURNAL/ready says that they do.
 """
@@ -30,7 +30,7 @@ import sys
 import zlib
 
 WRITERS = ('log', 'log', 'mail', 'mail', 'tree')
-KEPT = 12		# messages and folders
+KEPT = 12		# messages and directories
 LOG_MAX = 400000	# bytes, then it begins anew
 BLOCK = 4096
 
@@ -81,21 +81,21 @@ class Journal:
                                                number))
 
 
-# ---- writers: made with a folder, their journal and number -------------------
+# ---- writers: made with a directory, their journal and number ----------------
 
 class Writer:
-    def __init__(self, folder, journal, number):
-        self.folder = folder
+    def __init__(self, directory, journal, number):
+        self.directory = directory
         self.journal = journal
         self.number = number
         self.bad = []
 
     def path(self, *parts):
-        return os.path.join(self.folder, *[str(p) for p in parts])
+        return os.path.join(self.directory, *[str(p) for p in parts])
 
     def must(self, true, *what):
         if not true:
-            self.bad.append(' '.join([self.folder] + [str(w) for w in what]))
+            self.bad.append(' '.join([self.directory] + [str(w) for w in what]))
 
     def read(self, *parts):
         try:
@@ -113,10 +113,10 @@ class Log(Writer):
     """Generation g of the log has the records from g * 1000000 on."""
 
     def prepare(self):
-        if not os.path.isdir(self.folder):
-            os.mkdir(self.folder)
+        if not os.path.isdir(self.directory):
+            os.mkdir(self.directory)
             write_file(self.path('log'), b'', True)
-            sync_path(os.path.dirname(self.folder))
+            sync_path(os.path.dirname(self.directory))
             self.journal.note('BWS', 'gen', 0)
             self.journal.note('BWS', 'size', 0)
 
@@ -151,7 +151,7 @@ class Log(Writer):
         self.journal.note('B', 'gen', gen)
         write_file(self.path('next'), b'', True)
         os.rename(self.path('next'), self.path('log'))
-        sync_path(self.folder)
+        sync_path(self.directory)
         self.journal.note('BWS', 'size', 0)
         self.journal.note('WS', 'gen', gen)
 
@@ -189,7 +189,7 @@ class Log(Writer):
 
 class Mail(Writer):
     def prepare(self):
-        if not os.path.isdir(self.folder):
+        if not os.path.isdir(self.directory):
             for name in ('', 'tmp', 'new'):
                 os.mkdir(self.path(name))
             sync_path(self.path('new'))
@@ -249,13 +249,13 @@ class Mail(Writer):
 
 
 class Tree(Writer):
-    """Even files are synced, of odd ones only the folder: the file may be
+    """Even files are synced, of odd ones only the directory: the file may be
     without content then, but it is there."""
 
     def prepare(self):
-        if not os.path.isdir(self.folder):
-            os.mkdir(self.folder)
-            sync_path(os.path.dirname(self.folder))
+        if not os.path.isdir(self.directory):
+            os.mkdir(self.directory)
+            sync_path(os.path.dirname(self.directory))
 
     def run(self, rand):
         number = self.journal.last['B', 'tree']
@@ -298,10 +298,10 @@ class Tree(Writer):
 KINDS = {'log': Log, 'mail': Mail, 'tree': Tree}
 
 
-def writers(folder, journals):
+def writers(directory, journals):
     for number, kind in enumerate(WRITERS):
         name = '%s%d' % (kind, number)
-        yield KINDS[kind](os.path.join(folder, name),
+        yield KINDS[kind](os.path.join(directory, name),
                           Journal(os.path.join(journals, name)), number)
 
 
@@ -315,10 +315,10 @@ def run_one(writer, seed):
         os._exit(0)		# somebody has taken the file system away (4)
 
 
-def run(folder, journals, seed):
+def run(directory, journals, seed):
     os.makedirs(journals, exist_ok=True)
     journals = os.path.abspath(journals)
-    os.chdir(folder)		# (4)
+    os.chdir(directory)		# (4)
     children = []
     signal.signal(signal.SIGTERM,
                   lambda *_: [os.kill(pid, signal.SIGTERM) for pid in children])
@@ -335,10 +335,10 @@ def run(folder, journals, seed):
             sys.exit(99)
 
 
-def check(folder, journals, durable):
+def check(directory, journals, durable):
     bad, answered = [], 0
-    for writer in writers(folder, journals):
-        if os.path.isdir(writer.folder):
+    for writer in writers(directory, journals):
+        if os.path.isdir(writer.directory):
             writer.check(durable)
         bad += writer.bad
         with open(writer.journal.path, encoding='ascii') as lines:

@@ -244,7 +244,7 @@ void step_random(struct model *m, const struct step_mix *mix, uint64_t *rand,
 static const struct word {
 	const char	*word;
 	enum step_kind	kind;
-	/* f, F: a path (its inode; its folder and name), g: a second one,
+	/* f, F: a path (its inode; its directory and name), g: a second one,
 	 * n: a name, @: a letter, o, l, m, u: off, len, mode, uid */
 	const char	*args;
 	uint32_t	mode;
@@ -309,7 +309,7 @@ static uint64_t next_number(struct script *sc, int base)
 	return strtoull(word, NULL, base);
 }
 
-/* The folder of a path, and its last part. */
+/* The directory of a path, and its last part. */
 static uint32_t walk(struct model *m, char *path, char *name)
 {
 	uint32_t dir = TFS_ROOT_INO;
@@ -318,7 +318,7 @@ static uint32_t walk(struct model *m, char *path, char *name)
 	for (; (slash = strchr(part, '/')); part = slash + 1) {
 		*slash = '\0';
 		dir = model_find(m, dir, part);
-		ck_assert_msg(dir, "script: no folder %s", part);
+		ck_assert_msg(dir, "script: no directory %s", part);
 	}
 	strcpy(name, part);
 	return dir;

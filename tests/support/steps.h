@@ -8,7 +8,7 @@
 /* What random steps are like. */
 struct step_mix {
 	uint8_t		weight[STEP_KINDS];
-	unsigned int	names;		/* in a folder */
+	unsigned int	names;		/* in a directory */
 	uint64_t	size;		/* of files, about the most */
 	uint32_t	len;		/* of writes, the most */
 };

@@ -4,7 +4,7 @@
  *	storm run DIR JOURNAL SEED SECONDS
  *	storm check DIR JOURNAL SEED
  *
- * Every thread has a folder with files of three kinds, each a sequence of
+ * Every thread has a directory with files of three kinds, each a sequence of
  * versions: random blocks written in place; the whole replaced by rename; or
  * made (odd versions) and removed (even ones).
  *
