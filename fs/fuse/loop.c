@@ -28,7 +28,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "fuse/loop.h"
 #include "fuse/ops_priv.h"
+#include "fuse/wire.h"
 
 #define WORKERS		64
 #define TICK_NS		1000000

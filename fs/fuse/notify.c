@@ -23,14 +23,16 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "fuse/loop.h"
+#include "fuse/notify.h"
 #include "fuse/ops_priv.h"
 #include "fuse/reply.h"
 
 #define SEEK_ROUNDS	16	/* a writer may be faster than we are */
 #define STALE_BATCH	256u
 
-struct tfs_late_seek {
-	struct tfs_late_seek *next;
+struct tfs_notify_seek {
+	struct tfs_notify_seek *next;
 	fuse_req_t	req;
 	uint32_t	ino;
 	uint64_t	off;
@@ -40,20 +42,20 @@ struct tfs_late_seek {
 /* ---- lseek -------------------------------------------------------------- */
 
 /* As tfs_lseek(), but -EINTR at the end of the mount (3). */
-static int64_t walk(struct tfs_late *late, uint32_t ino, uint64_t off,
+static int64_t walk(struct tfs_notify *nt, uint32_t ino, uint64_t off,
 		    int whence)
 {
 	struct tfs_seek sk = { .ino = ino, .at = off, .whence = whence };
 	int err = 0;
 
 	while (!err && !sk.done)
-		err = late->stop ? -EINTR : tfs_seek_step(late->fs, &sk);
+		err = nt->stop ? -EINTR : tfs_seek_step(nt->fs, &sk);
 	return err ? err : (int64_t)sk.at;
 }
 
 /* Where the hole that the answer at depends on begins and ends; -1: it has
  * no end.  False: none. */
-static bool seek_hole(struct tfs_late *late, const struct tfs_late_seek *sk,
+static bool seek_hole(struct tfs_notify *nt, const struct tfs_notify_seek *sk,
 		      int64_t at, int64_t *from, int64_t *to)
 {
 	if (sk->whence == SEEK_DATA) {
@@ -62,35 +64,35 @@ static bool seek_hole(struct tfs_late *late, const struct tfs_late_seek *sk,
 		return *from != *to;
 	}
 	*from = at < 0 ? (int64_t)sk->off : at;
-	*to = walk(late, sk->ino, (uint64_t)*from, SEEK_DATA);
+	*to = walk(nt, sk->ino, (uint64_t)*from, SEEK_DATA);
 	if (*to < 0)
 		*to = -1;
 	return *from != *to;
 }
 
-static int64_t seek(struct tfs_late *late, const struct tfs_late_seek *sk)
+static int64_t seek(struct tfs_notify *nt, const struct tfs_notify_seek *sk)
 {
 	int64_t at, before, from, to;
 
-	at = walk(late, sk->ino, sk->off, sk->whence);
-	for (int i = 0; i < SEEK_ROUNDS && !late->stop; i++) {
+	at = walk(nt, sk->ino, sk->off, sk->whence);
+	for (int i = 0; i < SEEK_ROUNDS && !nt->stop; i++) {
 		if (at < 0 && at != -ENXIO)
 			break;
-		if (!seek_hole(late, sk, at, &from, &to))
+		if (!seek_hole(nt, sk, at, &from, &to))
 			break;
-		fuse_lowlevel_notify_inval_inode(late->se, sk->ino, from,
+		fuse_lowlevel_notify_inval_inode(nt->se, sk->ino, from,
 						 to < 0 ? 0 : to - from);
 		before = at;
-		at = walk(late, sk->ino, sk->off, sk->whence);
+		at = walk(nt, sk->ino, sk->off, sk->whence);
 		if (at == before)
 			break;
 	}
-	return late->stop ? -EINTR : at;
+	return nt->stop ? -EINTR : at;
 }
 
-static void seek_reply(struct tfs_late *late, struct tfs_late_seek *sk)
+static void seek_reply(struct tfs_notify *nt, struct tfs_notify_seek *sk)
 {
-	int64_t at = seek(late, sk);
+	int64_t at = seek(nt, sk);
 
 	if (at < 0)
 		tfs_reply_err(sk->req, (int)at);
@@ -100,41 +102,41 @@ static void seek_reply(struct tfs_late *late, struct tfs_late_seek *sk)
 }
 
 /* NULL: the end. */
-static struct tfs_late_seek *next(struct tfs_late *late)
+static struct tfs_notify_seek *next(struct tfs_notify *nt)
 {
-	struct tfs_late_seek *sk;
+	struct tfs_notify_seek *sk;
 
-	pthread_mutex_lock(&late->lock);
-	while (!late->first && !late->stop)
-		pthread_cond_wait(&late->wake, &late->lock);
-	sk = late->first;
+	pthread_mutex_lock(&nt->lock);
+	while (!nt->first && !nt->stop)
+		pthread_cond_wait(&nt->wake, &nt->lock);
+	sk = nt->first;
 	if (sk)
-		late->first = sk->next;
-	pthread_mutex_unlock(&late->lock);
+		nt->first = sk->next;
+	pthread_mutex_unlock(&nt->lock);
 	return sk;
 }
 
-void tfs_late_lseek(struct tfs_late *late, fuse_req_t req, uint32_t ino,
-		    uint64_t off, int whence)
+void tfs_notify_lseek(struct tfs_notify *nt, fuse_req_t req, uint32_t ino,
+		      uint64_t off, int whence)
 {
-	struct tfs_late_seek *sk = malloc(sizeof(*sk));
+	struct tfs_notify_seek *sk = malloc(sizeof(*sk));
 	int err = sk ? 0 : -ENOMEM;
 
 	if (sk)
-		*sk = (struct tfs_late_seek) {
+		*sk = (struct tfs_notify_seek) {
 			.req = req, .ino = ino, .off = off, .whence = whence,
 		};
-	pthread_mutex_lock(&late->lock);
-	if (!err && late->stop)
+	pthread_mutex_lock(&nt->lock);
+	if (!err && nt->stop)
 		err = -EINTR;
 	if (!err) {
-		if (!late->first)
-			late->last = &late->first;
-		*late->last = sk;
-		late->last = &sk->next;
-		pthread_cond_signal(&late->wake);
+		if (!nt->first)
+			nt->last = &nt->first;
+		*nt->last = sk;
+		nt->last = &sk->next;
+		pthread_cond_signal(&nt->wake);
 	}
-	pthread_mutex_unlock(&late->lock);
+	pthread_mutex_unlock(&nt->lock);
 	if (!err)
 		return;
 	free(sk);
@@ -143,139 +145,139 @@ void tfs_late_lseek(struct tfs_late *late, fuse_req_t req, uint32_t ino,
 
 /* ---- stale attributes --------------------------------------------------- */
 
-void tfs_late_stale(struct tfs_late *late, uint32_t ino)
+void tfs_notify_stale(struct tfs_notify *nt, uint32_t ino)
 {
-	tfs_stale_add(late->fs, ino);
-	if (late->stale)
+	tfs_stale_add(nt->fs, ino);
+	if (nt->stale)
 		return;
-	pthread_mutex_lock(&late->lock);
-	late->stale = true;
-	pthread_cond_signal(&late->due);
-	pthread_mutex_unlock(&late->lock);
+	pthread_mutex_lock(&nt->lock);
+	nt->stale = true;
+	pthread_cond_signal(&nt->due);
+	pthread_mutex_unlock(&nt->lock);
 }
 
 /* Wait until there are some, and a second for more.  False: the end. */
-static bool await_stale(struct tfs_late *late)
+static bool await_stale(struct tfs_notify *nt)
 {
 	struct timespec until;
 	bool go;
 
-	pthread_mutex_lock(&late->lock);
-	while (!late->stale && !late->stop)
-		pthread_cond_wait(&late->due, &late->lock);
+	pthread_mutex_lock(&nt->lock);
+	while (!nt->stale && !nt->stop)
+		pthread_cond_wait(&nt->due, &nt->lock);
 	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec++;
-	while (!late->stop)
-		if (pthread_cond_timedwait(&late->due, &late->lock, &until))
+	while (!nt->stop)
+		if (pthread_cond_timedwait(&nt->due, &nt->lock, &until))
 			break;
-	late->stale = false;	/* before they are taken */
-	go = !late->stop;
-	pthread_mutex_unlock(&late->lock);
+	nt->stale = false;	/* before they are taken */
+	go = !nt->stop;
+	pthread_mutex_unlock(&nt->lock);
 	return go;
 }
 
-static void refresh(struct tfs_late *late)
+static void refresh(struct tfs_notify *nt)
 {
 	uint32_t ino[STALE_BATCH];
 	unsigned int n;
 
-	while (!late->stop && (n = tfs_stale_take(late->fs, ino,
-						  STALE_BATCH)))
-		while (n-- && !late->stop)
-			fuse_lowlevel_notify_inval_inode(late->se, ino[n], -1,
+	while (!nt->stop && (n = tfs_stale_take(nt->fs, ino,
+						STALE_BATCH)))
+		while (n-- && !nt->stop)
+			fuse_lowlevel_notify_inval_inode(nt->se, ino[n], -1,
 							 0);
 }
 
 /* ---- the threads -------------------------------------------------------- */
 
-static void ended(struct tfs_late *late)
+static void ended(struct tfs_notify *nt)
 {
 	struct tfs_loop *loop = NULL;
 
-	pthread_mutex_lock(&late->lock);
-	if (!--late->alive)
-		loop = late->then;
-	pthread_mutex_unlock(&late->lock);
+	pthread_mutex_lock(&nt->lock);
+	if (!--nt->alive)
+		loop = nt->then;
+	pthread_mutex_unlock(&nt->lock);
 	if (loop)
 		tfs_loop_stop(loop);	/* (4) */
 }
 
 static void *run_seeks(void *arg)
 {
-	struct tfs_late *late = arg;
-	struct tfs_late_seek *sk;
+	struct tfs_notify *nt = arg;
+	struct tfs_notify_seek *sk;
 
-	while ((sk = next(late)))
-		seek_reply(late, sk);
-	ended(late);
+	while ((sk = next(nt)))
+		seek_reply(nt, sk);
+	ended(nt);
 	return NULL;
 }
 
 static void *run_refresh(void *arg)
 {
-	struct tfs_late *late = arg;
+	struct tfs_notify *nt = arg;
 
-	while (await_stale(late))
-		refresh(late);
-	ended(late);
+	while (await_stale(nt))
+		refresh(nt);
+	ended(nt);
 	return NULL;
 }
 
-static int start_threads(struct tfs_late *late)
+static int start_threads(struct tfs_notify *nt)
 {
 	int err = 0;
 
-	while (!err && late->threads < TFS_LATE_THREADS) {
-		pthread_mutex_lock(&late->lock);
-		late->alive++;
-		pthread_mutex_unlock(&late->lock);
-		err = -pthread_create(&late->thread[late->threads], NULL,
-				      late->threads ? run_seeks : run_refresh,
-				      late);
+	while (!err && nt->threads < TFS_NOTIFY_THREADS) {
+		pthread_mutex_lock(&nt->lock);
+		nt->alive++;
+		pthread_mutex_unlock(&nt->lock);
+		err = -pthread_create(&nt->thread[nt->threads], NULL,
+				      nt->threads ? run_seeks : run_refresh,
+				      nt);
 		if (err)
-			ended(late);
+			ended(nt);
 		else
-			late->threads++;
+			nt->threads++;
 	}
 	return err;
 }
 
-int tfs_late_start(struct tfs_late *late, struct fuse_session *se,
-		   struct tfs *fs)
+int tfs_notify_start(struct tfs_notify *nt, struct fuse_session *se,
+		     struct tfs *fs)
 {
 	pthread_condattr_t attr;
 
-	late->se = se;
-	late->fs = fs;
-	pthread_mutex_init(&late->lock, NULL);
-	pthread_cond_init(&late->wake, NULL);
+	nt->se = se;
+	nt->fs = fs;
+	pthread_mutex_init(&nt->lock, NULL);
+	pthread_cond_init(&nt->wake, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&late->due, &attr);
+	pthread_cond_init(&nt->due, &attr);
 	pthread_condattr_destroy(&attr);
-	return start_threads(late);
+	return start_threads(nt);
 }
 
-void tfs_late_end(struct tfs_late *late, struct tfs_loop *then)
+void tfs_notify_end(struct tfs_notify *nt, struct tfs_loop *then)
 {
 	bool now;
 
-	pthread_mutex_lock(&late->lock);
-	late->stop = true;
-	late->then = then;
-	now = !late->alive;
-	pthread_cond_broadcast(&late->wake);
-	pthread_cond_broadcast(&late->due);
-	pthread_mutex_unlock(&late->lock);
+	pthread_mutex_lock(&nt->lock);
+	nt->stop = true;
+	nt->then = then;
+	now = !nt->alive;
+	pthread_cond_broadcast(&nt->wake);
+	pthread_cond_broadcast(&nt->due);
+	pthread_mutex_unlock(&nt->lock);
 	if (now && then)
 		tfs_loop_stop(then);
 }
 
-void tfs_late_stop(struct tfs_late *late)
+void tfs_notify_stop(struct tfs_notify *nt)
 {
-	if (!late->threads)
+	if (!nt->threads)
 		return;
-	tfs_late_end(late, NULL);
-	while (late->threads)
-		pthread_join(late->thread[--late->threads], NULL);
+	tfs_notify_end(nt, NULL);
+	while (nt->threads)
+		pthread_join(nt->thread[--nt->threads], NULL);
 }

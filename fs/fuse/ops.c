@@ -22,8 +22,10 @@
 #include <sys/xattr.h>
 
 #include "format.h"
+#include "fuse/loop.h"
 #include "fuse/ops_priv.h"
 #include "fuse/reply.h"
+#include "fuse/wire.h"
 
 #define BACKGROUND	128u		/* read-ahead, write-back */
 #define XATTR_PREFIX	"tagfs."
@@ -438,7 +440,7 @@ static void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf,
 	if (kill && !err)
 		fuse_lowlevel_notify_inval_inode(ops->se, ino, -1, 0);
 	else if (fi->writepage)
-		tfs_late_stale(&ops->late, (uint32_t)ino);
+		tfs_notify_stale(&ops->notify, (uint32_t)ino);
 	if (err)
 		tfs_reply_err(req, err);
 	else
@@ -492,8 +494,8 @@ static void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence,
 
 	(void)fi;
 	if (ops->writeback) {
-		tfs_late_lseek(&ops->late, req, (uint32_t)ino, (uint64_t)off,
-			       whence);
+		tfs_notify_lseek(&ops->notify, req, (uint32_t)ino,
+				 (uint64_t)off, whence);
 		return;
 	}
 	at = tfs_lseek(ops->fs, (uint32_t)ino, (uint64_t)off, whence);

@@ -15,7 +15,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "fuse/loop.h"
 #include "fuse/ops_priv.h"
+#include "fuse/wire.h"
 
 /* libfuse says some lines in pieces. */
 static void log_fuse(enum fuse_log_level level, const char *fmt, va_list ap)
@@ -74,7 +76,7 @@ static int prepare(struct tfs_ops *ops, const struct tfs_ops_how *how)
 	if (!ops->se)
 		return -EINVAL;
 	err = tfs_loop_create(&ops->loop, ops);
-	return err ?: tfs_late_start(&ops->late, ops->se, ops->fs);
+	return err ?: tfs_notify_start(&ops->notify, ops->se, ops->fs);
 }
 
 int tfs_ops_create(struct tfs_ops **out, struct tfs *fs,
@@ -139,7 +141,7 @@ int tfs_ops_loop(struct tfs_ops *ops)
 
 void tfs_ops_stop(struct tfs_ops *ops)
 {
-	tfs_late_end(&ops->late, ops->loop);	/* (1) */
+	tfs_notify_end(&ops->notify, ops->loop);	/* (1) */
 }
 
 void tfs_ops_writes(struct tfs_ops *ops, struct tfs_ops_writes *out)
@@ -164,7 +166,7 @@ void tfs_ops_destroy(struct tfs_ops *ops)
 	if (!ops)
 		return;
 	tfs_ops_disconnect(ops);
-	tfs_late_stop(&ops->late);
+	tfs_notify_stop(&ops->notify);
 	tfs_loop_destroy(ops->loop);
 	if (ops->se)
 		fuse_session_destroy(ops->se);

@@ -23,6 +23,7 @@
 #include "format.h"
 #include "fuse/ops_priv.h"
 #include "fuse/reply.h"
+#include "fuse/wire.h"
 
 /* Newer than the oldest kernel headers that we build with. */
 #ifndef FUSE_TMPFILE

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* loop.h - the serving threads. */
+#ifndef TFS_LOOP_H
+#define TFS_LOOP_H
+
+#include <fuse_lowlevel.h>
+#include <stdbool.h>
+
+struct tfs_loop;
+struct tfs_ops;
+struct tfs_ops_writes;
+
+int tfs_loop_create(struct tfs_loop **out, struct tfs_ops *ops);
+/* Until the connection ends or stop; every thread is done then. */
+int tfs_loop_run(struct tfs_loop *loop);
+void tfs_loop_stop(struct tfs_loop *loop);
+/* As tfs_ops_quiet() and tfs_ops_writes(). */
+bool tfs_loop_quiet(struct tfs_loop *loop);
+void tfs_loop_writes(struct tfs_loop *loop, struct tfs_ops_writes *out);
+void tfs_loop_destroy(struct tfs_loop *loop);
+
+#endif

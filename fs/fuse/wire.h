@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* wire.h - what libfuse does not pass on. */
+#ifndef TFS_WIRE_H
+#define TFS_WIRE_H
+
+#include <fuse_lowlevel.h>
+#include <stddef.h>
+
+struct tfs_ops;
+
+enum {
+	TFS_WIRE_KILL_PRIV	= 1,	/* write: clear set-id bits */
+	TFS_WIRE_KILL_SGID	= 2,	/* setxattr of an ACL: clear S_ISGID */
+	TFS_WIRE_TMPFILE	= 4,	/* create: without a name */
+	TFS_WIRE_LONG		= 8,	/* will wait for the device */
+	TFS_WIRE_WRITE		= 16,
+	TFS_WIRE_STATX		= 32,	/* for tfs_wire_statx() */
+	TFS_WIRE_INIT		= 64,
+};
+
+#define TFS_MAX_WRITE	(1u << 20)
+/* The longest request: a write and what goes before its data. */
+#define TFS_WIRE_BUFFER	(TFS_MAX_WRITE + 4096u)
+
+/* After mounting: put the hooks between libfuse and the device. */
+int tfs_wire_attach(struct fuse_session *se);
+/* TFS_WIRE_* of the request that this thread has just received. */
+unsigned int tfs_wire_flags(void);
+/* Answer a request that libfuse does not know. */
+void tfs_wire_statx(struct tfs_ops *ops, const void *request);
+/* How many requests came of each kind, as the members of a JSON object.
+ * TFS_WIRE_REQUESTS bytes are enough. */
+#define TFS_WIRE_REQUESTS	2048u
+void tfs_wire_requests(char *buf, size_t size);
+
+#endif
