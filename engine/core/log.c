@@ -1,16 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* log.c - lines for a person.
- *  (1) One call is one line, whole, whatever threads do meanwhile, and
- *      whatever is in the names that it mentions.
+ *  (1) One call is one line, whole, whatever threads do meanwhile.
  *  (2) The caller's errno survives. */
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "core/text.h"
 #include "tagpi.h"
-
-#define TEXT	12288u	/* two paths, and what is said of them */
 
 static void to_stderr(int level, const char *line)
 {
@@ -27,14 +23,16 @@ void eng_log_to(void (*fn)(int level, const char *line))
 
 void eng_log(int level, const char *fmt, ...)
 {
-	char text[TEXT], line[ENG_LINE];
+	char line[1024];
 	int saved = errno;
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
+	vsnprintf(line, sizeof(line), fmt, ap);
 	va_end(ap);
-	eng_text_line(line, text);				/* (1) */
+	for (char *c = line; *c; c++)
+		if (*c == '\n' || *c == '\r')
+			*c = ' ';	/* (1) */
 	log_fn(level, line);
 	errno = saved;
 }

@@ -47,6 +47,9 @@ int tfs_treewalk_begin(struct tfs_treewalk *w);
 /* One leaf with the nodes above it that begin there.  Bounded work; done is
  * set after the last one. */
 int tfs_treewalk_step(struct tfs_treewalk *w);
+/* A lost() for those who have heard of it already. */
+int tfs_treewalk_skip(struct tfs_treewalk *w, const struct tfs_miss *at,
+		      int err);
 /* All steps. */
 int tfs_treewalk_run(struct tfs_treewalk *w);
 void tfs_treewalk_end(struct tfs_treewalk *w);

@@ -82,8 +82,8 @@ static int load_group(struct tfs *fs, uint64_t idx, struct tfs_group **out,
 }
 
 /* The region and its group, in memory from here on. */
-static int load_region(struct tfs *fs, uint64_t idx, struct tfs_region **out,
-		       struct tfs_miss *miss)
+int tfs_region_load(struct tfs *fs, uint64_t idx, struct tfs_region **out,
+		    struct tfs_miss *miss)
 {
 	struct tfs_freemap *fm = fs->freemap;
 	struct tfs_region *r = tfs_region_find(fm, idx);
@@ -161,7 +161,7 @@ static int take_here(struct tfs *fs, struct tfs_search *w, uint64_t want,
 	*len = 0;
 	if (err || !g->free[idx % TFS_GROUP_REGIONS])
 		return err;
-	err = load_region(fs, idx, out, miss);
+	err = tfs_region_load(fs, idx, out, miss);
 	if (err)
 		return err;
 	skip_in(skip, idx, &low, &high);
@@ -232,7 +232,7 @@ int tfs_alloc_claim(struct tfs *fs, uint64_t addr, uint64_t *len,
 		return -EUCLEAN;
 	if (*len > TFS_REGION_BITS - bit)
 		*len = TFS_REGION_BITS - bit;
-	err = load_region(fs, addr / TFS_REGION_BITS, &r, miss);
+	err = tfs_region_load(fs, addr / TFS_REGION_BITS, &r, miss);
 	if (err)
 		return err;
 	if (r->lost) {		/* nobody else will take them */
@@ -346,7 +346,7 @@ static int part_load(struct tfs *fs, uint64_t idx, unsigned int bit,
 
 	if (idx >= tfs_region_count(fs))
 		return -EUCLEAN;
-	err = load_region(fs, idx, &r, miss);
+	err = tfs_region_load(fs, idx, &r, miss);
 	if (err)
 		return err;
 	if (r->lost)

@@ -8,6 +8,10 @@
 
 #define TFS_SHORT	(-518)	/* no space at hand; a checkpoint may help */
 
+/* A region and its group, in memory from here on. */
+int tfs_region_load(struct tfs *fs, uint64_t idx, struct tfs_region **out,
+		    struct tfs_miss *miss);
+
 /* A run of at most want clusters for file data. 0, TFS_MISS, -ENOSPC or
  * -EUCLEAN. */
 int tfs_alloc_data(struct tfs *fs, uint64_t want, uint64_t *addr,

@@ -415,6 +415,8 @@ START_TEST(healing_without_space_is_put_off)
 	for (size_t i = 1; i < n; i++)
 		spoil(&b, &node[i], 1);
 	free(node);
+	bed_umount(&b);			/* in memory all is well */
+	bed_mount(&b);
 	ck_assert_uint_eq(files_there(&b), IMAGE_FILES);
 	ck_assert_uint_gt(tfs_ncache_heals(b.fs), 100);
 	reserve = b.fs->reserve;
@@ -447,6 +449,8 @@ START_TEST(healing_does_not_look_further_down)
 	spoil(&b, &node[last], 1);
 	spoil(&b, &node[last + 1], 3);		/* its first child */
 	free(node);
+	bed_umount(&b);
+	bed_mount(&b);
 	ck_assert_uint_lt(files_there(&b), IMAGE_FILES);
 	ck_assert_uint_eq(tfs_ncache_heals(b.fs), 1);
 	ck_assert_int_eq(tfs_ckpt_force(b.fs, false), 0);
@@ -559,6 +563,10 @@ START_TEST(lost_bitmaps_cost_their_space_alone)
 	if (_i)
 		leaf = use_and_forget(&b, first);
 	spoil(&b, &leaf, 3);
+	if (!_i) {			/* the leaf is not in memory */
+		bed_umount(&b);
+		bed_mount(&b);
+	}
 	file_in(&b, "new", first);
 	sprintf(name, "in%u", (unsigned int)first);
 	ck_assert_int_eq(tfs_unlink(b.fs, TFS_ROOT_INO, name), 0);

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* check_priv.h - shared by the files that make up tfs_check(). */
+#ifndef TFS_CHECK_PRIV_H
+#define TFS_CHECK_PRIV_H
+
+#include "check/check.h"
+#include "check/treewalk.h"
+#include "file/extent.h"
+#include "file/inode.h"
+
+/* What is remembered of an inode: 48 bytes. */
+struct tfs_known {
+	uint32_t	ino;
+	uint32_t	nlink;
+	uint32_t	parent;		/* of a directory */
+	uint32_t	names;		/* entries that name it */
+	uint32_t	namer;		/* the directory of the last of them */
+	uint32_t	subdirs;	/* of a directory */
+	uint64_t	size, entries;	/* of a directory */
+	uint16_t	mode;
+	bool		orphan;		/* has an orphan item */
+	bool		reached;	/* a way leads there from the root */
+};
+
+struct tfs_checking {
+	struct tfs_check *c;
+	struct tfs	*fs;
+	struct tfs_known *known;	/* ascending */
+	size_t		n, room;
+	uint32_t	*orphan;	/* ascending; items seen */
+	size_t		orphans, orphan_room;
+	uint64_t	**used;		/* by region: bits that are referred to */
+	uint8_t		*has_item;	/* by region: it is in the tree */
+	struct tfs_runs	twice;		/* clusters with several owners */
+	uint64_t	reserved;
+	uint32_t	lost_found;	/* its directory, once it is needed */
+};
+
+/* ---- check.c -------------------------------------------------------------- */
+
+/* A problem.  True: it is to be put right now. */
+bool tfs_found(struct tfs_checking *ck, enum tfs_finding_kind kind,
+	       uint32_t ino, uint64_t cluster, bool fixable,
+	       const char *fmt, ...) __attribute__((format(printf, 6, 7)));
+/* What became of it: err of the repair, which is returned if it must end
+ * the check. */
+int tfs_found_fixed(struct tfs_checking *ck, int err);
+struct tfs_known *tfs_known_find(struct tfs_checking *ck, uint32_t ino);
+/* In its place; NULL: no memory. */
+struct tfs_known *tfs_known_add(struct tfs_checking *ck, uint32_t ino);
+/* Run it as a transaction. */
+int tfs_fix(struct tfs_checking *ck, tfs_txn_fn fn, void *arg);
+int tfs_check_progress(struct tfs_checking *ck, unsigned int step,
+		       unsigned int done);
+
+/* ---- the steps -------------------------------------------------------------- */
+
+/* inodes.c: each node; each inode and what belongs to it alone. */
+int tfs_check_inodes(struct tfs_checking *ck);
+/* twice.c: clusters that several files use; their tags say whose they are. */
+int tfs_check_twice(struct tfs_checking *ck);
+/* names.c: entries against inodes, and the way to the root. */
+int tfs_check_names(struct tfs_checking *ck);
+/* space.c: what is in use, against the map; counters. */
+int tfs_check_space(struct tfs_checking *ck);
+/* space.c: somebody uses these.  0, or -EUCLEAN: they lie where nothing may;
+ * what others use is noted in ck->twice. */
+int tfs_check_refer(struct tfs_checking *ck, uint64_t addr, uint64_t len);
+/* content.c: every byte of every file. */
+int tfs_check_content(struct tfs_checking *ck);
+
+#endif

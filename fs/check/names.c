@@ -1,0 +1,460 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* names.c - every name against its inode, every inode against its names, and
+ * whether a way leads from the root to each.
+ *
+ *  (1) A directory has one name, and says in which directory that is.
+ *  (2) What no name leads to gets one in lost+found.  Names are given last,
+ *      when all others are right. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/runs.h"
+#include "check/check_priv.h"
+#include "file/orphan.h"
+#include "name/dir.h"
+
+typedef unsigned long long ull;
+
+/* ---- entries ----------------------------------------------------------------- */
+
+struct entry_fix {
+	struct tfs_key	key;
+	struct tfs_entry e;
+	char		name[TFS_NAME_MAX + 1];
+	uint32_t	mode;
+};
+
+static int unname_fn(struct tfs_txn *tx, void *arg)
+{
+	struct entry_fix *f = arg;
+
+	return tfs_txn_del(tx, f->key);
+}
+
+static int retype_fn(struct tfs_txn *tx, void *arg)
+{
+	struct entry_fix *f = arg;
+
+	return tfs_entry_put(tx, f->key.obj, f->key.off, f->name, f->e.ino,
+			     f->mode);
+}
+
+/* Where its hash says, if the name is not there, too. */
+static int rehash_fn(struct tfs_txn *tx, void *arg)
+{
+	struct entry_fix *f = arg;
+	struct tfs_entry there;
+	int err = tfs_entry_find(tx, f->key.obj, f->name, &there);
+
+	if (err && err != -ENOENT)
+		return err;
+	if (err && there.off)
+		err = tfs_entry_put(tx, f->key.obj, there.off, f->name,
+				    f->e.ino, f->mode);
+	return err ? err : tfs_txn_del(tx, f->key);
+}
+
+static bool hashed_right(struct tfs *fs, const struct entry_fix *f)
+{
+	uint64_t base = tfs_name_hash(fs, f->name, f->e.len) &
+		(INT64_MAX & ~255ull);
+
+	return (base ? base : TFS_COOKIE_FIRST) == (f->key.off & ~255ull);
+}
+
+/* The entry goes, and is not counted any more. */
+static int remove_entry(struct tfs_checking *ck, struct entry_fix *f)
+{
+	struct tfs_known *dir = tfs_known_find(ck, f->key.obj);
+	int err = tfs_fix(ck, unname_fn, f);
+
+	if (!err && dir) {
+		dir->entries--;
+		dir->subdirs -= S_ISDIR(f->e.type);
+	}
+	return tfs_found_fixed(ck, err);
+}
+
+static int check_entry(struct tfs_checking *ck, struct entry_fix *f)
+{
+	struct tfs_known *to = tfs_known_find(ck, f->e.ino), *dir;
+	uint32_t ino = f->key.obj;
+
+	if (!to || !to->nlink || to->ino == TFS_ROOT_INO) {
+		if (tfs_found(ck, TFS_F_ENTRY, ino, 0, true, "the entry "
+			      "'%.80s' names inode %u, which is %s", f->name,
+			      f->e.ino, !to ? "not there" : to->nlink ?
+			      "the root" : "deleted"))
+			return remove_entry(ck, f);
+		return 0;
+	}
+	if (S_ISDIR(to->mode) && to->names) {			/* (1) */
+		if (tfs_found(ck, TFS_F_ENTRY, ino, 0, true, "the entry "
+			      "'%.80s' is a second name of directory %u",
+			      f->name, to->ino))
+			return remove_entry(ck, f);
+		return 0;
+	}
+	f->mode = to->mode;
+	if ((to->mode & S_IFMT) != f->e.type &&
+	    tfs_found(ck, TFS_F_ENTRY, ino, 0, true, "the entry '%.80s' says "
+		      "type %o, inode %u has %o", f->name, f->e.type, to->ino,
+		      to->mode & S_IFMT)) {
+		dir = tfs_known_find(ck, ino);
+		if (dir)
+			dir->subdirs += S_ISDIR(to->mode) -
+				S_ISDIR(f->e.type);
+		if (tfs_found_fixed(ck, tfs_fix(ck, retype_fn, f)))
+			return -ENOMEM;
+	}
+	to->names++;
+	to->namer = ino;
+	if (!hashed_right(ck->fs, f) &&
+	    tfs_found(ck, TFS_F_ENTRY, ino, 0, true, "the entry '%.80s' is "
+		      "not where its name belongs", f->name))
+		return tfs_found_fixed(ck, tfs_fix(ck, rehash_fn, f));
+	return 0;
+}
+
+static int see_item(struct tfs_treewalk *w, const struct tfs_item *item)
+{
+	struct tfs_checking *ck = w->arg;
+	struct entry_fix f = { .key = item->key };
+
+	if (!item->key.obj || item->key.type != TFS_T_DIRENT ||
+	    tfs_entry_decode(item, &f.e) ||
+	    !tfs_known_find(ck, item->key.obj))
+		return 0;
+	memcpy(f.name, f.e.name, f.e.len);
+	return check_entry(ck, &f);
+}
+
+static int check_entries(struct tfs_checking *ck)
+{
+	struct tfs_treewalk w = { .fs = ck->fs, .arg = ck,
+				  .item = see_item, .lost = tfs_treewalk_skip };
+	int err = tfs_treewalk_begin(&w);
+
+	while (!err && !w.done) {
+		err = tfs_treewalk_step(&w);
+		if (!err)
+			err = tfs_check_progress(ck, 2, w.key.obj * 1000.0 /
+						 (ck->fs->next_ino + 1.0));
+	}
+	tfs_treewalk_end(&w);
+	return err;
+}
+
+/* ---- counts ------------------------------------------------------------------ */
+
+struct inode_fix {
+	uint32_t	ino;
+	uint32_t	nlink, parent;
+	uint64_t	size;
+	bool		dir;
+};
+
+static int inode_fn(struct tfs_txn *tx, void *arg)
+{
+	struct inode_fix *f = arg;
+	struct tfs_inode in;
+	int err = tfs_inode_get(tx, f->ino, &in);
+
+	if (err)
+		return err;
+	in.nlink = f->nlink;
+	if (f->dir) {
+		in.parent = f->parent;
+		in.size = f->size;
+	}
+	return tfs_inode_put(tx, &in);
+}
+
+static int store(struct tfs_checking *ck, const struct tfs_known *k)
+{
+	struct inode_fix f = {
+		.ino = k->ino, .nlink = k->nlink, .parent = k->parent,
+		.size = k->size, .dir = S_ISDIR(k->mode),
+	};
+
+	return tfs_found_fixed(ck, tfs_fix(ck, inode_fn, &f));
+}
+
+static int check_directory(struct tfs_checking *ck, struct tfs_known *k)
+{
+	bool root = k->ino == TFS_ROOT_INO, fix = false;
+	uint32_t parent = root ? k->ino : k->namer;
+
+	if (k->size != k->entries &&
+	    tfs_found(ck, TFS_F_COUNT, k->ino, 0, true, "%llu entries, the "
+		      "directory says %llu", (ull)k->entries, (ull)k->size)) {
+		k->size = k->entries;
+		fix = true;
+	}
+	if (k->nlink && k->nlink != 2 + k->subdirs &&
+	    tfs_found(ck, TFS_F_LINKS, k->ino, 0, true, "%u directories in "
+		      "it, and %u links", k->subdirs, k->nlink)) {
+		k->nlink = 2 + k->subdirs;
+		fix = true;
+	}
+	if ((root || k->names) && k->parent != parent &&
+	    tfs_found(ck, TFS_F_PARENT, k->ino, 0, true, "it is in directory "
+		      "%u, and says %u", parent, k->parent)) {
+		k->parent = parent;
+		fix = true;
+	}
+	return fix ? store(ck, k) : 0;
+}
+
+static int check_counts(struct tfs_checking *ck)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < ck->n && !err; i++) {
+		struct tfs_known *k = &ck->known[i];
+
+		if (S_ISDIR(k->mode)) {
+			err = check_directory(ck, k);
+		} else if (k->names && k->nlink != k->names &&
+			   tfs_found(ck, TFS_F_LINKS, k->ino, 0, true,
+				     "%u names, and %u links", k->names,
+				     k->nlink)) {
+			k->nlink = k->names;
+			err = store(ck, k);
+		}
+	}
+	return err;
+}
+
+/* ---- what nothing leads to ---------------------------------------------------- */
+
+struct attach {
+	struct tfs_checking *ck;
+	struct tfs_known *k;
+	uint32_t	dir;
+	char		name[16];
+};
+
+static int attach_fn(struct tfs_txn *tx, void *arg)
+{
+	struct attach *a = arg;
+	struct tfs_inode dir, in;
+	struct tfs_entry e;
+	int err = tfs_inode_get(tx, a->dir, &dir);
+
+	if (!err)
+		err = tfs_inode_get(tx, a->k->ino, &in);
+	if (err)
+		return err;
+	err = tfs_entry_find(tx, a->dir, a->name, &e);
+	if (!err || !e.off)
+		return -EEXIST;
+	if (err != -ENOENT)
+		return err;
+	dir.size++;
+	dir.nlink += S_ISDIR(in.mode);
+	in.parent = a->dir;
+	in.nlink = S_ISDIR(in.mode) ? 2 + a->k->subdirs : 1;
+	err = tfs_entry_put(tx, a->dir, e.off, a->name, in.ino, in.mode);
+	if (!err)
+		err = tfs_inode_put(tx, &dir);
+	return err ? err : tfs_inode_put(tx, &in);
+}
+
+/* The directory lost+found, made where it is missing. */
+static int lost_found(struct tfs_checking *ck)
+{
+	struct tfs_new new = { .mode = S_IFDIR | 0700 };
+	struct tfs_known *k;
+	struct tfs_inode in;
+	int err;
+
+	if (ck->lost_found)
+		return 0;
+	err = tfs_lookup(ck->fs, TFS_ROOT_INO, "lost+found", &in);
+	if (err == -ENOENT) {
+		err = tfs_create(ck->fs, TFS_ROOT_INO, "lost+found", &new,
+				 &in);
+		k = err ? NULL : tfs_known_add(ck, in.ino);
+		if (!err && !k)
+			err = -ENOMEM;
+		if (!err) {
+			k->mode = in.mode;
+			k->nlink = 2;
+			k->parent = k->namer = TFS_ROOT_INO;
+			k->names = k->reached = 1;
+		}
+	}
+	if (err)
+		return err;
+	if (!S_ISDIR(in.mode))
+		return -ENOTDIR;
+	ck->lost_found = in.ino;
+	return 0;
+}
+
+static int attach(struct tfs_checking *ck, uint32_t ino)
+{
+	struct attach a = { .ck = ck };
+	int err = lost_found(ck);
+
+	a.k = tfs_known_find(ck, ino);
+	a.dir = ck->lost_found;
+	snprintf(a.name, sizeof(a.name), "#%u", ino);
+	if (!err)
+		err = tfs_fix(ck, attach_fn, &a);
+	if (!err) {
+		a.k->names = 1;
+		a.k->nlink = S_ISDIR(a.k->mode) ? 2 + a.k->subdirs : 1;
+		a.k->namer = a.k->parent = a.dir;
+	}
+	return tfs_found_fixed(ck, err);
+}
+
+static int check_nameless(struct tfs_checking *ck, uint32_t ino)
+{
+	struct tfs_known *k = tfs_known_find(ck, ino);
+
+	if (k->names || ino == TFS_ROOT_INO)
+		return 0;
+	if (!k->nlink) {
+		if (!(ck->c->orphans_in_use && k->orphan) &&
+		    tfs_found(ck, TFS_F_ORPHAN, ino, 0, true,
+			      "it was deleted, and is still there"))
+			return tfs_found_fixed(ck, tfs_orphan_reclaim(ck->fs,
+								      ino));
+		return 0;
+	}
+	if (tfs_found(ck, TFS_F_UNREACHED, ino, 0, true, "a %s without a name",
+		      S_ISDIR(k->mode) ? "directory" : "file"))
+		return attach(ck, ino);
+	return 0;
+}
+
+/* An orphan item belongs to who has no links, or a truncate to finish. */
+static int check_orphans(struct tfs_checking *ck)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < ck->orphans && !err; i++) {
+		struct tfs_known *k = tfs_known_find(ck, ck->orphan[i]);
+		struct entry_fix f = {
+			.key = tfs_key(0, TFS_T_ORPHAN, ck->orphan[i]),
+		};
+
+		if (k && (!k->nlink || S_ISREG(k->mode)))
+			continue;
+		if (tfs_found(ck, TFS_F_ORPHAN, ck->orphan[i], 0, true,
+			      "an orphan item, and %s",
+			      k ? "it has names" : "no such inode"))
+			err = tfs_found_fixed(ck, tfs_fix(ck, unname_fn, &f));
+	}
+	return err;
+}
+
+/* Is the root at the end of the way up?  Whoever is on it has been seen. */
+static bool leads_up(struct tfs_checking *ck, struct tfs_known *k)
+{
+	struct tfs_known *at = k;
+	size_t steps = 0;
+	bool yes;
+
+	while (at && !at->reached && at->ino != TFS_ROOT_INO && at->names &&
+	       steps++ <= ck->n)
+		at = tfs_known_find(ck, at->namer);
+	yes = at && (at->reached || at->ino == TFS_ROOT_INO);
+	for (at = k; yes && at && !at->reached;
+	     at = tfs_known_find(ck, at->namer))
+		at->reached = true;
+	return yes;
+}
+
+struct detach {
+	uint32_t	dir, ino;
+	bool		found;
+};
+
+static int detach_fn(struct tfs_txn *tx, void *arg)
+{
+	struct detach *d = arg;
+	struct tfs_key key = tfs_key(d->dir, TFS_T_DIRENT, 0);
+	struct tfs_item item;
+	struct tfs_entry e;
+	struct tfs_inode dir;
+	int err;
+
+	for (;;) {
+		err = tfs_txn_next(tx, key, &item);
+		if (err)
+			return err;
+		if (item.key.obj != d->dir || item.key.type != TFS_T_DIRENT)
+			return -ENOENT;
+		if (!tfs_entry_decode(&item, &e) && e.ino == d->ino)
+			break;
+		key.off = item.key.off + 1;
+	}
+	err = tfs_inode_get(tx, d->dir, &dir);
+	if (err)
+		return err;
+	dir.size--;
+	dir.nlink--;
+	err = tfs_inode_put(tx, &dir);
+	return err ? err : tfs_txn_del(tx, item.key);
+}
+
+/* Directories that lie in each other: one is taken out and gets a name that
+ * can be reached. */
+static int check_reached(struct tfs_checking *ck, uint32_t ino)
+{
+	struct tfs_known *k = tfs_known_find(ck, ino), *dir;
+	struct detach d = { .dir = k->namer, .ino = ino };
+	int err;
+
+	if (!S_ISDIR(k->mode) || !k->names || leads_up(ck, k))
+		return 0;
+	if (!tfs_found(ck, TFS_F_UNREACHED, ino, 0, true, "a directory that "
+		       "is in itself, by way of directory %u", k->namer))
+		return 0;
+	err = tfs_fix(ck, detach_fn, &d);
+	if (err)
+		return tfs_found_fixed(ck, err);
+	dir = tfs_known_find(ck, d.dir);
+	if (dir) {
+		dir->entries--;
+		dir->size--;
+		dir->subdirs--;
+		dir->nlink--;
+	}
+	k->names = 0;
+	return attach(ck, ino);
+}
+
+/* Numbers are looked up again: an attachment may add lost+found itself. */
+static int each_inode(struct tfs_checking *ck,
+		      int (*fn)(struct tfs_checking *ck, uint32_t ino))
+{
+	uint32_t ino;
+	int err = 0;
+
+	for (size_t i = 0; i < ck->n && !err; i++) {
+		ino = ck->known[i].ino;
+		err = fn(ck, ino);
+		while (i < ck->n && ck->known[i].ino < ino)
+			i++;
+	}
+	return err;
+}
+
+int tfs_check_names(struct tfs_checking *ck)
+{
+	int err = check_entries(ck);
+
+	if (!err)
+		err = check_counts(ck);
+	if (!err)
+		err = check_orphans(ck);
+	if (!err)
+		err = each_inode(ck, check_nameless);		/* (2) */
+	return err ? err : each_inode(ck, check_reached);
+}

@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* space.c - which clusters are in use, by who uses them and by the map; and
+ * the counters of the filesystem.
+ *
+ *  (1) The map is compared as it is in memory, which is what the next
+ *      checkpoint stores: without what is set aside for nodes, and with what
+ *      was freed since the last one, which is still in use.
+ *  (2) A region that neither the tree has an item of nor anybody uses is
+ *      free, and is not looked at. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/runs.h"
+#include "base/state.h"
+#include "check/check_priv.h"
+#include "commit/sync.h"
+#include "tree/alloc.h"
+#include "tree/fetch.h"
+
+typedef unsigned long long ull;
+
+/* ---- references ---------------------------------------------------------------- */
+
+static uint64_t *used_bits(struct tfs_checking *ck, uint64_t region)
+{
+	if (!ck->used[region])
+		ck->used[region] = calloc(TFS_REGION_WORDS, sizeof(uint64_t));
+	return ck->used[region];
+}
+
+static int refer_part(struct tfs_checking *ck, uint64_t region,
+		      unsigned int bit, unsigned int n)
+{
+	uint64_t *map = used_bits(ck, region), base = region *
+		TFS_REGION_BITS;
+	unsigned int at = bit, to;
+
+	if (!map)
+		return -ENOMEM;
+	while ((at = tfs_bits_next(map, at, true)) < bit + n) {
+		to = tfs_bits_next(map, at, false);
+		if (to > bit + n)
+			to = bit + n;
+		if (tfs_runs_add(&ck->twice, base + at, to - at))
+			return -ENOMEM;
+		at = to;
+	}
+	tfs_bits_put(map, bit, n, true);
+	return 0;
+}
+
+int tfs_check_refer(struct tfs_checking *ck, uint64_t addr, uint64_t len)
+{
+	uint64_t low = ck->fs->super.log_start + ck->fs->super.log_clusters;
+	uint64_t high = ck->fs->super.clusters - TFS_END_FIXED;
+	int err = 0;
+
+	if (addr < low || addr > high || len > high - addr)
+		return -EUCLEAN;
+	while (len && !err) {
+		unsigned int bit = addr % TFS_REGION_BITS;
+		unsigned int n = TFS_REGION_BITS - bit;
+
+		if (n > len)
+			n = len;
+		err = refer_part(ck, addr / TFS_REGION_BITS, bit, n);
+		addr += n;
+		len -= n;
+	}
+	return err;
+}
+
+/* ---- the map --------------------------------------------------------------------- */
+
+/* What must be in use in this region. */
+static void wanted(struct tfs_checking *ck, uint64_t idx, uint64_t *map)
+{
+	const struct tfs_runs *frees = &ck->fs->frees;
+	uint64_t base = idx * TFS_REGION_BITS, end = base + TFS_REGION_BITS;
+
+	memset(map, 0, TFS_REGION_BYTES);
+	if (ck->used[idx])
+		memcpy(map, ck->used[idx], TFS_REGION_BYTES);
+	tfs_bits_fixed(ck->fs, idx, map);
+	for (size_t i = 0; i < frees->n; i++) {			/* (1) */
+		uint64_t a = frees->run[i].addr, b = a + frees->run[i].len;
+
+		a = a > base ? a : base;
+		b = b < end ? b : end;
+		if (a < b)
+			tfs_bits_put(map, a - base, b - a, true);
+	}
+}
+
+struct diff {
+	uint64_t	want[TFS_REGION_WORDS];
+	unsigned int	unmarked, unused;
+	uint64_t	first_unmarked, first_unused;
+	bool		lost;
+};
+
+static void compare(const struct tfs_region *r, struct diff *d)
+{
+	uint64_t base = r->idx * TFS_REGION_BITS;
+
+	for (unsigned int i = 0; i < TFS_REGION_WORDS; i++) {
+		uint64_t map = r->map[i] & ~r->hide[i];
+		uint64_t less = d->want[i] & ~map, more = map & ~d->want[i];
+
+		if (less && !d->unmarked)
+			d->first_unmarked = base + i * 64 +
+				__builtin_ctzll(less);
+		if (more && !d->unused)
+			d->first_unused = base + i * 64 +
+				__builtin_ctzll(more);
+		d->unmarked += __builtin_popcountll(less);
+		d->unused += __builtin_popcountll(more);
+	}
+}
+
+/* Run fn on the region, in memory and under the lock. */
+static int with_region(struct tfs_checking *ck, uint64_t idx, struct diff *d,
+		       void (*fn)(struct tfs *fs, struct tfs_region *r,
+				  struct diff *d))
+{
+	struct tfs *fs = ck->fs;
+	struct tfs_region *r;
+	struct tfs_miss miss;
+	int err;
+
+	for (;;) {
+		pthread_rwlock_wrlock(&fs->tree);
+		err = tfs_region_load(fs, idx, &r, &miss);
+		if (!err)
+			fn(fs, r, d);
+		err = tfs_tree_unlock(fs, err, &miss);
+		if (err != TFS_MISS)
+			return err;
+		err = tfs_node_fetch(fs, &miss);
+		if (err)
+			return err;
+	}
+}
+
+static void look(struct tfs *fs, struct tfs_region *r, struct diff *d)
+{
+	(void)fs;
+	d->lost = r->lost;
+	compare(r, d);
+}
+
+/* A bitmap that could not be read was full for everybody; now it is known. */
+static void regain(struct tfs *fs, struct tfs_region *r, unsigned int clear)
+{
+	uint64_t *gone = &fs->freemap->unreachable;
+
+	r->lost = false;
+	*tfs_region_free(fs, r->idx) = clear;
+	fs->free += clear;
+	*gone -= *gone < clear ? *gone : clear;
+	tfs_region_dirty(fs, r);
+}
+
+static void put_right(struct tfs *fs, struct tfs_region *r, struct diff *d)
+{
+	unsigned int before = tfs_bits_clear(r->map), after;
+
+	for (unsigned int i = 0; i < TFS_REGION_WORDS; i++)
+		r->map[i] = d->want[i] | (r->map[i] & r->hide[i]);
+	after = tfs_bits_clear(r->map);
+	if (r->lost) {
+		regain(fs, r, after);
+		return;
+	}
+	*tfs_region_free(fs, r->idx) += after - before;
+	fs->free += (int64_t)after - (int64_t)before;
+	tfs_region_dirty(fs, r);
+}
+
+static int check_region(struct tfs_checking *ck, uint64_t idx)
+{
+	struct diff d = { .unmarked = 0 };
+	bool fix = false;
+	int err;
+
+	wanted(ck, idx, d.want);
+	err = with_region(ck, idx, &d, look);
+	if (err || (d.lost && ck->c->lost))
+		return err;	/* that a part of the tree is lost was said */
+	if (d.unmarked)
+		fix |= tfs_found(ck, TFS_F_UNMARKED, 0, d.first_unmarked, true,
+				 "%u clusters of region %llu are in use, and "
+				 "free in the map", d.unmarked, (ull)idx);
+	if (d.unused)
+		fix |= tfs_found(ck, TFS_F_UNUSED, 0, d.first_unused, true,
+				 "%u clusters of region %llu are in use by "
+				 "nobody", d.unused, (ull)idx);
+	if (!fix)
+		return 0;
+	err = with_region(ck, idx, &d, put_right);
+	for (int n = !!d.unmarked + !!d.unused; n--; )
+		tfs_found_fixed(ck, err);
+	return err;
+}
+
+/* ---- counters ---------------------------------------------------------------------- */
+
+static int counter(struct tfs_checking *ck, const char *what, uint64_t want,
+		   uint64_t *have)
+{
+	if (want == *have ||
+	    !tfs_found(ck, TFS_F_COUNTER, 0, 0, true, "%llu %s, the "
+		       "filesystem says %llu", (ull)want, what, (ull)*have))
+		return 0;
+	pthread_rwlock_wrlock(&ck->fs->tree);
+	*have = want;
+	ck->fs->dirty = true;
+	pthread_rwlock_unlock(&ck->fs->tree);
+	return tfs_found_fixed(ck, 0);
+}
+
+static int check_counters(struct tfs_checking *ck)
+{
+	struct tfs *fs = ck->fs;
+	uint64_t used = 0, bits[TFS_REGION_WORDS];
+	int err;
+
+	for (uint64_t i = 0; i < tfs_region_count(fs); i++) {
+		wanted(ck, i, bits);
+		used += TFS_REGION_BITS - tfs_bits_clear(bits);
+	}
+	used -= tfs_region_count(fs) * TFS_REGION_BITS - fs->super.clusters;
+	err = counter(ck, "clusters are free", fs->super.clusters - used -
+		      tfs_pool_clusters(fs) - fs->freemap->unreachable,
+		      &fs->free);
+	if (!err)
+		err = counter(ck, "clusters are reserved", ck->reserved,
+			      &fs->reserved);
+	if (!err && fs->super.clusters - used <
+	    tfs_reserved_space(fs, ck->reserved))
+		tfs_found(ck, TFS_F_COUNTER, 0, 0, false, "%llu clusters are "
+			  "free, and %llu reserved ones need %llu",
+			  (ull)(fs->super.clusters - used), (ull)ck->reserved,
+			  (ull)tfs_reserved_space(fs, ck->reserved));
+	return err ? err : counter(ck, "inodes", ck->n, &fs->inodes);
+}
+
+int tfs_check_space(struct tfs_checking *ck)
+{
+	uint64_t n = tfs_region_count(ck->fs);
+	int err = 0;
+
+	for (uint64_t i = 0; i < n && !err; i++) {
+		if (ck->used[i] || ck->has_item[i] || !i || i == n - 1)
+			err = check_region(ck, i);		/* (2) */
+		if (!err && !(i % 64))
+			err = tfs_check_progress(ck, 4, i * 1000 / n);
+	}
+	return err || ck->c->lost ? err : check_counters(ck);
+}
