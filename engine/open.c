@@ -193,6 +193,8 @@ int eng_dev_open(struct eng_dev **out, const char *path,
 		eng_lock_put(lock);
 	else
 		(*out)->lock = lock;
+	if (!err)
+		(*out)->geo.shared = eng_lock_shared(lock);
 	return err;
 }
 

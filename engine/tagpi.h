@@ -135,6 +135,7 @@ struct eng_geometry {
 	uint32_t	max_io;		/* most intervals in one eng_io */
 	uint32_t	align;		/* of data segments in memory; 1: any */
 	const char	*backend;	/* "block", "nvme", "soft" */
+	bool		shared;		/* other hosts may have it, too */
 };
 
 enum {
@@ -192,6 +193,14 @@ int eng_dev_discard(struct eng_dev *dev, uint64_t start, uint64_t count);
  * ENG_IO_PROTECTED.  A switch is for requests that are submitted later. */
 bool eng_dev_enabled(const struct eng_dev *dev, enum eng_op op);
 void eng_dev_enable(struct eng_dev *dev, enum eng_op op, bool on);
+/* Move the bytes of a few intervals, a multiple of 4096 in memory aligned to
+ * that, past every cache of this host and without verifying anything: for
+ * what hosts that share a device leave each other.  Waits.  A container has no
+ * tuples for them: whatever was protected there is not any more.  A device of
+ * its own has, and tags are what a write stores.  A write has left this host
+ * when it returns, and is no more durable than others before a flush. */
+int eng_dev_bypass(struct eng_dev *dev, enum eng_op op, uint64_t start,
+		   void *buf, size_t bytes, const uint16_t *tags);
 /* Drop clean caches, so that the next reads come from the medium. */
 void eng_dev_drop_caches(struct eng_dev *dev);
 

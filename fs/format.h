@@ -38,7 +38,7 @@ enum {
 	TFS_AT_LOG	= 3,	/* the log follows */
 	TFS_END_SLOT	= 3,	/* n - 3, n - 2: second copies */
 	TFS_END_SUPER	= 1,	/* n - 1 */
-	TFS_END_FIXED	= 3,
+	TFS_END_FENCE	= 4,	/* n - 4, if there is one */
 };
 
 /* The two copies of a node are at least so many clusters apart, unless nothing
@@ -52,7 +52,8 @@ enum {
 /* Feature words: an unknown bit of compat is ignored, of ro_compat makes
  * the mount read-only, of incompat refuses it. */
 #define TFS_COMPAT_KNOWN	0u
-#define TFS_RO_COMPAT_KNOWN	0u
+#define TFS_RO_COMPAT_FENCE	1u	/* whoever writes takes the fence */
+#define TFS_RO_COMPAT_KNOWN	TFS_RO_COMPAT_FENCE
 #define TFS_INCOMPAT_LOG	1u	/* a mount must look at the log */
 #define TFS_INCOMPAT_KNOWN	TFS_INCOMPAT_LOG
 
@@ -116,6 +117,30 @@ struct tfs_disk_slot {
 };
 _Static_assert(sizeof(struct tfs_disk_slot) == 0x80, "slot");
 _Static_assert(offsetof(struct tfs_disk_slot, next_ino) == 0x60, "next_ino");
+
+/* ---- fence ------------------------------------------------------------- */
+
+#define TFS_FENCE_MAGIC	0x434e4654u	/* "TFNC" */
+#define TFS_FENCE_HELD	1u		/* somebody may write */
+#define TFS_FENCE_NODE	64
+
+/* Who may write.  At the beginning of its cluster, which in a container has no
+ * tuples; read and written past all caches. */
+struct tfs_disk_fence {
+/*00*/	__le32	magic;
+/*04*/	__le32	crc;		/* crc32c of the structure, crc as 0 */
+/*08*/	__u8	nonce[TFS_NONCE];
+/*18*/	__le64	counter;	/* higher with every write, 44 bits */
+/*20*/	__u8	mount[16];	/* random, of the mount */
+/*30*/	__u8	boot[16];	/* of the host's kernel */
+/*40*/	__le64	time;		/* seconds since 1970, for people */
+/*48*/	__le32	interval;	/* ms from one write to the next */
+/*4c*/	__le32	flags;		/* TFS_FENCE_* */
+/*50*/	__u8	node[TFS_FENCE_NODE]; /* its name, for people; zero-padded */
+/*90*/	__u8	pad[112];
+};
+_Static_assert(sizeof(struct tfs_disk_fence) == 0x100, "fence");
+_Static_assert(offsetof(struct tfs_disk_fence, node) == 0x50, "node");
 
 /* ---- commit log -------------------------------------------------------- */
 
@@ -299,6 +324,7 @@ enum tfs_kind {
 	TFS_K_NODE	= 3,	/* owner: level, index: copy */
 	TFS_K_LOG	= 4,	/* owner 0, index: position in the log */
 	TFS_K_DATA	= 5,	/* owner: inode, index: logical cluster */
+	TFS_K_FENCE	= 6,	/* owner, index 0 */
 };
 
 #endif

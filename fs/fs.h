@@ -40,6 +40,15 @@ struct tfs_mkfs {
 /* Make an empty filesystem on dev.  -ENOSPC: too small. */
 int tfs_mkfs(struct eng_dev *dev, struct tfs_mkfs *how);
 
+/* Who mounts, where hosts share storage.  wait: in place of sleeping, not 0
+ * to give up (-EINTR); with it, nothing is renewed but by tfs_fence_renew(). */
+struct tfs_host {
+	uint8_t		boot[16];	/* of its kernel */
+	char		node[64];	/* its name, zero-padded */
+	int		(*wait)(void *arg, unsigned int ms);
+	void		*arg;
+};
+
 struct tfs_mount {
 	bool		rdonly;
 	bool		relatime;	/* keep access times: within a day, and
@@ -48,6 +57,9 @@ struct tfs_mount {
 	bool		discard;	/* freed clusters, after the checkpoint */
 	unsigned int	commit;		/* seconds between commits; 0: only on demand */
 	size_t		cache;		/* bytes of cached tree nodes; 0: default */
+	unsigned int	fence;		/* ms between signs of life for other
+					 * hosts; 0: none, and none are awaited */
+	const struct tfs_host *host;	/* NULL: this one */
 };
 
 /* Mount.  dev is borrowed until tfs_close().  On error a line went to the
@@ -57,6 +69,11 @@ int tfs_open(struct tfs **out, struct eng_dev *dev, struct tfs_mount *how);
 /* Final checkpoint (unless read-only) and free.  The error of the
  * checkpoint. NULL is fine. */
 int tfs_close(struct tfs *fs);
+/* Is the filesystem on dev, if there is one, marked by another host that may
+ * write (1: yes, its name is in host), and, if wait, does that one live
+ * (-EBUSY)?  host: room for 65 bytes. */
+int tfs_in_use(struct eng_dev *dev, const struct tfs_mount *how, bool wait,
+	       char *host);
 bool tfs_rdonly(const struct tfs *fs);	/* asked for, or after an error */
 /* All that was done before is durable. */
 int tfs_sync(struct tfs *fs);

@@ -27,6 +27,7 @@
 
 struct tfs_freemap;
 struct tfs_commit;
+struct tfs_fence;
 struct tfs_ncache;
 struct tfs_node;
 struct tfs_refs;
@@ -133,6 +134,7 @@ struct tfs {
 	struct tfs_ckpt	ckpt;
 	struct tfs_refs	*refs;
 	struct tfs_counters count;
+	struct tfs_fence *fence;	/* NULL: other hosts are not kept out */
 
 	/* The helper thread: timed checkpoints, reports. */
 	pthread_t	helper;
@@ -145,6 +147,14 @@ struct tfs {
 	struct tfs_report *reports;			/* helper_lock */
 	unsigned int	report_count;			/* helper_lock */
 };
+
+/* Clusters at the end that are nobody's to allocate: superblock, slots, and
+ * the fence. */
+static inline uint64_t tfs_end_fixed(const struct tfs_super *s)
+{
+	return s->ro_compat & TFS_RO_COMPAT_FENCE ? TFS_END_FENCE :
+		TFS_END_SLOT;
+}
 
 static inline const uint8_t *tfs_nonce(const struct tfs *fs)
 {

@@ -19,6 +19,9 @@ struct eng_dev_ops {
 	int	(*flush)(struct eng_dev *dev);
 	int	(*discard)(struct eng_dev *dev, uint64_t start, uint64_t count);
 	void	(*drop_caches)(struct eng_dev *dev);
+	/* May be NULL: requests go past all caches anyway. */
+	int	(*bypass)(struct eng_dev *dev, enum eng_op op, uint64_t start,
+			  void *buf, size_t bytes);
 	int	(*stats)(struct eng_dev *dev, char *buf, size_t size);
 	/* Free what the backend allocated, the struct eng_dev included. */
 	void	(*close)(struct eng_dev *dev);

@@ -17,6 +17,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <semaphore.h>
+#include <string.h>
 
 #include "core/buf.h"
 #include "core/io.h"
@@ -426,4 +427,28 @@ int eng_io_run(struct eng_io *io)
 	if (!io->err && io->op == ENG_READ)
 		io->err = verify(io);	/* (4) */
 	return io->err;
+}
+
+int eng_dev_bypass(struct eng_dev *dev, enum eng_op op, uint64_t start,
+		   void *buf, size_t bytes, const uint16_t *tags)
+{
+	uint32_t count = (uint32_t)(bytes / dev->geo.profile->interval);
+	struct eng_io *io;
+	int err;
+
+	if (dev->ops->bypass)
+		return dev->ops->bypass(dev, op, start, buf, bytes);
+	io = eng_io_get(dev, count, 1);
+	if (!io)
+		return -ENOMEM;
+	io->op = op;
+	io->start = start;
+	if (op == ENG_READ)
+		io->flags = ENG_IO_PROTECTED;
+	else
+		memcpy(io->tags, tags, count * sizeof(*tags));
+	eng_io_add(io, buf, bytes);
+	err = eng_io_run(io);
+	eng_io_put(io);
+	return err;
 }

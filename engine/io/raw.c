@@ -36,8 +36,8 @@ static void raw_wait_end(struct eng_raw_io *io, int err)
 	pthread_mutex_unlock(&w->lock);
 }
 
-int eng_raw_rw(struct eng_raw *raw, bool write, uint64_t off, void *buf,
-	       size_t len)
+static int raw_run(struct eng_raw *raw, bool write, bool direct, uint64_t off,
+		   void *buf, size_t len)
 {
 	struct raw_wait w = {
 		.lock = PTHREAD_MUTEX_INITIALIZER,
@@ -45,7 +45,7 @@ int eng_raw_rw(struct eng_raw *raw, bool write, uint64_t off, void *buf,
 	};
 	struct iovec iov = { .iov_base = buf, .iov_len = len };
 	struct eng_raw_io io = {
-		.write = write, .off = off, .iov = &iov, .niov = 1,
+		.write = write, .direct = direct, .off = off, .iov = &iov, .niov = 1,
 		.end = raw_wait_end, .arg = &w,
 	};
 
@@ -64,4 +64,16 @@ int eng_raw_rw(struct eng_raw *raw, bool write, uint64_t off, void *buf,
 	pthread_mutex_destroy(&w.lock);
 	pthread_cond_destroy(&w.cond);
 	return w.err;
+}
+
+int eng_raw_rw(struct eng_raw *raw, bool write, uint64_t off, void *buf,
+	       size_t len)
+{
+	return raw_run(raw, write, false, off, buf, len);
+}
+
+int eng_raw_direct(struct eng_raw *raw, bool write, uint64_t off, void *buf,
+		   size_t len)
+{
+	return raw_run(raw, write, true, off, buf, len);
 }

@@ -65,6 +65,9 @@ int eng_raw_open(struct eng_raw **out, const char *path, int fd,
 /* raw.c: submit and wait, on one flat buffer. */
 int eng_raw_rw(struct eng_raw *raw, bool write, uint64_t off, void *buf,
 	       size_t len);
+/* The same, past every cache. */
+int eng_raw_direct(struct eng_raw *raw, bool write, uint64_t off, void *buf,
+		   size_t len);
 /* raw.c: storage ends every transfer with this, which calls io->end(). */
 void eng_raw_end(struct eng_raw_io *io, int err);
 /* raw.c: is this thread inside an end()?  Then it must not wait for I/O. */

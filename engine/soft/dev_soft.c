@@ -83,12 +83,30 @@ static void soft_close(struct eng_dev *dev)
 	free(s);
 }
 
+static int soft_bypass(struct eng_dev *dev, enum eng_op op, uint64_t start,
+		       void *buf, size_t bytes)
+{
+	struct soft *s = (struct soft *)dev;
+	const struct soft_layout *l = &s->head.lay;
+	uint64_t zone = start / l->zone_intervals;
+	uint32_t first = (uint32_t)(start % l->zone_intervals);
+	uint64_t count = bytes / l->profile->interval;
+
+	if (start >= l->intervals || count > soft_zone_count(l, zone) - first)
+		return -EINVAL;
+	if (op == ENG_WRITE && s->rdonly)
+		return -EROFS;
+	return eng_raw_direct(s->raw, op == ENG_WRITE,
+			      soft_data_off(l, zone, first), buf, bytes);
+}
+
 static const struct eng_dev_ops soft_ops = {
 	.submit = soft_submit,
 	.room = soft_room,
 	.flush = soft_flush_dev,
 	.discard = soft_discard,
 	.drop_caches = soft_drop_caches,
+	.bypass = soft_bypass,
 	.stats = soft_stats,
 	.close = soft_close,
 };

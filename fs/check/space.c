@@ -52,7 +52,8 @@ static int refer_part(struct tfs_checking *ck, uint64_t region,
 int tfs_check_refer(struct tfs_checking *ck, uint64_t addr, uint64_t len)
 {
 	uint64_t low = ck->fs->super.log_start + ck->fs->super.log_clusters;
-	uint64_t high = ck->fs->super.clusters - TFS_END_FIXED;
+	uint64_t high = ck->fs->super.clusters -
+		tfs_end_fixed(&ck->fs->super);
 	int err = 0;
 
 	if (addr < low || addr > high || len > high - addr)

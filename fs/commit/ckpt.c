@@ -26,6 +26,7 @@
 #include <unistd.h>
 
 #include "base/cluster.h"
+#include "base/fence.h"
 #include "base/gate.h"
 #include "base/state.h"
 #include "tree/alloc.h"
@@ -298,9 +299,11 @@ static int pass_boundary(struct tfs *fs, bool clean, struct boundary *b)
 /* (3), (7) */
 static int write_out(struct tfs *fs, struct boundary *b)
 {
-	int err = atomic_load(&fs->error);
 	unsigned int tries = 0;
+	int err;
 
+	tfs_fence_look(fs);
+	err = atomic_load(&fs->error);
 	if (!err)
 		err = write_nodes(fs, b->nodes);
 	if (!err)

@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fence.h"
 #include "base/gate.h"
 #include "base/notes.h"
 #include "base/state.h"
@@ -127,8 +128,10 @@ static int write_closed(struct tfs *fs)
 
 int tfs_commit_log(struct tfs *fs)
 {
-	int err = write_closed(fs);
+	int err;
 
+	tfs_fence_look(fs);
+	err = write_closed(fs);
 	return err ? err : flush_log(fs);
 }
 

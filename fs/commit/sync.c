@@ -12,6 +12,7 @@
  *      handed over to a checkpoint meanwhile.
  *  (5) What a reservation covers is refused only if there is no space when
  *      nobody else has been promised any: a reservation keeps its word. */
+#include "base/fence.h"
 #include "base/gate.h"
 #include "base/notes.h"
 #include "tree/freemap.h"
@@ -49,6 +50,7 @@ void tfs_throttle(struct tfs *fs)
 {
 	unsigned int ckpt, commit;
 
+	tfs_fence_look(fs);
 	pthread_rwlock_rdlock(&fs->tree);
 	ckpt = pressure(fs);
 	commit = tfs_commit_pressure(fs);

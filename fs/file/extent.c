@@ -13,6 +13,7 @@
 int tfs_extent_decode(struct tfs *fs, const struct tfs_item *item,
 		      struct tfs_extent *out)
 {
+	uint64_t end = tfs_end_fixed(&fs->super);
 	struct tfs_disk_extent d;
 	const char *bad = NULL;
 
@@ -31,8 +32,8 @@ int tfs_extent_decode(struct tfs *fs, const struct tfs_item *item,
 	else if (!out->addr != !out->seq || out->seq > fs->seq)
 		bad = "sequence";
 	else if (out->addr && (out->addr < tfs_freemap_fixed(fs) -
-			       TFS_END_FIXED || out->addr + out->len >
-			       fs->super.clusters - TFS_END_FIXED ||
+			       end || out->addr + out->len >
+			       fs->super.clusters - end ||
 			       out->addr > fs->super.clusters))
 		bad = "range on the device";	/* (1) */
 out:

@@ -7,6 +7,7 @@
 #include <sys/random.h>
 #include <time.h>
 
+#include "base/fence.h"
 #include "tree/alloc.h"
 #include "tree/ncache.h"
 #include "commit/ckpt.h"
@@ -36,6 +37,7 @@ static int plan(struct tfs *fs, struct tfs_mkfs *how)
 		s->log_clusters = log_max;
 	if (s->log_clusters < LOG_MIN)
 		s->log_clusters = LOG_MIN;
+	s->ro_compat = TFS_RO_COMPAT_FENCE;
 	s->incompat = TFS_INCOMPAT_LOG;
 	s->seq = 1;
 	s->created = time(NULL);
@@ -119,6 +121,8 @@ static int build(struct tfs *fs, struct tfs_mkfs *how)
 		err = tfs_ckpt_force(fs, false);
 	if (!err)
 		err = tfs_ckpt_force(fs, true);
+	if (!err)
+		err = tfs_fence_format(fs);
 	if (!err)
 		err = tfs_super_write(fs, 1);
 	if (how->progress)

@@ -9,12 +9,15 @@
  *  (3) What was replayed from the log is written as a checkpoint before
  *      anything is served or logged.  Until that is durable, the old
  *      checkpoint and the log stay as they were.
- *  (4) Until all that is done, there is one thread.
+ *  (4) Until all that is done, there is one thread, but for the fence's.
  *  (5) Where it can't be done, for lack of space under the device or because
- *      writing fails, what was found can be read: the mount is read-only. */
+ *      writing fails, what was found can be read: the mount is read-only.
+ *  (6) A mount that may write keeps other hosts out first.  What was read
+ *      while it waited for one of them is read again. */
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fence.h"
 #include "base/gate.h"
 #include "tree/freemap.h"
 #include "tree/ncache.h"
@@ -151,8 +154,12 @@ static int repair_super(struct tfs *fs)
 /* (3): what was replayed is in a checkpoint before anything else is. */
 static int start_writing(struct tfs *fs, struct tfs_slot *slot, bool replayed)
 {
-	int err = begin_life(fs, slot, replayed);
+	int err;
 
+	tfs_fence_look(fs);	/* reading the log may take long */
+	err = atomic_load(&fs->error);
+	if (!err)
+		err = begin_life(fs, slot, replayed);
 	if (!err && replayed)
 		err = tfs_ckpt_force(fs, false);
 	if (!err)
@@ -164,17 +171,71 @@ static int start_writing(struct tfs *fs, struct tfs_slot *slot, bool replayed)
 	return err;
 }
 
+/* (5) */
+static void only_read(struct tfs *fs, struct tfs_mount *how, int err)
+{
+	eng_log(LOG_ERR, "nothing can be written: %s; mounting read-only",
+		strerror(-err));
+	fs->opt.rdonly = how->rdonly = true;
+}
+
 static int open_rw(struct tfs *fs, struct tfs_slot *slot, bool replayed,
 		   struct tfs_mount *how)
 {
 	int err = start_writing(fs, slot, replayed);
 
-	if (!err || err == -ENOMEM)
+	if (!err || err == -ENOMEM || err == -EBUSY)
 		return err;
-	eng_log(LOG_ERR, "nothing can be written: %s; mounting read-only",
-		strerror(-err));
-	fs->opt.rdonly = how->rdonly = true;			/* (5) */
+	only_read(fs, how, err);
 	return 0;
+}
+
+static void warn_reader(struct tfs *fs)
+{
+	char host[TFS_FENCE_NODE + 1];
+
+	if (fs->opt.fence && tfs_fence_held(fs, host))
+		eng_log(LOG_WARNING, "host %s may be writing to this "
+			"filesystem: what is read may be out of date", host);
+}
+
+/* (6) */
+static int keep_out_others(struct tfs *fs, struct tfs_mount *how)
+{
+	bool waited = false;
+	int err = 0;
+
+	if (fs->opt.rdonly)
+		warn_reader(fs);
+	else
+		err = tfs_fence_take(fs, &waited);
+	if (err && err != -EBUSY && err != -EINTR && err != -ENOMEM) {
+		only_read(fs, how, err);
+		return 0;
+	}
+	if (!err && waited) {
+		eng_dev_drop_caches(fs->dev);
+		err = tfs_super_read(fs);
+	}
+	return err ? err : tfs_fence_start(fs);
+}
+
+int tfs_in_use(struct eng_dev *dev, const struct tfs_mount *how, bool wait,
+	       char *host)
+{
+	struct tfs *fs = tfs_alloc_fs(dev);
+	int err;
+
+	if (!fs)
+		return -ENOMEM;
+	fs->opt = *how;
+	err = tfs_super_read(fs);
+	if (!err)
+		err = tfs_fence_held(fs, host);
+	if (err > 0 && wait)
+		err = tfs_fence_watch(fs);
+	tfs_free_fs(fs);
+	return err;
 }
 
 int tfs_open(struct tfs **out, struct eng_dev *dev, struct tfs_mount *how)
@@ -197,7 +258,9 @@ int tfs_open(struct tfs **out, struct eng_dev *dev, struct tfs_mount *how)
 		how->rdonly = true;
 	}
 	fs->opt = *how;
-	err = tfs_slot_read(fs, &slot, &odd);
+	err = keep_out_others(fs, how);
+	if (!err)
+		err = tfs_slot_read(fs, &slot, &odd);
 	if (!err)
 		err = tfs_setup(fs);
 	if (err)
@@ -217,6 +280,7 @@ int tfs_open(struct tfs **out, struct eng_dev *dev, struct tfs_mount *how)
 	return 0;
 fail:
 	tfs_helper_stop(fs);
+	tfs_fence_leave(fs);
 	tfs_free_fs(fs);
 	return err;
 }
@@ -231,6 +295,7 @@ int tfs_close(struct tfs *fs)
 	tfs_helper_stop(fs);
 	if (!fs->opt.rdonly)
 		err = tfs_ckpt_force(fs, true);
+	tfs_fence_leave(fs);
 	tfs_free_fs(fs);
 	return err;
 }

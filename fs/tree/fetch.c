@@ -44,7 +44,7 @@ static int read_copy(struct tfs *fs, struct tfs_node *node,
 static bool ptr_sound(const struct tfs *fs, const struct tfs_ptr *ptr)
 {
 	uint64_t low = fs->super.log_start + fs->super.log_clusters;
-	uint64_t high = fs->super.clusters - TFS_END_FIXED;
+	uint64_t high = fs->super.clusters - tfs_end_fixed(&fs->super);
 
 	return ptr->addr[0] >= low && ptr->addr[0] < high &&
 		ptr->addr[1] >= low && ptr->addr[1] < high &&

@@ -73,7 +73,7 @@ void tfs_bits_fixed(const struct tfs *fs, uint64_t idx, uint64_t *map)
 {
 	uint64_t base = idx * TFS_REGION_BITS, end = base + TFS_REGION_BITS;
 	uint64_t head = fs->super.log_start + fs->super.log_clusters;
-	uint64_t tail = fs->super.clusters - TFS_END_FIXED;
+	uint64_t tail = fs->super.clusters - tfs_end_fixed(&fs->super);
 
 	if (head > base)
 		tfs_bits_put(map, 0, (head < end ? head : end) - base, true);
@@ -84,7 +84,8 @@ void tfs_bits_fixed(const struct tfs *fs, uint64_t idx, uint64_t *map)
 
 uint64_t tfs_freemap_fixed(const struct tfs *fs)
 {
-	return fs->super.log_start + fs->super.log_clusters + TFS_END_FIXED;
+	return fs->super.log_start + fs->super.log_clusters +
+		tfs_end_fixed(&fs->super);
 }
 
 uint64_t tfs_region_count(const struct tfs *fs)
@@ -208,7 +209,7 @@ int tfs_freemap_create(struct tfs_freemap **out, const struct tfs *fs)
 	if (!fm)
 		return -ENOMEM;
 	/* Nodes begin at the front; their copies: tfs_pool_aim(). */
-	fm->node.at = tfs_freemap_fixed(fs) - TFS_END_FIXED;
+	fm->node.at = tfs_freemap_fixed(fs) - tfs_end_fixed(&fs->super);
 	fm->data.at = fm->node.at + fs->super.clusters / 32;
 	return 0;
 }

@@ -402,7 +402,7 @@ static void taken_once_freed(struct forge *f)
 
 static void more_than_is_free(struct forge *f)
 {
-	map(f, inos[0], 100, tfs_freemap_fixed(f->fs) - TFS_END_FIXED,
+	map(f, inos[0], 100, f->fs->super.log_start + f->fs->super.log_clusters,
 	    seq_of(f), f->fs->super.clusters - tfs_freemap_fixed(f->fs));
 }
 

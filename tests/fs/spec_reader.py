@@ -361,14 +361,14 @@ class Records:
         r = sum(lanes[4 + n] << 15 * n for n in range(4))
         for i in (3, 2, 1, 0):
             l, r = r ^ self.f(l, i, t), l
-        need(l >> 16 & 0xff == 0x5a and 1 <= l >> 56 <= 5, 'no record')
+        need(l >> 16 & 0xff == 0x5a and 1 <= l >> 56 <= 6, 'no record')
         return (l >> 56, l >> 24 & 0xffffffff, r >> 28,
                 (l & 0xffff) << 28 | r & 0xfffffff)
 
 
 # ---- sections 5 and 7 to 12: the filesystem ---------------------------------------
 
-SUPER, SLOT, NODE, LOG, DATA = 1, 2, 3, 4, 5
+SUPER, SLOT, NODE, LOG, DATA, FENCE = 1, 2, 3, 4, 5, 6
 REGION, SUMMARY, ORPHAN, INODE, XATTR, DIRENT, INLINE, EXTENT = \
     1, 2, 3, 16, 17, 18, 19, 20
 FIRST, LAST = (0, 0, 0), (0xffffffff, 0xff, U64)
@@ -463,6 +463,26 @@ class Tagfs:
         self.nonce = raw[0x60:0x70]
         self.has_log = struct.unpack_from('<Q', raw, 0x50)[0] & 1
         self.label = raw[0x20:0x40].rstrip(b'\0').decode()
+        fenced = struct.unpack_from('<Q', raw, 0x48)[0] & 1
+        self.end = self.n - (4 if fenced else 3)
+        if fenced:
+            self.fence()
+
+    # -- section 9.1
+
+    def fence(self):
+        """In a container: bytes without tuples."""
+        dev, first = self.dev, 8 * self.end
+        interval = dev.profile.interval
+        raw = dev.bytes(dev.zone_at(first // dev.per) + 8192 +
+                        first % dev.per * interval, self.csize)
+        magic, crc = struct.unpack_from('<4sI', raw)
+        need(magic == b'TFNC' and crc == crc32c_without(raw[:0x100], 4),
+             'fence checksum')
+        need(raw[8:0x18] == self.nonce and not any(raw[0x90:]), 'fence')
+        counter, = struct.unpack_from('<Q', raw, 0x18)
+        interval, flags = struct.unpack_from('<II', raw, 0x48)
+        need(0 < counter < 1 << 44 and not flags & ~1, 'fence numbers')
 
     # -- section 9
 
@@ -550,7 +570,7 @@ class Tagfs:
     def node(self, ptr, level, low, high):
         want = ptr, level, low, high
         need(ptr[0] != ptr[1] and
-             all(3 + self.logs <= addr < self.n - 3 for addr in ptr[:2]),
+             all(3 + self.logs <= addr < self.end for addr in ptr[:2]),
              'pointer', ptr)
         if want not in self.known:
             self.known[want] = self.either('node', self.node_copy, *want)
@@ -681,7 +701,7 @@ class Tagfs:
         need(count and not pad and lc + count <= 1 << 32, 'extent range')
         need(bool(addr) == bool(seq), 'extent sequence')
         need(not addr or (3 + self.logs <= addr and
-                          addr + count <= self.n - 3), 'extent place')
+                          addr + count <= self.end), 'extent place')
         return addr, seq, count
 
     def extents(self, number):
@@ -748,7 +768,7 @@ class Tagfs:
 
     def used(self):
         """Every cluster in use, each once, with both counts of the slot."""
-        used = set(range(3 + self.logs)) | set(range(self.n - 3, self.n))
+        used = set(range(3 + self.logs)) | set(range(self.end, self.n))
         reserved = inodes = 0
 
         def use(addr):
@@ -776,7 +796,7 @@ class Tagfs:
         free = 0
         for i in range(8192):
             c = 8192 * r + i
-            fixed = c < 3 + self.logs or c >= self.n - 3
+            fixed = c < 3 + self.logs or c >= self.end
             stored = bits and bits[i // 8] >> i % 8 & 1
             need(bool(stored or fixed) == (c in used or c >= self.n),
                  'cluster', c, 'in the bitmap')

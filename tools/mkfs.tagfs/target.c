@@ -3,7 +3,8 @@
  *
  * (1) Whatever is in use stays as it is, with -f too: mounted, swap, behind a
  *     loop device, or opened by another program that locks as we do.
- * (2) Nothing is changed by look and check. */
+ * (2) Nothing is changed by look and check.
+ * (3) The same goes for a tagfs that another host shows signs of using. */
 #include "config.h"
 
 #include <blkid/blkid.h>
@@ -22,6 +23,8 @@
 #include "fs.h"
 #include "mounts.h"
 #include "target.h"
+
+#define FENCE_MS	5000	/* where a mark can't be read */
 
 static int fail(const struct target *t, int err)
 {
@@ -191,6 +194,39 @@ static int check_own(const struct target *t)
 	return !err || soft || err == -EUCLEAN ? -EEXIST : 0;
 }
 
+/* (3) -EBUSY: it lives.  Anything else that is wrong is no reason. */
+static int ask_fence(const struct target *t, struct eng_dev *dev)
+{
+	struct tfs_mount how = { .rdonly = true, .fence = FENCE_MS };
+	char host[65];
+	int err = tfs_in_use(dev, &how, false, host);
+
+	if (err != 1)
+		return 0;
+	say("%s is marked as in use by host %s: waiting for a sign of life",
+	    t->path, host);
+	err = tfs_in_use(dev, &how, true, host);
+	if (err == -EBUSY)
+		say("%s is in use by host %s", t->path, host);
+	return err == -EBUSY ? err : 0;
+}
+
+static int check_fence(const struct target *t)
+{
+	struct eng_open how = { .flags = ENG_OPEN_RDONLY };
+	struct eng_dev *dev = NULL;
+	int err;
+
+	mute(true);
+	err = eng_pool_create_serial(&how.pool);
+	err = err ?: eng_dev_open(&dev, t->path, &how);
+	err = err ? 0 : ask_fence(t, dev);
+	mute(false);
+	eng_dev_close(dev);
+	eng_pool_destroy(how.pool);
+	return err;
+}
+
 int target_check(const struct target *t, bool force)
 {
 	struct eng_lock *held;
@@ -206,8 +242,10 @@ int target_check(const struct target *t, bool force)
 	if (look)
 		err = check_foreign(t, eng_lock_fd(held));
 	eng_lock_put(held);	/* what opens it next takes it, too */
-	if (!look)
-		return 0;
+	if (!err && t->old_size)
+		err = check_fence(t);
+	if (err == -EBUSY || !look)
+		return err;
 	err = err ?: check_own(t);
 	if (!err && t->size != t->old_size) {
 		say("%s has %llu bytes", t->path,

@@ -35,6 +35,7 @@
 #include "place.h"
 #include "report.h"
 
+#define FENCE_SECONDS	5
 #define READAHEAD_KB	4096	/* the kernel's default is 128 */
 #define BUSY_SECONDS	30	/* a daemon's last checkpoint may take */
 
@@ -135,12 +136,20 @@ static int open_device(struct mount *m)
 	return open_as(m);
 }
 
+/* Milliseconds.  What no other host can have needs none. */
+static unsigned int fence_of(const struct mount *m)
+{
+	if (m->opt.fence_given)
+		return m->opt.fence * 1000;
+	return eng_dev_geometry(m->dev)->shared ? FENCE_SECONDS * 1000 : 0;
+}
+
 static int open_fs(struct mount *m)
 {
 	struct tfs_mount how = {
 		.rdonly = m->opt.rdonly, .relatime = m->opt.relatime,
 		.discard = m->opt.discard, .commit = m->opt.commit,
-		.cache = m->opt.cache,
+		.cache = m->opt.cache, .fence = fence_of(m),
 	};
 	int err = tfs_open(&m->fs, m->dev, &how);
 

@@ -37,6 +37,8 @@ static const char usage[] =
 "     no_writeback      no delayed writes in the kernel's cache\n"
 "     workers=N         verify threads (one per processor)\n"
 "     cache=MIB         memory for metadata\n"
+"     fence=SECONDS     between signs of life for other hosts (5; off on\n"
+"                       local filesystems); fence=off\n"
 "     log=FILE          messages also to FILE\n"
 "     backend=NAME      only block, nvme or soft (default: what is there)\n"
 "     allow_other       other users may enter (default if root mounts)\n"
@@ -89,6 +91,14 @@ static int take_number(struct options *o, const char *opt)
 		res = number(opt, "cache", SIZE_MAX >> 21, &n);
 		if (!res)
 			o->cache = (size_t)n << 20;
+	}
+	if (res < 0) {
+		res = strcmp(opt, "fence=off") ?
+			number(opt, "fence", 3600, &n) : 0;
+		if (!res) {
+			o->fence = (unsigned int)n;
+			o->fence_given = true;
+		}
 	}
 	return res > 0 ? bad("bad value", opt) : res;
 }

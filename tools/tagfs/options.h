@@ -23,6 +23,8 @@ struct options {
 	bool		relatime, discard, writeback;
 	bool		allow;		/* allow_other given */
 	unsigned int	commit;		/* seconds */
+	unsigned int	fence;		/* seconds; 0: off */
+	bool		fence_given;
 	unsigned int	workers;
 	unsigned int	max_read;	/* bytes; 0: not given */
 	size_t		cache;		/* bytes */
