@@ -823,7 +823,7 @@ static void each_name(struct bed *b, unsigned int step, bool make)
 {
 	char name[256];
 
-	for (unsigned int i = 0; i < 1500; i += step) {
+	for (unsigned int i = 0; i < 4000; i += step) {
 		sprintf(name, "%0200u", i);
 		if (make)
 			bed_file(b, name);
