@@ -40,13 +40,12 @@ struct tfs_mkfs {
 /* Make an empty filesystem on dev.  -ENOSPC: too small. */
 int tfs_mkfs(struct eng_dev *dev, struct tfs_mkfs *how);
 
-/* Who mounts, where hosts share storage.  wait: in place of sleeping, not 0
- * to give up (-EINTR); with it, nothing is renewed but by tfs_fence_renew(). */
+/* Who mounts, where hosts share storage; made up by tests. */
 struct tfs_host {
 	uint8_t		boot[16];	/* of its kernel */
 	char		node[64];	/* its name, zero-padded */
-	int		(*wait)(void *arg, unsigned int ms);
-	void		*arg;
+	bool		manual;		/* renews nothing by itself, and does
+					 * not look at the clock */
 };
 
 struct tfs_mount {
@@ -60,6 +59,10 @@ struct tfs_mount {
 	unsigned int	fence;		/* ms between signs of life for other
 					 * hosts; 0: none, and none are awaited */
 	const struct tfs_host *host;	/* NULL: this one */
+	/* Sleep, while another host is waited for.  False: give up, with
+	 * -EINTR.  NULL: just sleep. */
+	bool		(*pause)(void *arg, unsigned int ms);
+	void		*pause_arg;
 };
 
 /* Mount.  dev is borrowed until tfs_close().  On error a line went to the

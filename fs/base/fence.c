@@ -81,7 +81,7 @@ static void this_host(struct tfs_host *host)
 {
 	struct utsname name;
 
-	*host = (struct tfs_host){ .wait = NULL };
+	*host = (struct tfs_host){ .manual = false };
 	this_boot(host->boot);
 	if (!uname(&name))
 		snprintf(host->node, sizeof(host->node), "%.63s",
@@ -96,13 +96,13 @@ static void host_of(const struct tfs *fs, struct tfs_host *host)
 		this_host(host);
 }
 
-static int wait_for(const struct tfs_host *host, unsigned int ms)
+static int pause_for(const struct tfs *fs, unsigned int ms)
 {
 	struct timespec t = { .tv_sec = ms / 1000,
 			      .tv_nsec = ms % 1000 * 1000000L };
 
-	if (host->wait)
-		return host->wait(host->arg, ms);
+	if (fs->opt.pause)
+		return fs->opt.pause(fs->opt.pause_arg, ms) ? 0 : -EINTR;
 	while (nanosleep(&t, &t) && errno == EINTR)
 		;
 	return 0;
@@ -228,8 +228,7 @@ int tfs_fence_format(struct tfs *fs)
 /* ---- another host's ------------------------------------------------------- */
 
 /* (1) *d as it was; as it is in the end. */
-static int watch(struct tfs *fs, struct tfs_disk_fence *d,
-		 const struct tfs_host *host)
+static int watch(struct tfs *fs, struct tfs_disk_fence *d)
 {
 	uint64_t ms = is_sound(fs, d) ? le32toh(d->interval) :
 		fs->opt.fence;
@@ -239,9 +238,9 @@ static int watch(struct tfs *fs, struct tfs_disk_fence *d,
 	ms = 2 * ms + ms / 2;
 	ms = ms > WAIT_MAX ? WAIT_MAX : ms < POLLS ? POLLS : ms;
 	for (int i = 0; i < POLLS && !err; i++) {
-		if (wait_for(host, (unsigned int)ms / POLLS))
-			return -EINTR;
-		err = fence_read(fs, &now) == -ENOMEM ? -ENOMEM : 0;
+		err = pause_for(fs, (unsigned int)ms / POLLS);
+		if (!err && fence_read(fs, &now) == -ENOMEM)
+			err = -ENOMEM;
 		if (!err && memcmp(d, &now, sizeof(now))) {
 			*d = now;
 			return is_free(fs, &now) ? 0 : -EBUSY;
@@ -253,10 +252,8 @@ static int watch(struct tfs *fs, struct tfs_disk_fence *d,
 int tfs_fence_watch(struct tfs *fs)
 {
 	struct tfs_disk_fence d;
-	struct tfs_host host;
 
-	host_of(fs, &host);
-	return fence_read(fs, &d) == -ENOMEM ? -ENOMEM : watch(fs, &d, &host);
+	return fence_read(fs, &d) == -ENOMEM ? -ENOMEM : watch(fs, &d);
 }
 
 bool tfs_fence_held(struct tfs *fs, char name[TFS_FENCE_NODE + 1])
@@ -282,8 +279,7 @@ static int refused(struct tfs *fs, const struct tfs_disk_fence *d)
 	return -EBUSY;
 }
 
-static int wait_for_other(struct tfs *fs, struct tfs_disk_fence *d,
-			  const struct tfs_host *host)
+static int wait_for_other(struct tfs *fs, struct tfs_disk_fence *d)
 {
 	char name[TFS_FENCE_NODE + 1];
 	int err;
@@ -291,7 +287,7 @@ static int wait_for_other(struct tfs *fs, struct tfs_disk_fence *d,
 	name_of(fs, d, name);
 	eng_log(LOG_NOTICE, "host %s did not sign off: waiting for a sign of "
 		"life", name);
-	err = watch(fs, d, host);
+	err = watch(fs, d);
 	if (err == -EBUSY)
 		return refused(fs, d);
 	if (!err)
@@ -332,11 +328,11 @@ static int claim(struct tfs *fs, struct tfs_fence *f,
 	if (err)
 		return err;
 	f->renewed = now_ms();
-	if (!f->host.wait && f->renewed - read_at > settle(f) / 2)
+	if (!f->host.manual && f->renewed - read_at > settle(f) / 2)
 		return 1;
-	if (wait_for(&f->host, settle(f)))
-		return -EINTR;
-	err = fence_read(fs, &now);
+	err = pause_for(fs, settle(f));
+	if (!err)
+		err = fence_read(fs, &now);
 	if (err)
 		return err;
 	return memcmp(&now, &f->mine, sizeof(now)) ? refused(fs, &now) : 0;
@@ -355,7 +351,7 @@ static int take(struct tfs *fs, struct tfs_fence *f, bool *waited)
 		if (i && memcmp(&old, &f->mine, sizeof(old)))
 			return refused(fs, &old);
 		if (is_other(fs, &old, &f->host)) {
-			err = wait_for_other(fs, &old, &f->host);
+			err = wait_for_other(fs, &old);
 			if (err)
 				return err;
 			*waited = true;
@@ -485,7 +481,7 @@ int tfs_fence_start(struct tfs *fs)
 	struct tfs_fence *f = fs->fence;
 	int err = 0;
 
-	if (!f || f->host.wait)
+	if (!f || f->host.manual)
 		return 0;
 	err = pthread_create(&f->thread, NULL, fence_thread, fs);
 	f->runs = !err;

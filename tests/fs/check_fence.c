@@ -27,7 +27,7 @@ struct side {
 
 static struct bed bed;
 
-static int wait_fn(void *arg, unsigned int ms)
+static bool pause_fn(void *arg, unsigned int ms)
 {
 	struct side *s = arg;
 
@@ -35,7 +35,7 @@ static int wait_fn(void *arg, unsigned int ms)
 	s->waits++;
 	if (s->meanwhile)
 		s->meanwhile(s);
-	return 0;
+	return true;
 }
 
 static void side_init(struct side *s, const char *name, unsigned int fence)
@@ -43,9 +43,10 @@ static void side_init(struct side *s, const char *name, unsigned int fence)
 	memset(s, 0, sizeof(*s));
 	memset(s->host.boot, name[0], sizeof(s->host.boot));
 	strcpy(s->host.node, name);
-	s->host.wait = wait_fn;
-	s->host.arg = s;
+	s->host.manual = true;
 	s->how.fence = fence;
+	s->how.pause = pause_fn;
+	s->how.pause_arg = s;
 	s->how.host = &s->host;
 }
 
@@ -265,6 +266,36 @@ START_TEST(a_damaged_fence_is_written_anew)
 }
 END_TEST
 
+static bool give_up(void *arg, unsigned int ms)
+{
+	(void)arg;
+	(void)ms;
+	return false;
+}
+
+/* Who gives up while he waits has changed nothing, or signs off again. */
+START_TEST(waiting_can_be_given_up)	/* _i: for another host */
+{
+	struct side a, b;
+
+	side_init(&a, "alpha", 1000);
+	side_init(&b, "beta", 1000);
+	if (_i)
+		ck_assert_int_eq(side_open(&a, bed.sim), 0);
+	b.how.pause = give_up;
+	ck_assert_int_eq(side_open(&b, bed.sim), -EINTR);
+	if (_i) {
+		tfs_fence_renew(a.fs);
+		ck_assert_int_eq(touch(&a, "x"), 0);
+		side_close(&a);
+	}
+	side_init(&b, "gamma", 1000);
+	ck_assert_int_eq(side_open(&b, bed.sim), 0);
+	ck_assert_uint_eq(b.waits, 1);
+	side_close(&b);
+}
+END_TEST
+
 /* With a thread, and a disk that is read meanwhile. */
 START_TEST(it_is_renewed_while_mounted)
 {
@@ -272,7 +303,7 @@ START_TEST(it_is_renewed_while_mounted)
 	uint64_t before;
 
 	side_init(&a, "alpha", 5);
-	a.host.wait = NULL;
+	a.host.manual = false;
 	ck_assert_int_eq(side_open(&a, bed.sim), 0);
 	before = writes();
 	for (int i = 0; i < 2000 && writes() < before + 5; i++)
@@ -299,6 +330,7 @@ int main(void)
 	tcase_add_test(tc, of_two_that_come_at_once_one_gets_it);
 	tcase_add_test(tc, a_reader_is_warned_and_writes_nothing);
 	tcase_add_test(tc, a_damaged_fence_is_written_anew);
+	tcase_add_loop_test(tc, waiting_can_be_given_up, 0, 2);
 	tcase_add_test(tc, it_is_renewed_while_mounted);
 	suite_add_tcase(s, tc);
 	return bed_run_suite(s);

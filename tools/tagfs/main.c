@@ -144,12 +144,18 @@ static unsigned int fence_of(const struct mount *m)
 	return eng_dev_geometry(m->dev)->shared ? FENCE_SECONDS * 1000 : 0;
 }
 
+static bool pause_mount(void *arg, unsigned int ms)
+{
+	return control_pause(arg, ms);
+}
+
 static int open_fs(struct mount *m)
 {
 	struct tfs_mount how = {
 		.rdonly = m->opt.rdonly, .relatime = m->opt.relatime,
 		.discard = m->opt.discard, .commit = m->opt.commit,
 		.cache = m->opt.cache, .fence = fence_of(m),
+		.pause = pause_mount, .pause_arg = m->control,
 	};
 	int err = tfs_open(&m->fs, m->dev, &how);
 
