@@ -116,6 +116,8 @@ struct tfs {
 	uint64_t	reserved;	/* of them promised by fallocate */
 	uint64_t	promised;	/* of them promised to handles */
 	size_t		may_free;	/* runs that handles may have to free */
+	/* Not under it: freeing an inode or the rest of a file has failed. */
+	atomic_bool	unfinished;
 	uint64_t	inodes;
 	uint32_t	next_ino;
 	uint64_t	slot_number;	/* of the newest durable checkpoint */

@@ -7,7 +7,10 @@
  *      what step one found stays true.  Later steps look again all the same.
  *  (3) Damage in one orphan must not keep a filesystem from being mounted:
  *      it is reported and left for fsck.
- *  (4) Every look at the list goes on behind the last one, so that it ends. */
+ *  (4) Every look at the list goes on behind the last one, so that it ends.
+ *  (5) An error leaves an orphan, as a crash does.  It is no error of the
+ *      unlink or rename that took the last name: the helper tries once more,
+ *      then the next mount does. */
 #include <errno.h>
 #include <string.h>
 #include <syslog.h>
@@ -101,7 +104,7 @@ static int step_fn(struct tfs_txn *tx, void *p)
 	return !err && rc->gone ? reclaim_last(tx, rc->ino) : err; /* (1) */
 }
 
-int tfs_orphan_reclaim(struct tfs *fs, uint32_t ino)
+static int reclaim(struct tfs *fs, uint32_t ino)
 {
 	struct reclaim rc = { .ino = ino };
 	int err = 0;
@@ -113,6 +116,15 @@ int tfs_orphan_reclaim(struct tfs *fs, uint32_t ino)
 	if (err)
 		eng_log(LOG_WARNING, "inode %u: not freed: %s", ino,
 			strerror(-err));
+	return err;
+}
+
+int tfs_orphan_reclaim(struct tfs *fs, uint32_t ino)
+{
+	int err = reclaim(fs, ino);
+
+	if (err)
+		atomic_store(&fs->unfinished, true);		/* (5) */
 	return err;
 }
 
@@ -130,7 +142,7 @@ static int finish(struct tfs *fs, uint32_t ino)
 
 	if (!err && rc.named)
 		return tfs_cut_finish(fs, ino);
-	return err ? err : tfs_orphan_reclaim(fs, ino);
+	return err ? err : reclaim(fs, ino);
 }
 
 struct orphans {
@@ -182,4 +194,11 @@ int tfs_orphan_reclaim_all(struct tfs *fs)
 		if (err && err != -EUCLEAN && err != -EIO)
 			return err;
 	}
+}
+
+/* What is in use is left alone, and what fails again waits for a mount. */
+void tfs_orphan_retry(struct tfs *fs)
+{
+	if (atomic_exchange(&fs->unfinished, false))
+		tfs_orphan_reclaim_all(fs);
 }

@@ -9,5 +9,7 @@
 int tfs_orphan_reclaim(struct tfs *fs, uint32_t ino);
 /* All that a crash left; at a read-write mount. */
 int tfs_orphan_reclaim_all(struct tfs *fs);
+/* Once more what has failed since the last time. */
+void tfs_orphan_retry(struct tfs *fs);
 
 #endif

@@ -91,9 +91,11 @@ static void finish_or_say(struct tfs *fs, uint32_t ino)
 {
 	int err = tfs_cut_finish(fs, ino);
 
-	if (err)						/* (1) */
-		eng_log(LOG_WARNING, "inode %u: truncated, but not all of its "
-			"space is free yet: %s", ino, strerror(-err));
+	if (!err)
+		return;
+	atomic_store(&fs->unfinished, true);			/* (1) */
+	eng_log(LOG_WARNING, "inode %u: truncated, but not all of its "
+		"space is free yet: %s", ino, strerror(-err));
 }
 
 int tfs_truncate(struct tfs *fs, uint32_t ino, uint64_t size,

@@ -16,6 +16,7 @@
 #include "base/notes.h"
 #include "commit/ckpt.h"
 #include "commit/commit.h"
+#include "file/orphan.h"
 #include "name/path.h"
 #include "mount/helper.h"
 
@@ -116,6 +117,7 @@ static void tick(struct tfs *fs, struct agenda *ag)
 	uint64_t seq;
 	bool idle;
 
+	tfs_orphan_retry(fs);
 	pthread_rwlock_rdlock(&fs->tree);
 	idle = !tfs_commit_waiting(fs) && fs->seq == ag->seq;
 	pthread_rwlock_unlock(&fs->tree);

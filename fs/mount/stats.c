@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/text.h"
 #include "tree/freemap.h"
 #include "tree/ncache.h"
 
@@ -54,17 +55,23 @@ int tfs_statvfs(struct tfs *fs, struct statvfs *st)
 	return 0;
 }
 
-/* A JSON string; labels are the owner's. */
+/* A JSON string, whatever is in it: labels are the owner's. */
 static void put_string(FILE *f, const char *s)
 {
+	uint32_t code;
+	unsigned int n;
+
 	putc('"', f);
-	for (; *s; s++) {
-		if (*s == '"' || *s == '\\')
-			fprintf(f, "\\%c", *s);
-		else if ((unsigned char)*s < 0x20)
-			fprintf(f, "\\u%04x", *s);
+	for (; *s; s += n ? n : 1) {
+		n = eng_utf8(s, &code);
+		if (!n)
+			code = 0xfffd;		/* was no character */
+		if (code == '"' || code == '\\')
+			fprintf(f, "\\%c", (char)code);
+		else if (!n || !eng_printable(code))
+			fprintf(f, "\\u%04x", code);
 		else
-			putc(*s, f);
+			fwrite(s, 1, n, f);
 	}
 	putc('"', f);
 }

@@ -14,6 +14,7 @@
 #include "support/fs_bed.h"
 #include "support/fs_check.h"
 #include "file/inode.h"
+#include "file/orphan.h"
 
 #define EXTENTS	300u
 #define CLUSTER	4096u
@@ -173,7 +174,8 @@ static void world_make(struct world *w, unsigned int n)
 	strcpy(w->bed.where, w->where);
 	expect(w);
 	bed_mount(&w->bed);
-	tfs_ref(w->bed.fs, w->ino, 1);
+	if (!call->gone)	/* else it goes at once */
+		tfs_ref(w->bed.fs, w->ino, 1);
 	if (call->held)
 		MUST(w, tfs_unlink(w->bed.fs, TFS_ROOT_INO, "f"));
 }
@@ -252,6 +254,7 @@ static void link_again(struct world *w)
 
 static void finish(struct world *w, unsigned int how)
 {
+	struct tfs_inode in;
 	bool found;
 
 	if (!call->gone) {
@@ -260,7 +263,12 @@ static void finish(struct world *w, unsigned int how)
 		grow_and_compare(w, how);
 	}
 	found = !call->gone && (!call->held || how == 2);
-	tfs_unref(w->bed.fs, w->ino, 1);
+	if (!call->gone)
+		tfs_unref(w->bed.fs, w->ino, 1);
+	tfs_orphan_retry(w->bed.fs);
+	if (!found)
+		ck_assert_msg(tfs_getattr(w->bed.fs, w->ino, &in) == -ENOENT,
+			      "%s: it is not gone", w->where);
 	bed_remount(&w->bed, 0);
 	if (found)
 		compare(w, w->new, w->new, SIZE + 2 * CLUSTER, "remounted");

@@ -12,6 +12,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +20,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "core/text.h"
 #include "fds.h"
 #include "format.h"
 #include "fs.h"
@@ -70,20 +72,21 @@ void mute(bool on)
 
 void say(const char *fmt, ...)
 {
+	char text[2 * PATH_MAX], line[ENG_LINE];
 	va_list ap;
 
-	fputs("mkfs.tagfs: ", stderr);
 	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
+	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	fputc('\n', stderr);
+	eng_text_line(line, text);
+	fprintf(stderr, "mkfs.tagfs: %s\n", line);
 }
 
 static void on_log(int level, const char *line)
 {
 	(void)level;
 	if (!muted)
-		say("%s", line);
+		fprintf(stderr, "mkfs.tagfs: %s\n", line);
 }
 
 static void on_progress(int percent)
@@ -149,25 +152,16 @@ static int parse_size(const char *text, uint64_t *out)
 /* A label is shown in lists and lines: printable UTF-8. */
 static int parse_label(const char *text, char label[32])
 {
-	const unsigned char *s = (const unsigned char *)text;
-	unsigned int follow = 0;
+	uint32_t code;
+	unsigned int n;
 
 	if (strlen(text) > 31)
 		return -EINVAL;
-	for (; *s; s++) {
-		if (follow) {
-			if ((*s & 0xc0) != 0x80)
-				return -EINVAL;
-			follow--;
-		} else if (*s < 0x20 || *s == 0x7f || (*s & 0xc0) == 0x80 ||
-			   *s >= 0xf8) {
+	for (const char *s = text; *s; s += n) {
+		n = eng_utf8(s, &code);
+		if (!n || !eng_printable(code))
 			return -EINVAL;
-		} else if (*s >= 0xc0) {
-			follow = *s < 0xe0 ? 1 : *s < 0xf0 ? 2 : 3;
-		}
 	}
-	if (follow)
-		return -EINVAL;
 	strcpy(label, text);
 	return 0;
 }
@@ -279,11 +273,12 @@ static void show(const struct job *j, const struct eng_geometry *geo)
 {
 	const struct eng_profile *p = geo->profile;
 	const struct tfs_mkfs *m = &j->fs;
-	char uuid[UUID_TEXT];
+	char uuid[UUID_TEXT], path[ENG_LINE];
 
 	uuid_format(m->uuid, uuid);
 	print_size("size", j->target.size);
-	printf(" on %s\n", j->path);
+	eng_text_line(path, j->path);
+	printf(" on %s\n", path);
 	show_protection(j, geo);
 	printf("%-12s%llu of %u bytes, %u tag bytes each\n", "clusters",
 	       (unsigned long long)m->clusters, m->cluster_size,

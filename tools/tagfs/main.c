@@ -334,7 +334,7 @@ static int wait_ready(int fd, pid_t pid)
 		return EXIT_SYSTEM;
 	if (WIFEXITED(status))
 		return WEXITSTATUS(status) ?: EXIT_MOUNT;
-	fprintf(stderr, "tagfs: %s\n", strsignal(WTERMSIG(status)));
+	eng_log(LOG_ERR, "%s", strsignal(WTERMSIG(status)));
 	return EXIT_MOUNT;
 }
 
@@ -344,7 +344,7 @@ static int serve_in_background(struct mount *m)
 	pid_t pid;
 
 	if (pipe2(fds, O_CLOEXEC) || (pid = fork()) < 0) {
-		fprintf(stderr, "tagfs: %s\n", strerror(errno));
+		eng_log(LOG_ERR, "%s", strerror(errno));
 		return EXIT_SYSTEM;
 	}
 	if (pid) {
@@ -368,7 +368,7 @@ static char *resolve(const char *path, bool dir)
 		real = NULL;
 	}
 	if (!real)
-		fprintf(stderr, "tagfs: %s: %s\n", path, strerror(errno));
+		eng_log(LOG_ERR, "%s: %s", path, strerror(errno));
 	return real;
 }
 
@@ -381,16 +381,14 @@ static int prepare(struct mount *m)
 	if (!m->path || !m->point)
 		return EXIT_MOUNT;
 	if (fds_standard(m->path)) {
-		fprintf(stderr, "tagfs: %s is our standard input, output or "
-			"error\n", m->path);
+		eng_log(LOG_ERR, "%s is our standard input, output or "
+			"error", m->path);
 		return EXIT_USAGE;
 	}
-	eng_log_to(report_line);
 	err = m->opt.log ? report_to_file(m->opt.log, m->path, m->point) : 0;
 	if (err) {
-		fprintf(stderr, "tagfs: %s: %s\n", m->opt.log,
-			err == -EINVAL ? "is the image or on the filesystem" :
-			strerror(-err));
+		eng_log(LOG_ERR, "%s: %s", m->opt.log, err == -EINVAL ?
+			"is the image or on the filesystem" : strerror(-err));
 		return EXIT_USAGE;
 	}
 	return EXIT_OK;
@@ -403,9 +401,10 @@ int main(int argc, char **argv)
 
 	if (fds_tidy())
 		return EXIT_SYSTEM;
+	eng_log_to(report_line);
 	res = options_parse(&m.opt, argc, argv);
 	if (res == EXIT_SYSTEM)
-		fprintf(stderr, "tagfs: %s\n", strerror(ENOMEM));
+		eng_log(LOG_ERR, "%s", strerror(ENOMEM));
 	if (res >= 0)
 		goto out;
 	res = prepare(&m);

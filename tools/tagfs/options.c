@@ -15,10 +15,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <syslog.h>
 #include <unistd.h>
 
 #include "fuse/ops.h"
 #include "options.h"
+#include "tagpi.h"
 
 static const char usage[] =
 "Usage: tagfs [options] PATH MOUNTPOINT\n"
@@ -53,7 +55,7 @@ static const char *const ignored[] = {
 
 static int bad(const char *what, const char *opt)
 {
-	fprintf(stderr, "tagfs: %s: %s\n", opt, what);
+	eng_log(LOG_ERR, "%s: %s", opt, what);
 	return EXIT_USAGE;
 }
 

@@ -18,6 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/text.h"
 #include "report.h"
 #include "tagpi.h"
 
@@ -27,7 +28,7 @@ static atomic_bool background;
 
 static void to_file(const char *line)
 {
-	char buf[1200], when[32];
+	char buf[ENG_LINE + 100], when[32];
 	time_t now = time(NULL);
 	struct tm tm;
 	int len;
