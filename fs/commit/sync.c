@@ -72,7 +72,7 @@ void tfs_throttle(struct tfs *fs)
  * other handle was promised anything. */
 static int promise(struct tfs *fs, const struct tfs_handle *h, bool *alone)
 {
-	uint64_t left = fs->reserve / 4, rest;
+	uint64_t left = fs->reserve / 4, rest, pool;
 	int err = 0;
 
 	if (!h->frees && h->claimed < h->data)
@@ -81,7 +81,11 @@ static int promise(struct tfs *fs, const struct tfs_handle *h, bool *alone)
 	*alone = !fs->promised;
 	rest = fs->reserved > h->claimed ? fs->reserved - h->claimed : 0;
 	left += tfs_reserved_space(fs, rest) + fs->promised;
-	if (fs->free < h->data + h->meta + left)
+	/* Places that wait in the pool are the tree's, too. */
+	pool = tfs_pool_clusters(fs);
+	if (pool > h->meta)
+		pool = h->meta;
+	if (fs->free + pool < h->data + h->meta + left)
 		err = -ENOSPC;
 	if (!err)
 		err = tfs_free_reserve(fs, h->runs);		/* (4) */
