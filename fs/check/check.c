@@ -1,99 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* check.c - the steps of a check, and what they share.
+/* check.c - the steps of a check.
  *
  *  (1) Memory is 48 bytes for each inode, and a bit for each cluster of a
  *      region that is in use; nothing else grows with the filesystem.
  *  (2) A repair is one transaction, or several that each leave it no worse.
- *  (3) What one step put right is as it is known to the steps after it.
- *  (4) Where a part of the tree can't be read, only copies of nodes are put
- *      right: whatever else looks wrong may be explained by what is missing,
- *      and salvage.c has to bring that back first. */
-#include <stdarg.h>
-#include <stdio.h>
+ *  (3) What one step put right is as it is known to the steps after it. */
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/runs.h"
 #include "base/state.h"
 #include "check/check_priv.h"
 #include "commit/ckpt.h"
 #include "tree/freemap.h"
-
-bool tfs_found(struct tfs_checking *ck, enum tfs_finding_kind kind,
-	       uint32_t ino, uint64_t cluster, bool fixable,
-	       const char *fmt, ...)
-{
-	struct tfs_finding f = {
-		.kind = kind, .ino = ino, .cluster = cluster,
-		.fixable = fixable && !tfs_rdonly(ck->fs) &&
-			(!ck->c->lost || kind <= TFS_F_NEAR),	/* (4) */
-	};
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(f.text, sizeof(f.text), fmt, ap);
-	va_end(ap);
-	ck->c->problems++;
-	return ck->c->found(ck->c, &f) && f.fixable;
-}
-
-/* A repair that fails leaves the problem; only what stops everything ends
- * the check. */
-int tfs_found_fixed(struct tfs_checking *ck, int err)
-{
-	if (!err)
-		ck->c->fixed++;
-	return err == -ENOMEM || err == -EROFS ? err : 0;
-}
-
-static size_t known_at(const struct tfs_checking *ck, uint32_t ino)
-{
-	size_t lo = 0, hi = ck->n;
-
-	while (lo < hi) {
-		size_t mid = (lo + hi) / 2;
-
-		if (ck->known[mid].ino < ino)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
-}
-
-struct tfs_known *tfs_known_find(struct tfs_checking *ck, uint32_t ino)
-{
-	size_t i = known_at(ck, ino);
-
-	return i < ck->n && ck->known[i].ino == ino ? &ck->known[i] : NULL;
-}
-
-struct tfs_known *tfs_known_add(struct tfs_checking *ck, uint32_t ino)
-{
-	size_t i = known_at(ck, ino);
-
-	if (tfs_array_grow(&ck->known, &ck->room, ck->n + 1,
-			   sizeof(ck->known[0])))
-		return NULL;
-	memmove(&ck->known[i + 1], &ck->known[i],
-		(ck->n - i) * sizeof(ck->known[0]));
-	ck->known[i] = (struct tfs_known){ .ino = ino };
-	ck->n++;
-	return &ck->known[i];
-}
-
-int tfs_fix(struct tfs_checking *ck, tfs_txn_fn fn, void *arg)
-{
-	return tfs_txn_write(ck->fs, fn, arg, TFS_TXN_FREES);
-}
-
-int tfs_check_progress(struct tfs_checking *ck, unsigned int step,
-		       unsigned int done)
-{
-	struct tfs_check *c = ck->c;
-
-	return c->progress && !c->progress(c, step, 5, done) ? -EINTR : 0;
-}
 
 static int steps(struct tfs_checking *ck)
 {

@@ -36,7 +36,7 @@ struct tfs_checking {
 	uint32_t	lost_found;	/* its directory, once it is needed */
 };
 
-/* ---- check.c -------------------------------------------------------------- */
+/* ---- known.c -------------------------------------------------------------- */
 
 /* A problem.  True: it is to be put right now. */
 bool tfs_found(struct tfs_checking *ck, enum tfs_finding_kind kind,
