@@ -53,6 +53,8 @@ struct tfs_mount {
 	bool		relatime;	/* keep access times: within a day, and
 					 * later than the last change; else
 					 * none are kept */
+	bool		accept;		/* where acknowledged changes may be
+					 * missing, go on without them: fsck */
 	bool		discard;	/* freed clusters, after the checkpoint */
 	unsigned int	commit;		/* seconds between commits; 0: only on demand */
 	size_t		cache;		/* bytes of cached tree nodes; 0: default */
@@ -78,6 +80,8 @@ int tfs_close(struct tfs *fs);
 int tfs_in_use(struct eng_dev *dev, const struct tfs_mount *how, bool wait,
 	       char *host);
 bool tfs_rdonly(const struct tfs *fs);	/* asked for, or after an error */
+/* When it was opened: nothing was to be replayed, and nothing was odd. */
+bool tfs_was_clean(const struct tfs *fs);
 /* All that was done before is durable. */
 int tfs_sync(struct tfs *fs);
 int tfs_statvfs(struct tfs *fs, struct statvfs *st);

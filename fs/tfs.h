@@ -99,6 +99,10 @@ struct tfs {
 	const struct eng_geometry *geo;
 	struct tfs_super super;		/* fixed after open */
 	int		super_outdated;	/* copy to be rewritten, or -1 */
+	unsigned int	slots_odd;	/* as the mount found them: super.h */
+	bool		was_clean;	/* as the mount found it */
+	char		doubt[160];	/* why something acknowledged may be
+					 * missing, or "" */
 	unsigned int	slot_first[2];	/* copy to be written first, by slot */
 	struct tfs_record_key key;
 	struct tfs_mount opt;

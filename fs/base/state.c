@@ -21,6 +21,11 @@ bool tfs_rdonly(const struct tfs *fs)
 	return fs->opt.rdonly || atomic_load(&fs->error);
 }
 
+bool tfs_was_clean(const struct tfs *fs)
+{
+	return fs->was_clean;
+}
+
 uint32_t tfs_cluster_size(const struct tfs *fs)
 {
 	return fs->csize;

@@ -19,6 +19,9 @@ struct tfs_check {
 	 * filesystem can be written. */
 	bool		(*found)(struct tfs_check *c,
 				 const struct tfs_finding *f);
+	/* A repair that was asked for failed; the finding is the last one.
+	 * May be NULL. */
+	void		(*failed)(struct tfs_check *c, int err);
 	/* Now and then: which step, of how many, and how far, 0 to 1000.
 	 * False: stop, with -EINTR.  May be NULL. */
 	bool		(*progress)(struct tfs_check *c, unsigned int step,

@@ -5,6 +5,7 @@
 static const char *const names[TFS_F_KINDS] = {
 	[TFS_F_SUPER]		= "superblock",
 	[TFS_F_SLOT]		= "slot",
+	[TFS_F_OLDER]		= "older-state",
 	[TFS_F_COPY]		= "node-copy",
 	[TFS_F_DIFFER]		= "node-copies-differ",
 	[TFS_F_NEAR]		= "node-copies-near",

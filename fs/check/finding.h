@@ -9,6 +9,7 @@
 enum tfs_finding_kind {
 	TFS_F_SUPER,		/* a copy of the superblock */
 	TFS_F_SLOT,		/* a copy of a checkpoint slot */
+	TFS_F_OLDER,		/* something acknowledged is missing */
 	TFS_F_COPY,		/* a copy of a node is bad */
 	TFS_F_DIFFER,		/* both are good and not the same */
 	TFS_F_NEAR,		/* both lie where one bad spot hits both */

@@ -35,6 +35,8 @@ int tfs_found_fixed(struct tfs_checking *ck, int err)
 {
 	if (!err)
 		ck->c->fixed++;
+	else if (ck->c->failed)
+		ck->c->failed(ck->c, err);
 	return err == -ENOMEM || err == -EROFS ? err : 0;
 }
 

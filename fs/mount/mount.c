@@ -266,6 +266,7 @@ int tfs_open(struct tfs **out, struct eng_dev *dev, struct tfs_mount *how)
 	if (err)
 		goto fail;
 	take_slot(fs, &slot);
+	fs->slots_odd = odd;
 	err = tfs_recover(fs, &slot, odd, how, &replayed);
 	fs->opt.rdonly = how->rdonly;
 	if (!err)

@@ -677,14 +677,31 @@ static const char *doubt(const struct recovery *rc, unsigned int odd,
 	return text;
 }
 
+/* Somebody decided that what is missing does not come back.  Nothing of it may
+ * ever be taken for a part of what comes now. */
+static void give_up(const struct recovery *rc, const char *why)
+{
+	uint64_t top = rc->ahead > rc->newest ? rc->ahead : rc->newest;
+
+	eng_log(LOG_WARNING, "%s; going on from commit %llu, what was done "
+		"after it is given up", why,
+		(unsigned long long)(rc->slot->seq + rc->n));
+	if (rc->fs->seq <= top + TFS_SEQ_JUMP)
+		rc->fs->seq = top + TFS_SEQ_JUMP + 1;
+}
+
 static void judge(const struct recovery *rc, unsigned int odd,
 		  struct tfs_mount *how)
 {
-	char text[160];
-	const char *why = doubt(rc, odd, text, sizeof(text));
+	char *text = rc->fs->doubt;
+	const char *why = doubt(rc, odd, text, sizeof(rc->fs->doubt));
 
 	if (!why)
 		return;
+	if (how->accept) {
+		give_up(rc, why);
+		return;
+	}
 	eng_log(LOG_ERR, "%s; mounting read-only: commit %llu is the newest "
 		"that is certain, what was done after it may be missing", why,
 		(unsigned long long)(rc->slot->seq + rc->n));
@@ -730,6 +747,7 @@ int tfs_recover(struct tfs *fs, const struct tfs_slot *slot, unsigned int odd,
 	fs->log.chain = slot->chain;
 	rc.pos = slot->log_pos;
 	rc.prev = slot->chain;
+	fs->was_clean = clean && !odd && fs->super_outdated < 0;
 	err = scan(&rc, !clean || odd);
 	if (!err && rc.count)
 		err = follow(&rc);

@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* main.c - fsck.tagfs: is a filesystem whole, and can it be put right?
+ *
+ * (1) It looks before it writes: opened read-only first, and only if there is
+ *     something to do, and it may, for writing.
+ * (2) A repair is a transaction, and all of them are one checkpoint at the
+ *     end: interrupted anywhere, what is there is no worse than before. */
+#include "config.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include "check/check.h"
+#include "commit/super.h"
+#include "fds.h"
+#include "options.h"
+#include "say.h"
+
+#define FENCE_MS	5000u
+
+struct job {
+	struct options	opt;
+	struct eng_pool	*pool;
+	struct eng_dev	*dev;
+	struct tfs	*fs;
+	struct tfs_check check;
+	bool		stopped;	/* -p met what it must not decide */
+	bool		all;		/* the person said: yes to all */
+	unsigned int	at_open;	/* problems that opening it shows */
+	bool		go;		/* they are to be put right */
+};
+
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int sig)
+{
+	(void)sig;
+	interrupted = 1;
+}
+
+/* ---- the filesystem ---------------------------------------------------------- */
+
+static int open_dev(struct job *j, bool rdonly)
+{
+	struct eng_open how = {
+		.flags = rdonly ? ENG_OPEN_RDONLY : 0, .pool = j->pool,
+	};
+
+	return eng_dev_open(&j->dev, j->opt.path, &how);
+}
+
+static int open_fs(struct job *j, bool rdonly)
+{
+	struct tfs_mount how = { .rdonly = rdonly, .accept = true };
+	int err = open_dev(j, rdonly);
+
+	if (err)
+		return err;
+	if (eng_dev_geometry(j->dev)->shared)
+		how.fence = FENCE_MS;
+	err = tfs_open(&j->fs, j->dev, &how);
+	if (err || rdonly || !how.rdonly)
+		return err;
+	return -EROFS;
+}
+
+static int close_fs(struct job *j)
+{
+	int err = tfs_close(j->fs);
+
+	eng_dev_close(j->dev);
+	j->fs = NULL;
+	j->dev = NULL;
+	return err;
+}
+
+/* ---- findings ---------------------------------------------------------------- */
+
+/* What -p may put right without a person: nothing is lost by it, and there is
+ * one way only. */
+static bool is_safe(enum tfs_finding_kind kind)
+{
+	switch (kind) {
+	case TFS_F_SUPER:
+	case TFS_F_SLOT:
+	case TFS_F_COPY:
+	case TFS_F_DIFFER:
+	case TFS_F_NEAR:
+	case TFS_F_ORPHAN:
+	case TFS_F_CLUSTERS:
+	case TFS_F_PAST:
+	case TFS_F_PARENT:
+	case TFS_F_COUNT:
+	case TFS_F_LINKS:
+	case TFS_F_UNMARKED:
+	case TFS_F_UNUSED:
+	case TFS_F_COUNTER:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static bool ask(struct job *j)
+{
+	char line[16];
+
+	if (j->all)
+		return true;
+	for (;;) {
+		printf("  Put it right ('a': and all others) [y/n/a]? ");
+		fflush(stdout);
+		if (interrupted || !fgets(line, sizeof(line), stdin))
+			return false;
+		j->all = *line == 'a' || *line == 'A';
+		if (j->all || *line == 'y' || *line == 'Y')
+			return true;
+		if (*line == 'n' || *line == 'N')
+			return false;
+	}
+}
+
+static bool decide(struct job *j, const struct tfs_finding *f)
+{
+	switch (j->opt.mode) {
+	case MODE_NO:
+		return false;
+	case MODE_YES:
+		return true;
+	case MODE_PREEN:
+		if (f->fixable && !is_safe(f->kind))
+			j->stopped = true;
+		return is_safe(f->kind) && !j->stopped;
+	case MODE_ASK:
+		return f->fixable && ask(j);
+	}
+	return false;
+}
+
+static bool found(struct tfs_check *c, const struct tfs_finding *f)
+{
+	struct job *j = c->arg;
+	bool fix;
+
+	if (j->opt.mode == MODE_ASK)
+		say_finding(c->fs, f, NULL);
+	fix = decide(j, f) && f->fixable;
+	if (j->opt.mode != MODE_ASK)
+		say_finding(c->fs, f, fix ? "FIXED" : "not fixed");
+	return fix;
+}
+
+static void failed(struct tfs_check *c, int err)
+{
+	(void)c;
+	say_line("  that could not be put right: %s", strerror(-err));
+}
+
+static bool progress(struct tfs_check *c, unsigned int step,
+		     unsigned int steps, unsigned int done)
+{
+	struct job *j = c->arg;
+
+	if (j->opt.progress >= 0)
+		say_progress(j->opt.progress, step, steps, done, j->opt.path);
+	return !interrupted && !j->stopped;
+}
+
+/* ---- the whole --------------------------------------------------------------- */
+
+static void summary(struct job *j, const struct tfs_check *c, bool clean)
+{
+	struct statvfs st;
+
+	tfs_statvfs(j->fs, &st);
+	say_summary(j->opt.path, c, clean, st.f_blocks - st.f_bfree,
+		    st.f_blocks);
+}
+
+static int exit_of(const struct job *j, int err)
+{
+	const struct tfs_check *c = &j->check;
+	int res = c->fixed ? EXIT_FIXED : 0;
+
+	if (err == -EINTR)
+		res |= EXIT_CANCELLED;
+	else if (err)
+		res |= EXIT_FAILED;
+	if (j->stopped)
+		say_line("%s: UNEXPECTED INCONSISTENCY; RUN fsck.tagfs "
+			 "MANUALLY (without -a or -p)", j->opt.path);
+	return c->problems > c->fixed ? res | EXIT_LEFT : res;
+}
+
+static int check(struct job *j)
+{
+	struct tfs_check *c = &j->check;
+	int err, last;
+
+	*c = (struct tfs_check){
+		.fs = j->fs, .arg = j, .found = found, .failed = failed,
+		.progress = progress, .data = j->opt.data,
+	};
+	err = tfs_check(c);
+	c->problems += j->at_open;
+	c->fixed += j->go ? j->at_open : 0;
+	if (err == -EINTR && j->stopped)
+		err = 0;
+	if (!err)
+		summary(j, c, false);
+	else if (err != -EINTR)
+		say_line("%s: the check failed: %s", j->opt.path,
+			 strerror(-err));
+	last = close_fs(j);					/* (2) */
+	if (last && !err)
+		say_line("%s: not everything could be written: %s",
+			 j->opt.path, strerror(-last));
+	if (c->lost)
+		say_line("%s: parts of the tree are lost", j->opt.path);
+	return exit_of(j, err ? err : last);
+}
+
+/* What opening it for writing puts right. */
+static void found_open(struct job *j)
+{
+	struct tfs_finding f = { .kind = TFS_F_SUPER, .fixable = true };
+
+	if (j->fs->super_outdated >= 0) {
+		snprintf(f.text, sizeof(f.text), "copy %d of the superblock "
+			 "is bad or out of date", j->fs->super_outdated);
+		j->at_open++;
+		j->go |= found(&j->check, &f);
+	}
+	f.kind = TFS_F_SLOT;
+	if (j->fs->slots_odd && !*j->fs->doubt) {
+		snprintf(f.text, sizeof(f.text), "a copy of a checkpoint slot "
+			 "is damaged or out of date");
+		j->at_open++;
+		j->go |= found(&j->check, &f);
+	}
+	f.kind = TFS_F_OLDER;
+	if (*j->fs->doubt) {
+		snprintf(f.text, sizeof(f.text), "%s: what was done since "
+			 "then is lost", j->fs->doubt);
+		j->at_open++;
+		j->go |= found(&j->check, &f);
+	}
+}
+
+/* (1) */
+static int run(struct job *j)
+{
+	bool read_only = j->opt.mode == MODE_NO;
+	int err = open_fs(j, true);
+
+	if (err)
+		return err;
+	j->check = (struct tfs_check){ .fs = j->fs, .arg = j };
+	if (!j->opt.force && tfs_was_clean(j->fs)) {
+		summary(j, &j->check, true);
+		return close_fs(j) ? EXIT_FAILED : 0;
+	}
+	found_open(j);
+	if (read_only || (*j->fs->doubt && !j->go) || j->stopped)
+		return check(j);
+	close_fs(j);
+	err = open_fs(j, false);
+	return err ? err : check(j);
+}
+
+int main(int argc, char **argv)
+{
+	struct sigaction act = { .sa_handler = on_signal };
+	struct job j = { .dev = NULL };
+	int err = fds_tidy(), res;
+
+	if (err)
+		return EXIT_FAILED;
+	res = options_parse(&j.opt, argc, argv);
+	if (res >= 0)
+		return res;
+	say_setup(j.opt.json, j.opt.verbose);
+	sigaction(SIGINT, &act, NULL);
+	sigaction(SIGTERM, &act, NULL);
+	eng_log_to(say_log);
+	err = eng_pool_create(&j.pool, 0);
+	if (!err)
+		err = run(&j);
+	if (err < 0) {
+		say_line("%s: %s", j.opt.path, strerror(-err));
+		close_fs(&j);
+		err = EXIT_FAILED;
+	}
+	eng_pool_destroy(j.pool);
+	return err;
+}
