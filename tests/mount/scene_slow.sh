@@ -89,18 +89,24 @@ ends()
 mkfs 256M
 pages=$(amount 400 1000 4000)
 
-# Each write takes far longer than a moment in which none begins.
-slow_fs 300
-dirty held "$pages"
+# Storage that pauses far longer than a moment in which no write begins: all
+# who serve are at a write, and the kernel holds the rest.
+slow_fs 100
+dirty held 2000
 kill -TERM "$daemon"
+sleep 0.7
+: >"$work/stuck"
+sleep 3
+check "storage that pauses: SIGTERM waits" running "$daemon"
+rm "$work/stuck"
 ends 250
-check "slow storage: SIGTERM ends with 0" test $? -eq 0
+check "and ends with 0" test $? -eq 0
 release
 must_mount
-check "and everything that was written before is there" whole held "$pages"
+check "and everything that was written before is there" whole held 2000
 umount_fs
 
-slow_fs 300
+slow_fs 20
 dirty unmounted "$pages"
 release
 umount "$mnt"
