@@ -267,8 +267,9 @@ int tfs_fsync(struct tfs *fs, uint32_t ino, bool datasync);
 /* Text with one line per extent, read from the medium and verified; malloced
  * into *out, its length.  raw: the 16-bit tags themselves, big-endian, one
  * per protection interval of every mapped cluster in file order.  Longer than
- * limit bytes: the text ends with a line that says so; raw is -E2BIG. */
+ * limit bytes: the text ends with a line that says so; raw is -E2BIG.  stop,
+ * which may be NULL, is asked before each batch: true ends it with -EINTR. */
 ssize_t tfs_tags(struct tfs *fs, uint32_t ino, bool raw, size_t limit,
-		 char **out);
+		 bool (*stop)(void *arg), void *arg, char **out);
 
 #endif

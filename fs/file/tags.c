@@ -39,6 +39,8 @@ struct answer {
 	struct batch	b;
 	uint8_t		*buf;		/* for most clusters */
 	size_t		limit;		/* bytes */
+	bool		(*stop)(void *arg);
+	void		*arg;
 	FILE		*text;
 	uint16_t	*raw;		/* instead of text */
 	size_t		raw_n, raw_room; /* tags */
@@ -230,7 +232,8 @@ static bool full(const struct answer *an)
 static int see_batch(struct answer *an, struct verdict *v)
 {
 	struct batch *b = &an->b;
-	int err = tfs_txn_read(an->fs, batch_fn, b);
+	int err = an->stop && an->stop(an->arg) ? -EINTR :
+		tfs_txn_read(an->fs, batch_fn, b);
 
 	if (err)
 		return err;
@@ -382,10 +385,11 @@ static ssize_t raw_of(struct answer *an, char **out)
 }
 
 ssize_t tfs_tags(struct tfs *fs, uint32_t ino, bool raw, size_t limit,
-		 char **out)
+		 bool (*stop)(void *arg), void *arg, char **out)
 {
 	uint64_t most = fs->geo->max_io / fs->ipc;
-	struct answer an = { .fs = fs, .b.ino = ino, .limit = limit };
+	struct answer an = { .fs = fs, .b.ino = ino, .limit = limit,
+			     .stop = stop, .arg = arg };
 	size_t size;
 	ssize_t n;
 

@@ -13,13 +13,16 @@
  *     while a file stays open; so inodes written to are marked stale, at most
  *     once a second.  The marks are kept with the references: there is one
  *     for every inode that the kernel knows.
- * (3) Seeks are served first come, first served, by a few threads, and by
- *     none that anything else waits for.  At the end those that wait are
- *     answered EINTR, and those that walk a file are at their next step.
+ * (3) Requests that walk a file, seeks and those for its tags, are jobs for a
+ *     few threads, first come, first served, and for none that anything else
+ *     waits for.  At the end those that wait are answered EINTR, and those
+ *     that walk a file are at their next step.
  * (4) A notification needs serving threads.  So the end of the mount, if it
  *     is not the kernel that ends it, comes when the last of these threads
- *     has ended. */
+ *     has ended.
+ * (5) One user's jobs have no more than half of the threads. */
 #include <errno.h>
+#include <linux/limits.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -30,13 +33,19 @@
 
 #define SEEK_ROUNDS	16	/* a writer may be faster than we are */
 #define STALE_BATCH	256u
+#define SHARE		(TFS_NOTIFY_JOBS / 2)	/* (5) */
 
-struct tfs_notify_seek {
-	struct tfs_notify_seek *next;
+struct tfs_notify_job {
+	struct tfs_notify_job *next;
+	void		(*run)(struct tfs_notify *nt,
+			       struct tfs_notify_job *job);
 	fuse_req_t	req;
+	uid_t		uid;
 	uint32_t	ino;
-	uint64_t	off;
+	uint64_t	off;		/* of a seek */
 	int		whence;
+	bool		raw;		/* tags */
+	size_t		size;
 };
 
 /* ---- lseek -------------------------------------------------------------- */
@@ -55,7 +64,7 @@ static int64_t walk(struct tfs_notify *nt, uint32_t ino, uint64_t off,
 
 /* Where the hole that the answer at depends on begins and ends; -1: it has
  * no end.  False: none. */
-static bool seek_hole(struct tfs_notify *nt, const struct tfs_notify_seek *sk,
+static bool seek_hole(struct tfs_notify *nt, const struct tfs_notify_job *sk,
 		      int64_t at, int64_t *from, int64_t *to)
 {
 	if (sk->whence == SEEK_DATA) {
@@ -70,7 +79,7 @@ static bool seek_hole(struct tfs_notify *nt, const struct tfs_notify_seek *sk,
 	return *from != *to;
 }
 
-static int64_t seek(struct tfs_notify *nt, const struct tfs_notify_seek *sk)
+static int64_t seek(struct tfs_notify *nt, const struct tfs_notify_job *sk)
 {
 	int64_t at, before, from, to;
 
@@ -90,7 +99,7 @@ static int64_t seek(struct tfs_notify *nt, const struct tfs_notify_seek *sk)
 	return nt->stop ? -EINTR : at;
 }
 
-static void seek_reply(struct tfs_notify *nt, struct tfs_notify_seek *sk)
+static void seek_reply(struct tfs_notify *nt, struct tfs_notify_job *sk)
 {
 	int64_t at = seek(nt, sk);
 
@@ -98,49 +107,138 @@ static void seek_reply(struct tfs_notify *nt, struct tfs_notify_seek *sk)
 		tfs_reply_err(sk->req, (int)at);
 	else
 		fuse_reply_lseek(sk->req, at);
-	free(sk);
+}
+
+/* ---- tags --------------------------------------------------------------- */
+
+struct asking {
+	struct tfs_notify *nt;
+	fuse_req_t	req;
+};
+
+static bool given_up(void *arg)
+{
+	struct asking *a = arg;
+
+	return a->nt->stop || fuse_req_interrupted(a->req);
+}
+
+static void tags_reply(struct tfs_notify *nt, struct tfs_notify_job *job)
+{
+	struct asking a = { .nt = nt, .req = job->req };
+	char *value = NULL;
+	ssize_t len = tfs_tags(nt->fs, job->ino, job->raw, XATTR_SIZE_MAX,
+			       given_up, &a, &value);
+
+	tfs_reply_xattr(job->req, len, value, job->size);
+	if (len >= 0)
+		free(value);
+}
+
+/* ---- jobs --------------------------------------------------------------- */
+
+/* The place of this user among those who are served, or a free one; SHARE
+ * jobs are as many as he may have. */
+static struct tfs_notify_busy *busy_locked(struct tfs_notify *nt, uid_t uid)
+{
+	struct tfs_notify_busy *free_one = NULL;
+
+	for (unsigned int i = 0; i < TFS_NOTIFY_JOBS; i++) {
+		if (nt->busy[i].jobs && nt->busy[i].uid == uid)
+			return &nt->busy[i];
+		if (!nt->busy[i].jobs)
+			free_one = &nt->busy[i];
+	}
+	return free_one;
+}
+
+/* (3), (5): the first whose user is not at his limit, taken from the list. */
+static struct tfs_notify_job *pick_locked(struct tfs_notify *nt)
+{
+	struct tfs_notify_job **p, *job;
+
+	for (p = &nt->first; (job = *p); p = &job->next) {
+		struct tfs_notify_busy *b = busy_locked(nt, job->uid);
+
+		if (!b || (b->jobs >= SHARE && !nt->stop))
+			continue;
+		b->uid = job->uid;
+		b->jobs++;
+		*p = job->next;
+		if (!*p)
+			nt->last = p;
+		return job;
+	}
+	return NULL;
 }
 
 /* NULL: the end. */
-static struct tfs_notify_seek *next(struct tfs_notify *nt)
+static struct tfs_notify_job *next(struct tfs_notify *nt)
 {
-	struct tfs_notify_seek *sk;
+	struct tfs_notify_job *job;
 
 	pthread_mutex_lock(&nt->lock);
-	while (!nt->first && !nt->stop)
+	while (!(job = pick_locked(nt)) && !nt->stop)
 		pthread_cond_wait(&nt->wake, &nt->lock);
-	sk = nt->first;
-	if (sk)
-		nt->first = sk->next;
 	pthread_mutex_unlock(&nt->lock);
-	return sk;
+	return job;
 }
 
-void tfs_notify_lseek(struct tfs_notify *nt, fuse_req_t req, uint32_t ino,
-		      uint64_t off, int whence)
+static void done(struct tfs_notify *nt, struct tfs_notify_job *job)
 {
-	struct tfs_notify_seek *sk = malloc(sizeof(*sk));
-	int err = sk ? 0 : -ENOMEM;
+	pthread_mutex_lock(&nt->lock);
+	busy_locked(nt, job->uid)->jobs--;
+	pthread_cond_signal(&nt->wake);	/* one that had to wait for him */
+	pthread_mutex_unlock(&nt->lock);
+	free(job);
+}
 
-	if (sk)
-		*sk = (struct tfs_notify_seek) {
-			.req = req, .ino = ino, .off = off, .whence = whence,
-		};
+static void queue(struct tfs_notify *nt, const struct tfs_notify_job *what)
+{
+	struct tfs_notify_job *job = malloc(sizeof(*job));
+	int err = job ? 0 : -ENOMEM;
+
+	if (job) {
+		*job = *what;
+		job->uid = fuse_req_ctx(job->req)->uid;
+	}
 	pthread_mutex_lock(&nt->lock);
 	if (!err && nt->stop)
 		err = -EINTR;
 	if (!err) {
 		if (!nt->first)
 			nt->last = &nt->first;
-		*nt->last = sk;
-		nt->last = &sk->next;
+		*nt->last = job;
+		nt->last = &job->next;
 		pthread_cond_signal(&nt->wake);
 	}
 	pthread_mutex_unlock(&nt->lock);
 	if (!err)
 		return;
-	free(sk);
-	tfs_reply_err(req, err);
+	free(job);
+	tfs_reply_err(what->req, err);
+}
+
+void tfs_notify_lseek(struct tfs_notify *nt, fuse_req_t req, uint32_t ino,
+		      uint64_t off, int whence)
+{
+	const struct tfs_notify_job job = {
+		.run = seek_reply, .req = req, .ino = ino, .off = off,
+		.whence = whence,
+	};
+
+	queue(nt, &job);
+}
+
+void tfs_notify_tags(struct tfs_notify *nt, fuse_req_t req, uint32_t ino,
+		     bool raw, size_t size)
+{
+	const struct tfs_notify_job job = {
+		.run = tags_reply, .req = req, .ino = ino, .raw = raw,
+		.size = size,
+	};
+
+	queue(nt, &job);
 }
 
 /* ---- stale attributes --------------------------------------------------- */
@@ -202,13 +300,15 @@ static void ended(struct tfs_notify *nt)
 		tfs_loop_stop(loop);	/* (4) */
 }
 
-static void *run_seeks(void *arg)
+static void *run_jobs(void *arg)
 {
 	struct tfs_notify *nt = arg;
-	struct tfs_notify_seek *sk;
+	struct tfs_notify_job *job;
 
-	while ((sk = next(nt)))
-		seek_reply(nt, sk);
+	while ((job = next(nt))) {
+		job->run(nt, job);
+		done(nt, job);
+	}
 	ended(nt);
 	return NULL;
 }
@@ -232,7 +332,7 @@ static int start_threads(struct tfs_notify *nt)
 		nt->alive++;
 		pthread_mutex_unlock(&nt->lock);
 		err = -pthread_create(&nt->thread[nt->threads], NULL,
-				      nt->threads ? run_seeks : run_refresh,
+				      nt->threads ? run_jobs : run_refresh,
 				      nt);
 		if (err)
 			ended(nt);

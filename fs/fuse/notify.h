@@ -9,12 +9,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define TFS_NOTIFY_THREADS	5	/* one for stale inodes, the others for
-					 * seeks */
+#define TFS_NOTIFY_JOBS		4	/* threads for requests that walk a file */
+#define TFS_NOTIFY_THREADS	(1 + TFS_NOTIFY_JOBS)	/* one for stale inodes */
 
 struct tfs;
 struct tfs_loop;
-struct tfs_notify_seek;
+struct tfs_notify_job;
 
 struct tfs_notify {
 	struct fuse_session *se;	/* fixed after start */
@@ -22,13 +22,18 @@ struct tfs_notify {
 	pthread_t	thread[TFS_NOTIFY_THREADS];
 	unsigned int	threads;	/* that are to be joined; starter's */
 	pthread_mutex_t	lock;
-	pthread_cond_t	wake;		/* a seek, or the end */
+	pthread_cond_t	wake;		/* a job, or the end */
 	pthread_cond_t	due;		/* a stale inode, or the end */
 	atomic_bool	stop;		/* changed under lock */
 	atomic_bool	stale;		/* there are some; set under lock */
 	unsigned int	alive;		/* lock: threads */
 	struct tfs_loop	*then;		/* lock: to be stopped by the last */
-	struct tfs_notify_seek *first, **last;	/* lock */
+	struct tfs_notify_job *first, **last;	/* lock */
+	/* lock: whose jobs are being done. */
+	struct tfs_notify_busy {
+		unsigned int jobs;
+		uid_t	uid;
+	}		busy[TFS_NOTIFY_JOBS];
 };
 
 int tfs_notify_start(struct tfs_notify *nt, struct fuse_session *se,
@@ -43,5 +48,8 @@ void tfs_notify_stale(struct tfs_notify *nt, uint32_t ino);
 /* Answer an lseek when the dirty pages that it could miss are written. */
 void tfs_notify_lseek(struct tfs_notify *nt, fuse_req_t req, uint32_t ino,
 		      uint64_t off, int whence);
+/* Answer a getxattr of the tags of a file, of that size at most. */
+void tfs_notify_tags(struct tfs_notify *nt, fuse_req_t req, uint32_t ino,
+		     bool raw, size_t size);
 
 #endif

@@ -30,7 +30,6 @@
 #define BACKGROUND	128u		/* read-ahead, write-back */
 #define XATTR_PREFIX	"tagfs."
 /* The kernel hands out no more. */
-#define XATTR_VALUE	((size_t)XATTR_SIZE_MAX)
 #ifndef XATTR_SIZE_MAX
 #define XATTR_SIZE_MAX	65536
 #endif
@@ -538,10 +537,6 @@ static ssize_t xattr_virtual(struct tfs *fs, uint32_t ino, const char *name,
 		tfs_wire_requests(requests, sizeof(requests));
 		return tfs_stats(fs, requests, out);
 	}
-	if (!strcmp(name, "tags.raw"))
-		return tfs_tags(fs, ino, true, XATTR_VALUE, out);
-	if (!strcmp(name, "tags"))
-		return tfs_tags(fs, ino, false, XATTR_VALUE, out);
 	return -ENODATA;
 }
 
@@ -552,6 +547,12 @@ static void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
 	char small[256], *value = NULL;
 	ssize_t len;
 
+	if (!strcmp(name, XATTR_PREFIX "tags") ||
+	    !strcmp(name, XATTR_PREFIX "tags.raw")) {
+		tfs_notify_tags(&tfs_req_ops(req)->notify, req, (uint32_t)ino,
+				name[strlen(XATTR_PREFIX "tags")], size);
+		return;
+	}
 	if (xattr_ours(name)) {
 		len = xattr_virtual(fs, (uint32_t)ino, name, &value);
 		tfs_reply_xattr(req, len, value, size);

@@ -815,7 +815,8 @@ static void ask_all(struct tfs *fs)
 		tfs_lseek(fs, ino, 0, SEEK_HOLE);
 		if (!tfs_readlink(fs, ino, &text))
 			free(text);
-		if (ino % 8 == 0 && tfs_tags(fs, ino, ino % 16, 65536, &text) >= 0)
+		if (ino % 8 == 0 && tfs_tags(fs, ino, ino % 16, 65536,
+						  NULL, NULL, &text) >= 0)
 			free(text);
 		tfs_path(fs, ino, buf, sizeof(buf));
 	}

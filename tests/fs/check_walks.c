@@ -106,7 +106,8 @@ static void *read_tags(void *arg)
 	while (!atomic_load(&r->stop)) {
 		char *text;
 		ssize_t n = tfs_tags(r->w->bed.fs, r->w->ino, false,
-				     SIZE_MAX, &text);
+				     SIZE_MAX, NULL, NULL,
+				     &text);
 
 		ck_assert_int_gt(n, 0);
 		ck_assert_msg(!strstr(text, "bad cluster"), "%s: %s",
@@ -151,12 +152,14 @@ START_TEST(tags_stop_where_the_answer_is_full)
 
 	make(&w, 0);
 	ck_assert_int_eq(tfs_tags(w.bed.fs, w.ino, true,
-				  CLUSTERS * TFS_TAG_BYTES - 1, &text),
+				  CLUSTERS * TFS_TAG_BYTES - 1, NULL, NULL,
+				  &text),
 			 -E2BIG);
-	n = tfs_tags(w.bed.fs, w.ino, true, CLUSTERS * TFS_TAG_BYTES, &text);
+	n = tfs_tags(w.bed.fs, w.ino, true, CLUSTERS * TFS_TAG_BYTES, NULL,
+		     NULL, &text);
 	ck_assert_int_eq(n, CLUSTERS * TFS_TAG_BYTES);
 	free(text);
-	n = tfs_tags(w.bed.fs, w.ino, false, 10000, &text);
+	n = tfs_tags(w.bed.fs, w.ino, false, 10000, NULL, NULL, &text);
 	ck_assert_int_gt(n, 5000);
 	ck_assert_int_le(n, 10000);
 	ck_assert_ptr_nonnull(strstr(text, "... and more from cluster "));
@@ -205,7 +208,8 @@ START_TEST(a_device_that_takes_one_cluster_at_once_will_do)
 				       5 * w.csize), 5 * w.csize);
 	ck_assert_int_eq(tfs_lseek(w.bed.fs, w.ino, 0, SEEK_HOLE),
 			 CLUSTERS * w.csize);
-	ck_assert_int_eq(tfs_tags(w.bed.fs, w.ino, true, SIZE_MAX, &text),
+	ck_assert_int_eq(tfs_tags(w.bed.fs, w.ino, true, SIZE_MAX, NULL, NULL,
+				     &text),
 			 CLUSTERS * TFS_TAG_BYTES);
 	free(text);
 	free(buf);
