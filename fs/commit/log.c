@@ -263,7 +263,8 @@ static void put_ops(struct tfs *fs, const struct tfs_commit *c)
 		};
 
 		put_bytes(fs, &at, &d, sizeof(d));
-		put_bytes(fs, &at, c->values + op->at, op->len);
+		if (op->len)
+			put_bytes(fs, &at, c->values + op->at, op->len);
 	}
 }
 

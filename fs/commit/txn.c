@@ -257,15 +257,15 @@ static void apply(struct tfs_txn *tx)
 
 	for (size_t i = 0; i < tx->n; i++) {
 		struct op *op = &tx->op[i];
+		const uint8_t *val = op->len ? tx->values + op->at : NULL;
 
 		if (op->del)
 			tfs_btree_del(fs, op->key);
 		else
-			tfs_btree_put(fs, op->key, tx->values + op->at,
-				      op->len);
+			tfs_btree_put(fs, op->key, val, op->len);
 		if (!fs->replaying)
-			tfs_commit_add(fs->running, op->key, op->del,
-				       tx->values + op->at, op->len);
+			tfs_commit_add(fs->running, op->key, op->del, val,
+				       op->len);
 	}
 	for (size_t i = 0; i < tx->frees.n; i++)
 		tfs_free_later(fs, tx->frees.run[i].addr,
