@@ -32,7 +32,7 @@ ask()
 	while [ -e "$work/on" ]; do
 		setpriv --reuid 65534 --clear-groups getfattr \
 			--absolute-names -n tagfs.tags "$mnt/big" \
-			>/dev/null 2>>"$work/asked" || echo bad >>"$work/asked"
+			>/dev/null 2>>"$work/asked"
 		echo >>"$work/answers"
 	done
 }
@@ -65,8 +65,16 @@ answered()
 	timeout 120 bash -c "until test -s '$work/answers'; do sleep 0.1; done"
 }
 check "and the askers are answered" answered
+# The file is written meanwhile: an answer may be longer than the one whose
+# length was asked for before.
+complete()
+{
+	grep -v 'Numerical result out of range' "$work/asked" | grep .
+	test "${PIPESTATUS[1]}" -ne 0
+}
+
 rm "$work/on"
 wait "${askers[@]}"
-check "every answer was one" test ! -s "$work/asked"
+check "every answer was one" complete
 umount_fs
 finish
