@@ -4,7 +4,8 @@
  * Other mount namespaces are not seen: this serves messages and refusals
  * that come early; what really keeps others out is the exclusive open. */
 #include <errno.h>
-#include <glob.h>
+#include <dirent.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -235,21 +236,21 @@ static bool loop_backs(const char *attr, const struct stat *want)
 
 static char *looped(const struct stat *want)
 {
-	glob_t g;
-	char *who = NULL, *name, *end;
+	DIR *all = opendir("/sys/block");
+	char *who = NULL, name[PATH_MAX];
+	struct dirent *de;
 
-	if (glob("/sys/block/loop*/loop/backing_file", 0, NULL, &g))
-		return NULL;
-	for (size_t i = 0; i < g.gl_pathc && !who; i++) {
-		if (!loop_backs(g.gl_pathv[i], want))
+	while (all && !who && (de = readdir(all))) {
+		if (strncmp(de->d_name, "loop", 4))
 			continue;
-		name = g.gl_pathv[i] + strlen("/sys/block/");
-		end = strchr(name, '/');
-		if (asprintf(&who, "in use by /dev/%.*s", (int)(end - name),
-			     name) < 0)
+		snprintf(name, sizeof(name), "/sys/block/%s/loop/backing_file",
+			 de->d_name);
+		if (loop_backs(name, want) &&
+		    asprintf(&who, "in use by /dev/%s", de->d_name) < 0)
 			who = NULL;
 	}
-	globfree(&g);
+	if (all)
+		closedir(all);
 	return who;
 }
 

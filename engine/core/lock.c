@@ -22,7 +22,7 @@
  *      told by device and inode all the same. */
 #include <errno.h>
 #include <fcntl.h>
-#include <glob.h>
+#include <dirent.h>
 #include <libgen.h>
 #include <limits.h>
 #include <linux/loop.h>
@@ -416,26 +416,40 @@ static int keep_window(struct eng_lock *l, const char *dir)
 	return hold(l, fd, &v) ?: 1;
 }
 
+/* One pass over the loop devices that are set up.  1: there were windows. */
+static int keep_some(struct eng_lock *l, DIR *all)
+{
+	char dir[ENG_SYS_DIR], loop[ENG_SYS_DIR + 8];
+	struct dirent *de;
+	int ret = 0, found = 0;
+
+	rewinddir(all);
+	while (ret >= 0 && (de = readdir(all))) {
+		if (strncmp(de->d_name, "loop", 4))
+			continue;
+		snprintf(dir, sizeof(dir), "/sys/block/%.32s", de->d_name);
+		snprintf(loop, sizeof(loop), "%s/loop", dir);
+		if (access(loop, F_OK))
+			continue;
+		ret = keep_window(l, dir);
+		found |= ret;
+	}
+	return ret < 0 ? ret : found;
+}
+
 /* Windows on windows come in when those are held: until no more do. */
 static int keep_windows(struct eng_lock *l)
 {
-	char dir[ENG_SYS_DIR];
-	glob_t g;
-	int ret, found;
+	DIR *all = opendir("/sys/block");
+	int ret;
 
-	if (glob("/sys/block/loop*/loop", 0, NULL, &g))
-		return 0;
-	do {
-		found = ret = 0;
-		for (size_t i = 0; i < g.gl_pathc && ret >= 0; i++) {
-			snprintf(dir, sizeof(dir), "%.*s", (int)
-				 strlen(g.gl_pathv[i]) - 5, g.gl_pathv[i]);
-			ret = keep_window(l, dir);
-			found |= ret;
-		}
-	} while (found && ret >= 0);
-	globfree(&g);
-	return ret < 0 ? ret : 0;
+	if (!all)
+		return errno == ENOMEM ? -ENOMEM : 0;
+	do
+		ret = keep_some(l, all);
+	while (ret > 0);
+	closedir(all);
+	return ret;
 }
 
 /* ---- get, put --------------------------------------------------------- */

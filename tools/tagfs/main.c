@@ -309,11 +309,14 @@ static int serve(struct mount *m)
 	block_signals();
 	err = control_start(&m->control, &how);
 	err = err ?: start(m);
-	if (err)
+	if (err && m->parent < 0)
 		eng_log(LOG_ERR, "%s: not mounted: %s", m->point,
 			strerror(-err));
-	else if (!m->opt.fake)
+	else if (!err && !m->opt.fake)
 		err = run(m);
+	if (err && m->parent >= 0)	/* who waits for it hears why */
+		eng_log(LOG_ERR, "%s: not mounted: %s", m->point,
+			strerror(-err));
 	tfs_ops_destroy(m->ops);
 	last = tfs_close(m->fs);
 	eng_dev_close(m->dev);

@@ -60,13 +60,15 @@ int place_learn(struct place *pl, const char *point)
 
 	if (fd >= 0)
 		close(fd);
-	if (!err) {
-		now = mounts_point(&pl->id);
-		err = now ? 0 : -ESTALE;
-	}
-	free(now);
-	if (err)
+	if (err) {
 		pl->id = (struct mounts_id) { 0 };
+		return err;
+	}
+	/* What is not found now, for want of memory, may be for the caller
+	 * to detach in a moment. */
+	now = mounts_point(&pl->id);
+	err = now ? 0 : -ESTALE;
+	free(now);
 	return err;
 }
 
