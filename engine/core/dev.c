@@ -105,3 +105,28 @@ int eng_dev_stats(struct eng_dev *dev, char *buf, size_t size)
 	return dev->ops->stats ? dev->ops->stats(dev, buf, size) :
 				 snprintf(buf, size, "{}");
 }
+
+uint64_t eng_dev_byte(const struct eng_dev *dev, uint64_t interval)
+{
+	return dev->ops->byte_of ? dev->ops->byte_of(dev, interval) :
+		interval * dev->geo.profile->interval;
+}
+
+int eng_dev_interval(const struct eng_dev *dev, uint64_t byte,
+		     uint64_t *interval)
+{
+	uint64_t low = 0, high = dev->geo.intervals, at;
+
+	while (high - low > 1) {
+		uint64_t mid = low + (high - low) / 2;
+
+		if (eng_dev_byte(dev, mid) <= byte)
+			low = mid;
+		else
+			high = mid;
+	}
+	at = eng_dev_byte(dev, low);
+	*interval = low;
+	return byte >= at && byte - at < dev->geo.profile->interval ? 0 :
+		-ENOENT;
+}

@@ -23,6 +23,9 @@ struct eng_dev_ops {
 	int	(*bypass)(struct eng_dev *dev, enum eng_op op, uint64_t start,
 			  void *buf, size_t bytes);
 	int	(*stats)(struct eng_dev *dev, char *buf, size_t size);
+	/* May be NULL: intervals are one after the other from byte 0.  Rises
+	 * with the interval. */
+	uint64_t (*byte_of)(const struct eng_dev *dev, uint64_t interval);
 	/* Free what the backend allocated, the struct eng_dev included. */
 	void	(*close)(struct eng_dev *dev);
 };
@@ -58,6 +61,12 @@ struct eng_dev {
 /* A backend's maker calls it once geo and pool are set, and eng_dev_close()
  * undoes it before ops->close. */
 int eng_dev_init(struct eng_dev *dev);
+
+/* Where the data of an interval are on the storage below, in bytes, and what is
+ * at a byte; -ENOENT: no data. */
+uint64_t eng_dev_byte(const struct eng_dev *dev, uint64_t interval);
+int eng_dev_interval(const struct eng_dev *dev, uint64_t byte,
+		     uint64_t *interval);
 
 static inline struct eng_hook *eng_dev_hook(const struct eng_dev *dev)
 {

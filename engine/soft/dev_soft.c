@@ -100,6 +100,15 @@ static int soft_bypass(struct eng_dev *dev, enum eng_op op, uint64_t start,
 			      soft_data_off(l, zone, first), buf, bytes);
 }
 
+static uint64_t soft_byte_of(const struct eng_dev *dev, uint64_t interval)
+{
+	const struct soft *s = (const struct soft *)dev;
+	const struct soft_layout *l = &s->head.lay;
+
+	return soft_data_off(l, interval / l->zone_intervals,
+			     interval % l->zone_intervals);
+}
+
 static const struct eng_dev_ops soft_ops = {
 	.submit = soft_submit,
 	.room = soft_room,
@@ -108,6 +117,7 @@ static const struct eng_dev_ops soft_ops = {
 	.drop_caches = soft_drop_caches,
 	.bypass = soft_bypass,
 	.stats = soft_stats,
+	.byte_of = soft_byte_of,
 	.close = soft_close,
 };
 

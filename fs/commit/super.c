@@ -180,6 +180,18 @@ out:
 	return err;
 }
 
+const char *tfs_super_look(struct tfs *fs, unsigned int copy,
+			   struct tfs_super *out)
+{
+	uint64_t addr = copy ? fs->super.clusters - TFS_END_SUPER :
+		TFS_AT_SUPER;
+	const char *why;
+	bool bytes;
+
+	*out = (struct tfs_super){ 0 };
+	return super_read_at(fs, addr, copy, out, &why, &bytes) ? why : NULL;
+}
+
 static int super_write_copy(struct tfs *fs, unsigned int copy)
 {
 	struct tfs_record rec = super_record(&fs->super, copy);
@@ -406,6 +418,16 @@ static int slot_read_at(struct tfs *fs, unsigned int i, unsigned int copy,
 	slot_judge(fs, i, copy, &fault, tags, buf, c);
 	eng_buf_put(fs->dev, buf, fs->csize);
 	return c->err == -ENOMEM ? -ENOMEM : 0;
+}
+
+const char *tfs_slot_look(struct tfs *fs, unsigned int i, unsigned int copy,
+			  struct tfs_slot *out)
+{
+	struct slot_copy c = { .err = 0 };
+	int err = slot_read_at(fs, i, copy, &c);
+
+	*out = c.slot;
+	return err ? strerror(-err) : c.why;
 }
 
 /* (6): its write was cut, and the other copy stands. */

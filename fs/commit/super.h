@@ -31,6 +31,10 @@ static inline uint64_t tfs_slot_top(const struct tfs_slot *s)
  * -EOPNOTSUPP: it can't take a whole one in one request. */
 int tfs_measure(struct tfs *fs, uint64_t *clusters);
 int tfs_super_read(struct tfs *fs);
+/* One copy as it is there, of a filesystem whose superblock was read.  NULL or
+ * what is wrong with it. */
+const char *tfs_super_look(struct tfs *fs, unsigned int copy,
+			   struct tfs_super *out);
 /* Both copies, one after the other. */
 int tfs_super_write(struct tfs *fs, unsigned int first);
 /* What may be odd about the slots. */
@@ -41,6 +45,9 @@ enum {
 };
 /* The newest one that is good; *odd: the above. */
 int tfs_slot_read(struct tfs *fs, struct tfs_slot *out, unsigned int *odd);
+/* One copy of slot i, as it is there.  NULL or what is wrong with it. */
+const char *tfs_slot_look(struct tfs *fs, unsigned int i, unsigned int copy,
+			  struct tfs_slot *out);
 /* Both copies, one after the other; durable when it returns 0. */
 int tfs_slot_write(struct tfs *fs, const struct tfs_slot *slot);
 

@@ -22,6 +22,7 @@
 #include <sys/xattr.h>
 
 #include "format.h"
+#include "fuse/ioctl.h"
 #include "fuse/loop.h"
 #include "fuse/ops_priv.h"
 #include "fuse/reply.h"
@@ -504,21 +505,6 @@ static void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence,
 		fuse_reply_lseek(req, at);
 }
 
-static void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int cmd,
-		     void *arg, struct fuse_file_info *fi, unsigned int flags,
-		     const void *in, size_t in_size, size_t out_size)
-{
-	(void)ino;
-	(void)cmd;
-	(void)arg;
-	(void)fi;
-	(void)flags;
-	(void)in;
-	(void)in_size;
-	(void)out_size;
-	tfs_reply_err(req, -ENOTTY);
-}
-
 /* ---- extended attributes ------------------------------------------------ */
 
 static bool xattr_ours(const char *name)
@@ -674,7 +660,7 @@ const struct fuse_lowlevel_ops tfs_fuse_ops = {
 	.listxattr	= op_listxattr,
 	.removexattr	= op_removexattr,
 	.create		= op_create,
-	.ioctl		= op_ioctl,
+	.ioctl		= tfs_op_ioctl,
 	.fallocate	= op_fallocate,
 	.lseek		= op_lseek,
 };

@@ -87,9 +87,8 @@ static bool is_log(const struct tfs *fs, const uint16_t *tags, uint64_t pos,
 		rec->kind == TFS_K_LOG && !rec->owner && rec->index == pos;
 }
 
-/* The sequence of a sound cluster of the log, 0 if it is none. */
-static uint64_t check_cluster(const struct tfs *fs, const uint8_t *buf,
-			      const uint16_t *tags, uint64_t pos)
+uint64_t tfs_log_check(const struct tfs *fs, const uint8_t *buf,
+		       const uint16_t *tags, uint64_t pos)
 {
 	const struct tfs_disk_log *h = (const void *)buf;
 	struct tfs_record rec;
@@ -115,7 +114,7 @@ static void note_cluster(struct recovery *rc, const uint8_t *buf,
 			 const uint16_t *tags, uint64_t pos)
 {
 	const struct tfs_disk_log *h = (const void *)buf;
-	uint64_t seq = check_cluster(rc->fs, buf, tags, pos);
+	uint64_t seq = tfs_log_check(rc->fs, buf, tags, pos);
 	struct tfs_record rec;
 
 	rc->bad[pos] &= !seq && is_log(rc->fs, tags, pos, &rec);
@@ -222,7 +221,7 @@ static int read_again(struct recovery *rc, uint64_t pos, uint64_t seq,
 		if (i)
 			eng_dev_drop_caches(rc->fs->dev);
 		err = read_clusters(rc->fs, pos, 1, buf, tags);
-		if (!err && check_cluster(rc->fs, buf, tags, pos) == seq)
+		if (!err && tfs_log_check(rc->fs, buf, tags, pos) == seq)
 			return 0;
 		if (err == -ENOMEM)
 			return err;
@@ -614,7 +613,7 @@ static int read_anchor(struct recovery *rc)
 		return -ENOMEM;
 	h = (const void *)buf;
 	err = read_clusters(fs, pos, 1, buf, tags);
-	rc->adrift = err || !check_cluster(fs, buf, tags, pos) ||
+	rc->adrift = err || !tfs_log_check(fs, buf, tags, pos) ||
 		le64toh(h->hash) != rc->slot->chain;
 	eng_buf_put(fs->dev, buf, fs->csize);
 	return err == -ENOMEM ? err : 0;

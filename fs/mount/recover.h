@@ -11,4 +11,9 @@
 int tfs_recover(struct tfs *fs, const struct tfs_slot *slot, unsigned int odd,
 		struct tfs_mount *how, bool *replayed);
 
+/* The sequence of a sound cluster of the log, which was read at pos; 0: it is
+ * none. */
+uint64_t tfs_log_check(const struct tfs *fs, const uint8_t *buf,
+		       const uint16_t *tags, uint64_t pos);
+
 #endif
