@@ -1,0 +1,107 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# scene_ctl.sh - tagfsctl tells what is where, and finds what has rotted.
+# shellcheck disable=SC2119,SC2317
+. "$(dirname "$0")/../support/lib.sh"
+begin
+need_space 200
+
+json()
+{
+	if command -v python3 >/dev/null; then
+		python3 -c 'import json, sys
+for line in sys.stdin:
+    json.loads(line)'
+	else
+		grep -q '^{.*}$'
+	fi
+}
+
+json_of()
+{
+	"$@" >"$work/json" && json <"$work/json"
+}
+
+# value NAME: of the line on standard input, as name=value
+value()
+{
+	sed -n "s/.* $1=\"\\{0,1\\}\\([^\" ]*\\).*/\\1/p"
+}
+
+exits()
+{
+	local want=$1 got
+
+	shift
+	"$@"
+	got=$?
+	[ $got -eq "$want" ]
+}
+
+mkfs 64M -L "a label"
+for part in super slot log tree; do
+	check "dump $part of an image" tagfsctl dump $part "$img"
+	check "the same as JSON" json_of tagfsctl dump --json $part "$img"
+done
+check "a cluster of the superblock says so" \
+	grep -q "kind=superblock" <(tagfsctl dump record 0 "$img")
+root=$(tagfsctl dump slot "$img" | value root0 | tail -n 1)
+check "the root is a node" \
+	grep -q "^node:.*state=good" <(tagfsctl dump node "$root" "$img")
+check "a cluster past the end is refused" \
+	exits 1 tagfsctl dump record 99999999 "$img"
+
+uuid=$(tagfsctl uuid "$img")
+check "probe speaks as blkid" test "$(tagfsctl probe "$img")" = \
+	"$img: LABEL=\"a label\" UUID=\"$uuid\" TYPE=\"tagfs\""
+check "and for scripts" grep -qx "UUID=$uuid" \
+	<(tagfsctl probe --export "$img")
+check "a label is set" tagfsctl label "$img" other
+check "and shown" test "$(tagfsctl label "$img")" = other
+check "a UUID is set" tagfsctl uuid "$img" random
+check "and is another one" test "$(tagfsctl uuid "$img")" != "$uuid"
+check "both copies have it" test "$(tagfsctl dump super "$img" |
+	grep -c "state=good.*label=other")" -eq 2
+check "a label that is too long is refused" exits 1 tagfsctl label "$img" \
+	123456789012345678901234567890123
+head -c 1M /dev/zero >"$work/none"
+check "nothing is found in other files" exits 2 tagfsctl probe "$work/none"
+
+must_mount
+mkdir "$mnt/dir"
+line="a line that is nowhere else $$ $RANDOM"
+{ head -c 40000 /dev/zero; echo "$line"; } >"$mnt/dir/victim"
+head -c 4000000 /dev/urandom >"$mnt/big"
+echo tiny >"$mnt/tiny"
+truncate -s 1M "$mnt/holes"
+sync -f "$mnt/big"
+
+check "tags of a file" grep -q verified <(tagfsctl tags "$mnt/big")
+tagfsctl locate "$mnt/dir/victim" 40000 >"$work/place"
+sector=$(value sector <"$work/place")
+at=$(grep -aboF "$line" "$img" | head -n 1 | cut -d: -f1)
+check "locate knows the sector of a byte" test "$sector" = $((at / 512))
+check "and from the sector the file" grep -q "path=/dir/victim" \
+	<(tagfsctl locate --lba "$sector" "$mnt")
+check "and the offset" test "$(tagfsctl locate --lba "$sector" "$mnt" |
+	value offset)" = $((40000 / 512 * 512))
+check "locate as JSON" json_of tagfsctl locate --json "$mnt/dir/victim"
+check "a hole is nowhere" grep -q "state=hole" \
+	<(tagfsctl locate "$mnt/holes" 5000)
+check "what is small is in the tree" grep -q "state=inline" \
+	<(tagfsctl locate "$mnt/tiny")
+check "tuples are no data" grep -q "state=no-data" \
+	<(tagfsctl locate --lba 9 "$mnt")
+check "a mounted one can't be renamed" exits 1 tagfsctl label "$img" x
+check "but be probed" grep -q 'LABEL="other"' <(tagfsctl probe "$img")
+
+check "status in words" grep -q "^health: *good" <(tagfsctl status "$mnt")
+check "status is JSON" json_of tagfsctl status --json "$mnt"
+check "metrics have a value in each line" test -z \
+	"$(tagfsctl status --metrics "$mnt" |
+		grep -vE '^(#|tagfs_[a-z_]+\{.*\} [0-9]+$)')"
+
+umount_fs
+check "an image tells the same of a sector" grep -q "path=/dir/victim" \
+	<(tagfsctl locate --lba "$sector" "$img")
+finish

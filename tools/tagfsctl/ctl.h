@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* ctl.h - what the verbs share.
+ *
+ * A verb gets its own name as argv[0] and returns the exit status. */
+#ifndef CTL_H
+#define CTL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "fs.h"
+
+enum {
+	EXIT_OK		= 0,
+	EXIT_COULD_NOT	= 1,	/* the verb could not do its work */
+	EXIT_NOTHING	= 2,	/* probe: no tagfs there */
+	EXIT_BAD	= 3,	/* scrub: something can't be corrected */
+	EXIT_USAGE	= 16,
+};
+
+int verb_dump(int argc, char **argv);
+int verb_label(int argc, char **argv);
+int verb_locate(int argc, char **argv);
+int verb_probe(int argc, char **argv);
+int verb_status(int argc, char **argv);
+int verb_tags(int argc, char **argv);
+int verb_uuid(int argc, char **argv);
+
+/* A line for a person, on standard error. */
+void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* Says so; EXIT_USAGE, and EXIT_COULD_NOT. */
+int bad_usage(const char *verb, const char *what);
+int fail(const char *path, int err);
+/* A number, decimal or with 0x; false: it is none. */
+bool parse_number(const char *text, uint64_t *out);
+
+/* A device or image, as it is: the superblock is known, the tree is not
+ * looked at. */
+struct image {
+	struct eng_pool	*pool;
+	struct eng_dev	*dev;
+	struct tfs	*fs;
+	bool		open;		/* with its tree: tfs_open() */
+};
+
+/* 0 or -errno; image_close() in any case.  tree: as a read-only mount. */
+int image_open(struct image *im, const char *path, bool tree);
+int image_open_rw(struct image *im, const char *path);
+void image_close(struct image *im);
+
+/* Is it on a mounted tagfs? */
+bool is_mounted(const char *path);
+/* The value of tagfs.stats there, malloced; NULL with errno. */
+char *stats_get(const char *path);
+/* A member of it. */
+bool stats_number(const char *stats, const char *name, uint64_t *out);
+bool stats_text(const char *stats, const char *name, char *out, size_t size);
+bool stats_true(const char *stats, const char *name);
+
+#endif

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* ident.c - what a filesystem is called.
+ *
+ *  (1) A name is changed on a filesystem that nobody else has open, and the
+ *      copies of the superblock are rewritten one after the other, the bad one
+ *      first if one is. */
+#include "config.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "commit/super.h"
+#include "core/text.h"
+#include "ctl.h"
+#include "mounts.h"
+#include "uuid.h"
+
+struct ident {
+	char		uuid[UUID_TEXT];
+	char		label[TFS_LABEL + 1];
+};
+
+/* One that is mounted tells by itself. */
+static int ask(const char *path, struct ident *id)
+{
+	char *at = is_mounted(path) ? strdup(path) : mounts_tagfs_on(path);
+	char *stats = at ? stats_get(at) : NULL;
+
+	free(at);
+	if (!stats)
+		return -EBUSY;
+	stats_text(stats, "uuid", id->uuid, sizeof(id->uuid));
+	stats_text(stats, "label", id->label, sizeof(id->label));
+	free(stats);
+	return 0;
+}
+
+static int look(const char *path, struct ident *id)
+{
+	char *at = mounts_tagfs_on(path);
+	bool mounted = at || is_mounted(path);
+	struct image im;
+	int err;
+
+	free(at);
+	if (mounted)
+		return ask(path, id);
+	err = image_open(&im, path, false);
+	if (!err) {
+		uuid_format(im.fs->super.uuid, id->uuid);
+		memcpy(id->label, im.fs->super.label, sizeof(id->label));
+	}
+	image_close(&im);
+	return err;
+}
+
+/* As blkid writes them. */
+static void put(const char *name, const char *value, bool export)
+{
+	if (export)
+		printf("%s=", name);
+	else
+		printf(" %s=\"", name);
+	for (const char *s = value; *s; s++) {
+		if (strchr("\"\\'`$ ", *s) && (export || *s != ' '))
+			putchar('\\');
+		putchar(*s);
+	}
+	fputs(export ? "\n" : "\"", stdout);
+}
+
+int verb_probe(int argc, char **argv)
+{
+	static const struct option longs[] = {
+		{ "export", no_argument, NULL, 'e' }, { NULL, 0, NULL, 0 }
+	};
+	char line[ENG_LINE];
+	struct ident id;
+	bool export = false;
+	int c, err;
+
+	while ((c = getopt_long(argc, argv, "", longs, NULL)) >= 0) {
+		if (c != 'e')
+			return bad_usage(argv[0], "unknown option");
+		export = true;
+	}
+	if (argc - optind != 1)
+		return bad_usage("probe", "it takes a device");
+	err = look(argv[optind], &id);
+	if (err == -EMEDIUMTYPE)
+		return EXIT_NOTHING;
+	if (err)
+		return fail(argv[optind], err);
+	if (export)
+		put("DEVNAME", argv[optind], true);
+	else
+		printf("%s:", argv[optind]);
+	eng_text_line(line, id.label);
+	if (*line)
+		put("LABEL", line, export);
+	put("UUID", id.uuid, export);
+	put("TYPE", "tagfs", export);
+	if (!export)
+		putchar('\n');
+	return EXIT_OK;
+}
+
+/* ---- changing --------------------------------------------------------------- */
+
+static int set_label(struct tfs_super *s, const char *text)
+{
+	if (strlen(text) > TFS_LABEL)
+		return -EINVAL;
+	for (const char *at = text; *at; ) {
+		uint32_t code;
+		unsigned int n = eng_utf8(at, &code);
+
+		if (!n)
+			return -EINVAL;
+		at += n;
+	}
+	memset(s->label, 0, sizeof(s->label));
+	memcpy(s->label, text, strlen(text));
+	return 0;
+}
+
+static int set_uuid(struct tfs_super *s, const char *text)
+{
+	return strcmp(text, "random") ? uuid_parse(text, s->uuid) :
+		uuid_generate(s->uuid);
+}
+
+/* (1) */
+static int change(const char *path, const char *text,
+		  int (*set)(struct tfs_super *s, const char *text))
+{
+	struct image im;
+	int err = image_open_rw(&im, path);
+
+	if (!err)
+		err = set(&im.fs->super, text);
+	if (!err) {
+		im.fs->super.seq++;
+		err = tfs_super_write(im.fs, im.fs->super_outdated > 0);
+	}
+	image_close(&im);
+	return err;
+}
+
+static int verb_name(int argc, char **argv, bool label,
+		     int (*set)(struct tfs_super *s, const char *text))
+{
+	char line[ENG_LINE];
+	struct ident id;
+	int err;
+
+	if (argc < 2 || argc > 3)
+		return bad_usage(argv[0], label ?
+				 "it takes a device, and a new label" :
+				 "it takes a device, and a new UUID or random");
+	if (argc == 3) {
+		err = change(argv[1], argv[2], set);
+		return err ? fail(argv[1], err) : EXIT_OK;
+	}
+	err = look(argv[1], &id);
+	if (err)
+		return fail(argv[1], err);
+	eng_text_line(line, label ? id.label : id.uuid);
+	puts(line);
+	return EXIT_OK;
+}
+
+int verb_label(int argc, char **argv)
+{
+	return verb_name(argc, argv, true, set_label);
+}
+
+int verb_uuid(int argc, char **argv)
+{
+	return verb_name(argc, argv, false, set_uuid);
+}

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* out.c - see out.h. */
+#include "config.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/text.h"
+#include "out.h"
+
+static bool as_json;
+
+void out_setup(bool json)
+{
+	as_json = json;
+}
+
+/* What is escaped for a person holds printable characters alone; two of them
+ * mean something to JSON. */
+void out_json_string(const char *value)
+{
+	char line[ENG_LINE];
+
+	eng_text_line(line, value);
+	putchar('"');
+	for (const char *s = line; *s; s++) {
+		if (*s == '"' || *s == '\\')
+			putchar('\\');
+		putchar(*s);
+	}
+	putchar('"');
+}
+
+void out_begin(const char *what)
+{
+	if (as_json) {
+		printf("{\"what\": ");
+		out_json_string(what);
+	} else {
+		printf("%s:", what);
+	}
+}
+
+void out_end(void)
+{
+	puts(as_json ? "}" : "");
+}
+
+static void name_of(const char *name)
+{
+	if (as_json)
+		printf(", \"%s\": ", name);
+	else
+		printf(" %s=", name);
+}
+
+void out_text(const char *name, const char *value)
+{
+	char line[ENG_LINE];
+
+	name_of(name);
+	if (as_json) {
+		out_json_string(value);
+		return;
+	}
+	eng_text_line(line, value);
+	if (strchr(line, ' ') || !*line)
+		printf("\"%s\"", line);
+	else
+		printf("%s", line);
+}
+
+void out_bytes(const char *name, const void *value, size_t len)
+{
+	char *text = strndup(value, len);
+
+	out_text(name, text ? text : "?");
+	free(text);
+}
+
+void out_number(const char *name, uint64_t value)
+{
+	name_of(name);
+	printf("%llu", (unsigned long long)value);
+}
+
+void out_true(const char *name, bool value)
+{
+	name_of(name);
+	printf("%s", value ? "true" : "false");
+}
+
+void out_hex(const char *name, const void *value, size_t len)
+{
+	const uint8_t *p = value;
+
+	name_of(name);
+	fputs(as_json ? "\"" : "", stdout);
+	for (size_t i = 0; i < len; i++)
+		printf("%02x", p[i]);
+	fputs(as_json ? "\"" : "", stdout);
+}

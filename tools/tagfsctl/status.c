@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* status.c - how a mounted filesystem is, in one word and in numbers. */
+#include "config.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+
+#include "ctl.h"
+#include "out.h"
+
+static const struct number {
+	const char	*name;		/* in tagfs.stats */
+	const char	*metric;	/* NULL: not one */
+	const char	*help;
+	bool		counter;
+} numbers[] = {
+	{ "clusters", "size_clusters", "Clusters for content", false },
+	{ "clusters_free", "free_clusters", "Of them free", false },
+	{ "clusters_pending", "pending_clusters",
+	  "Free after the next checkpoint", false },
+	{ "clusters_reserved", "reserved_clusters",
+	  "Promised by fallocate", false },
+	{ "clusters_unreachable", "unreachable_clusters",
+	  "Free, in regions whose map is damaged", false },
+	{ "cluster_size", "cluster_size_bytes", "Bytes of a cluster", false },
+	{ "inodes", "inodes", "Inodes in use", false },
+	{ "bad_guard", "bad_guard_total",
+	  "Reads with a wrong guard", true },
+	{ "bad_ref", "bad_ref_total",
+	  "Reads with a wrong reference tag", true },
+	{ "bad_app", "bad_app_total",
+	  "Reads with wrong application tags", true },
+	{ "bad_escape", "bad_escape_total",
+	  "Reads of what was never written", true },
+	{ "io_errors", "io_errors_total", "Reads and writes that failed",
+	  true },
+	{ "regions_lost", "regions_lost_total",
+	  "Maps of free space that can't be read", true },
+	{ "nodes_healed", "nodes_healed_total",
+	  "Tree nodes with one bad copy", true },
+	{ "checkpoint", "checkpoint", "Number of the newest one", false },
+	{ "reads", "reads_total", "Reads", true },
+	{ "read_bytes", "read_bytes_total", "Bytes read", true },
+	{ "writes", "writes_total", "Writes", true },
+	{ "write_bytes", "write_bytes_total", "Bytes written", true },
+};
+
+#define NUMBERS (sizeof(numbers) / sizeof(numbers[0]))
+
+struct status {
+	const char	*path;
+	char		*stats;
+	const char	*health;
+	char		why[160];
+	char		label[256], uuid[40], format[64], backend[16];
+	bool		read_only;
+};
+
+static uint64_t number(const struct status *s, const char *name)
+{
+	uint64_t n;
+
+	stats_number(s->stats, name, &n);
+	return n;
+}
+
+static void judge(struct status *s, bool wanted_rw)
+{
+	uint64_t bad = number(s, "bad_guard") + number(s, "bad_ref") +
+		number(s, "bad_app") + number(s, "bad_escape");
+	uint64_t io = number(s, "io_errors");
+	uint64_t lost = number(s, "regions_lost");
+	uint64_t healed = number(s, "nodes_healed");
+
+	if (s->read_only && wanted_rw) {
+		s->health = "read-only";
+		snprintf(s->why, sizeof(s->why), "mounted for writing, and "
+			 "read-only now: see the log");
+	} else if (bad || io || lost) {
+		s->health = "damaged";
+		snprintf(s->why, sizeof(s->why), "%llu reads did not verify, "
+			 "%llu failed, %llu maps of free space are lost",
+			 (unsigned long long)bad, (unsigned long long)io,
+			 (unsigned long long)lost);
+	} else if (healed) {
+		s->health = "healed";
+		snprintf(s->why, sizeof(s->why), "%llu bad copies of tree "
+			 "nodes were replaced", (unsigned long long)healed);
+	} else {
+		s->health = "good";
+		snprintf(s->why, sizeof(s->why), "nothing wrong since it was "
+			 "mounted");
+	}
+}
+
+static int load(struct status *s)
+{
+	struct statvfs st;
+
+	s->stats = stats_get(s->path);
+	if (!s->stats)
+		return -errno;
+	if (statvfs(s->path, &st))
+		return -errno;
+	stats_text(s->stats, "label", s->label, sizeof(s->label));
+	stats_text(s->stats, "uuid", s->uuid, sizeof(s->uuid));
+	stats_text(s->stats, "format", s->format, sizeof(s->format));
+	stats_text(s->stats, "backend", s->backend, sizeof(s->backend));
+	s->read_only = stats_true(s->stats, "read_only");
+	judge(s, !(st.f_flag & ST_RDONLY));
+	return 0;
+}
+
+static void print_text(const struct status *s)
+{
+	uint64_t csize = number(s, "cluster_size");
+	uint64_t all = number(s, "clusters");
+	uint64_t free = number(s, "clusters_free") +
+		number(s, "clusters_pending");
+
+	printf("health:     %s (%s)\n", s->health, s->why);
+	printf("label:      %s\nuuid:       %s\n", s->label, s->uuid);
+	printf("format:     %s, %s, clusters of %llu bytes\n", s->format,
+	       s->backend, (unsigned long long)csize);
+	printf("usage:      %llu of %llu MiB, %llu inodes\n",
+	       (unsigned long long)((all - free) * csize >> 20),
+	       (unsigned long long)(all * csize >> 20),
+	       (unsigned long long)number(s, "inodes"));
+	printf("errors:     guard %llu, reference tag %llu, application tag "
+	       "%llu, unwritten %llu, I/O %llu\n",
+	       (unsigned long long)number(s, "bad_guard"),
+	       (unsigned long long)number(s, "bad_ref"),
+	       (unsigned long long)number(s, "bad_app"),
+	       (unsigned long long)number(s, "bad_escape"),
+	       (unsigned long long)number(s, "io_errors"));
+}
+
+static void print_json(const struct status *s)
+{
+	out_setup(true);
+	out_begin("status");
+	out_text("health", s->health);
+	out_text("why", s->why);
+	out_text("label", s->label);
+	out_text("uuid", s->uuid);
+	out_text("format", s->format);
+	out_text("backend", s->backend);
+	out_true("read_only", s->read_only);
+	for (size_t i = 0; i < NUMBERS; i++)
+		out_number(numbers[i].name, number(s, numbers[i].name));
+	out_end();
+}
+
+/* Values of labels: \, " and the end of a line mean something. */
+static void put_labels(const struct status *s)
+{
+	printf("{mountpoint=");
+	out_json_string(s->path);
+	printf(",uuid=");
+	out_json_string(s->uuid);
+	putchar('}');
+}
+
+static void print_metrics(const struct status *s)
+{
+	printf("# HELP tagfs_healthy 1: nothing is damaged or lost\n"
+	       "# TYPE tagfs_healthy gauge\ntagfs_healthy");
+	put_labels(s);
+	printf(" %d\n", !strcmp(s->health, "good") ||
+	       !strcmp(s->health, "healed"));
+	for (size_t i = 0; i < NUMBERS; i++) {
+		const struct number *n = &numbers[i];
+
+		printf("# HELP tagfs_%s %s\n# TYPE tagfs_%s %s\ntagfs_%s",
+		       n->metric, n->help, n->metric,
+		       n->counter ? "counter" : "gauge", n->metric);
+		put_labels(s);
+		printf(" %llu\n", (unsigned long long)number(s, n->name));
+	}
+}
+
+int verb_status(int argc, char **argv)
+{
+	static const struct option longs[] = {
+		{ "json", no_argument, NULL, 'j' },
+		{ "metrics", no_argument, NULL, 'm' }, { NULL, 0, NULL, 0 }
+	};
+	struct status s = { .path = NULL };
+	int c, err, form = 0;
+
+	while ((c = getopt_long(argc, argv, "", longs, NULL)) >= 0) {
+		if (c == '?')
+			return bad_usage(argv[0], "unknown option");
+		form = c;
+	}
+	if (argc - optind != 1)
+		return bad_usage("status", "it takes a mount point");
+	s.path = argv[optind];
+	err = load(&s);
+	if (err)
+		free(s.stats);
+	if (err)
+		return fail(s.path, err == -ENODATA || err == -EOPNOTSUPP ?
+			    -EMEDIUMTYPE : err);
+	if (form == 'j')
+		print_json(&s);
+	else if (form == 'm')
+		print_metrics(&s);
+	else
+		print_text(&s);
+	free(s.stats);
+	return EXIT_OK;
+}

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* where.c - the tags of a file, and where its bytes are. */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include "check/locate.h"
+#include "ctl.h"
+#include "name/path.h"
+#include "out.h"
+#include "tagfs_ioctl.h"
+
+int verb_tags(int argc, char **argv)
+{
+	size_t size = 64u << 10;	/* the longest value there is */
+	char *text;
+	ssize_t n;
+
+	if (argc != 2)
+		return bad_usage(argv[0], "it takes a path");
+	text = malloc(size);
+	n = text ? getxattr(argv[1], "tagfs.tags", text, size) : -1;
+	if (n >= 0)
+		fwrite(text, 1, (size_t)n, stdout);
+	free(text);
+	return n < 0 ? fail(argv[1], -errno) : EXIT_OK;
+}
+
+static const char *const states[] = {
+	[TAGFS_PLACE_HOLE]	= "hole",
+	[TAGFS_PLACE_INLINE]	= "inline",
+	[TAGFS_PLACE_MAPPED]	= "mapped",
+	[TAGFS_PLACE_OTHER]	= "not-in-use",
+	[TAGFS_PLACE_UNKNOWN]	= "no-tags",
+	[TAGFS_PLACE_OUTSIDE]	= "no-data",
+};
+
+static const char *const kinds[] = {
+	"", "superblock", "slot", "node", "log", "data", "fence",
+};
+
+static void out_where(const struct tagfs_locate *l)
+{
+	bool there = l->state >= TAGFS_PLACE_MAPPED;
+	bool data = l->kind == TFS_K_DATA;
+
+	out_begin("place");
+	out_text("state", states[l->state < 6 ? l->state : 4]);
+	if (l->path[0])
+		out_text("path", l->path);
+	if (data)
+		out_number("inode", l->owner);
+	if (data || !there)
+		out_number("offset", l->offset);
+	if (there && l->state != TAGFS_PLACE_OUTSIDE) {
+		out_number("cluster", l->cluster);
+		out_number("interval", l->interval);
+	}
+	if (there)
+		out_number("sector", l->sector);
+	if (l->kind) {
+		out_text("kind", kinds[l->kind < 7 ? l->kind : 0]);
+		out_number("index", l->index);
+		out_number("commit", l->commit);
+	}
+	out_end();
+}
+
+static int ask(const char *path, struct tagfs_locate *l)
+{
+	int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	int err = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (ioctl(fd, TAGFS_IOC_LOCATE, l))
+		err = -errno;
+	close(fd);
+	return err;
+}
+
+/* As the daemon answers for one that is mounted. */
+static int look(const char *path, struct tagfs_locate *l)
+{
+	char buf[TAGFS_IOC_PATH];
+	struct tfs_place at;
+	struct image im;
+	int err = image_open(&im, path, true);
+
+	if (!err)
+		err = tfs_locate_sector(im.fs, l->sector, &at);
+	if (!err) {
+		l->state = at.state;
+		l->offset = at.off;
+		l->cluster = at.cluster;
+		l->interval = at.interval;
+		l->kind = at.rec.kind;
+		l->owner = at.rec.owner;
+		l->index = at.rec.index;
+		l->commit = at.rec.seq;
+		if (at.state == TFS_PLACE_MAPPED)
+			strcpy(l->path, tfs_path(im.fs, at.rec.owner, buf,
+						 sizeof(buf)));
+	}
+	image_close(&im);
+	return err;
+}
+
+int verb_locate(int argc, char **argv)
+{
+	static const struct option longs[] = {
+		{ "json", no_argument, NULL, 'j' },
+		{ "lba", required_argument, NULL, 'l' },
+		{ NULL, 0, NULL, 0 }
+	};
+	struct tagfs_locate l = { .flags = 0 };
+	bool json = false;
+	uint64_t n = 0;
+	int c, err;
+
+	while ((c = getopt_long(argc, argv, "", longs, NULL)) >= 0) {
+		if (c == 'j')
+			json = true;
+		else if (c != 'l' || !parse_number(optarg, &n))
+			return bad_usage(argv[0], "wrong option");
+		else
+			l.flags = TAGFS_LOCATE_SECTOR;
+	}
+	argc -= optind;
+	argv += optind;
+	if (argc < 1 || argc > 2 || (l.flags && argc > 1) ||
+	    (argc == 2 && !parse_number(argv[1], &n)))
+		return bad_usage("locate", "it takes PATH [OFFSET], or --lba "
+				 "SECTOR and a device or mount point");
+	out_setup(json);
+	if (l.flags)
+		l.sector = n;
+	else
+		l.offset = n;
+	err = l.flags && !is_mounted(argv[0]) ? look(argv[0], &l) :
+		ask(argv[0], &l);
+	if (err)
+		return fail(argv[0], err);
+	out_where(&l);
+	return EXIT_OK;
+}
