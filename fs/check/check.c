@@ -26,7 +26,7 @@ static int steps(struct tfs_checking *ck)
 	/* Repairs take and free clusters: what is stored must be of now. */
 	if (!err && ck->c->fixed)
 		err = tfs_ckpt_run(ck->fs);
-	return err ? err : tfs_check_space(ck);
+	return err || ck->c->no_space ? err : tfs_check_space(ck);
 }
 
 int tfs_check(struct tfs_check *c)

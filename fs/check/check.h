@@ -31,6 +31,7 @@ struct tfs_check {
 	bool		one_copy;	/* one good copy of a node will do */
 	bool		near_copies;	/* they may be near each other */
 	bool		data;		/* read all content, too */
+	bool		no_space;	/* don't look at what is free */
 
 	/* The result. */
 	uint64_t	problems, fixed;

@@ -17,7 +17,8 @@ bool tfs_found(struct tfs_checking *ck, enum tfs_finding_kind kind,
 {
 	struct tfs_finding f = {
 		.kind = kind, .ino = ino, .cluster = cluster,
-		.fixable = fixable && !tfs_rdonly(ck->fs) &&
+		.fixable = fixable &&
+			(!tfs_rdonly(ck->fs) || ck->fs->replaying) &&
 			(!ck->c->lost || kind <= TFS_F_NEAR),	/* (1) */
 	};
 	va_list ap;

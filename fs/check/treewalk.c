@@ -19,6 +19,7 @@
 /* Nodes that a step comes upon for the first time. */
 struct entered {
 	struct tfs_miss at[TFS_LEVEL_MAX + 1];
+	bool		dirty[TFS_LEVEL_MAX + 1];
 	unsigned int	n;
 	struct tfs_miss miss;
 	unsigned int	ticket;
@@ -52,9 +53,13 @@ static int look_locked(struct tfs_treewalk *w, struct entered *en)
 	for (unsigned int i = 0; i < n; i++) {
 		struct tfs_miss at = place_of(path[i]);
 
-		if (path[i]->state == TFS_NODE_CLEAN &&	/* (1) */
-		    !tfs_key_cmp(&at.low, &low))
-			en->at[en->n++] = at;
+		bool clean = path[i]->state == TFS_NODE_CLEAN;	/* (1) */
+
+		if (tfs_key_cmp(&at.low, &low) ||
+		    (!clean && !w->unwritten))
+			continue;
+		en->dirty[en->n] = !clean;
+		en->at[en->n++] = at;
 	}
 	return err;
 }
@@ -113,6 +118,10 @@ static int see_nodes(struct tfs_treewalk *w, const struct entered *en)
 	for (unsigned int i = 0; i < en->n && !err && w->node; i++) {
 		struct tfs_treewalk_node n = { .at = en->at[i] };
 
+		if (en->dirty[i]) {
+			err = w->node(w, &n);
+			continue;
+		}
 		read_copy(w, &n, 0);
 		read_copy(w, &n, 1);
 		if (n.copy[0].err == -ENOMEM || n.copy[1].err == -ENOMEM)

@@ -109,7 +109,7 @@ static int reclaim(struct tfs *fs, uint32_t ino)
 	struct reclaim rc = { .ino = ino };
 	int err = 0;
 
-	if (tfs_rdonly(fs))
+	if (tfs_rdonly(fs) && !fs->replaying)
 		return -EROFS;
 	while (!err && !rc.gone)
 		err = tfs_txn_write(fs, step_fn, &rc, TFS_TXN_FREES);

@@ -221,6 +221,16 @@ int tfs_alloc_data(struct tfs *fs, uint64_t want, uint64_t *addr,
 	return 0;
 }
 
+/* Those of them that are not taken. */
+static void take_rest(struct tfs *fs, struct tfs_region *r, unsigned int bit,
+		      unsigned int n)
+{
+	for (unsigned int i = bit; i < bit + n; i++)
+		if (tfs_bits_next(r->map, i, true) != i)
+			tfs_region_take(fs, r, i, 1);
+	tfs_region_dirty(fs, r);
+}
+
 int tfs_alloc_claim(struct tfs *fs, uint64_t addr, uint64_t *len,
 		    struct tfs_miss *miss)
 {
@@ -239,6 +249,10 @@ int tfs_alloc_claim(struct tfs *fs, uint64_t addr, uint64_t *len,
 		uint64_t *n = &fs->freemap->unreachable;
 
 		*n -= *n < *len ? *n : *len;
+		return 0;
+	}
+	if (r->guessed) {
+		take_rest(fs, r, bit, *len);
 		return 0;
 	}
 	if (tfs_bits_next(r->map, bit, true) < bit + *len || fs->free < *len)

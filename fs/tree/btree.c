@@ -516,3 +516,31 @@ void tfs_btree_rewrite(struct tfs *fs, struct tfs_key key, uint8_t level)
 	if (level <= fs->root_level)
 		cow_path(fs, &key, level, &path);
 }
+
+/* Where the subtree was stays in use until somebody counts. */
+void tfs_btree_replace(struct tfs *fs, const struct tfs_miss *at)
+{
+	bool root = at->level == fs->root_level;
+	unsigned int top = root ? 0 : at->level;
+	struct tfs_node *node = NULL, *below;
+	struct tfs_disk_ptr ptr;
+	struct path path;
+
+	for (unsigned int level = 0; level <= top; level++) {
+		below = node;
+		node = new_node(fs);
+		tfs_node_init(fs, node, level, at->low, at->high);
+		if (!below)
+			continue;
+		tfs_ptr_encode(&ptr, &below->ptr);
+		tfs_node_insert(fs, node, 0, &at->low, &ptr, sizeof(ptr));
+	}
+	if (root) {
+		fs->root = node->ptr;
+		fs->root_level = 0;
+		return;
+	}
+	cow_path(fs, &at->low, at->level + 1, &path);
+	below = path.node[at->level + 1];
+	tfs_node_set_ptr(below, tfs_node_child(below, &at->low), &node->ptr);
+}

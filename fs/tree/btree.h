@@ -51,6 +51,11 @@ unsigned int tfs_btree_splits(const struct tfs *fs,
 void tfs_btree_put(struct tfs *fs, struct tfs_key key, const void *val,
 		   unsigned int len);
 void tfs_btree_del(struct tfs *fs, struct tfs_key key);
+/* What lies below at is given up: an empty subtree of the same bounds takes its
+ * place, or, in place of the root, an empty leaf.  After tfs_btree_touch_to()
+ * of the level above, and tfs_pool_fill() for the need and the new nodes, one of
+ * each level up to at's. */
+void tfs_btree_replace(struct tfs *fs, const struct tfs_miss *at);
 /* Rewrite the node that covers key at level at the next checkpoint, after
  * tfs_btree_touch_to(). */
 void tfs_btree_rewrite(struct tfs *fs, struct tfs_key key, uint8_t level);

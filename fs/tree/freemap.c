@@ -17,7 +17,10 @@
  *  (7) A region whose bitmap can't be read is lost: full for whoever looks for
  *      space, never stored, and what is freed in it stays where it is.  A
  *      group is, if its counts can't be read: its regions are not looked at.
- *      The clusters are free all the same, and the slot counts them. */
+ *      The clusters are free all the same, and the slot counts them.
+ *  (8) A region may be guessed, by who brings back a tree that can't be read:
+ *      what it has as free is, but more may be.  Whoever claims clusters of it
+ *      may find that they are taken. */
 #include <assert.h>
 #include <stdlib.h>
 
@@ -164,6 +167,42 @@ void tfs_region_lose(struct tfs *fs, struct tfs_region *r)
 	tfs_freemap_strand(fs, *n);
 	*n = 0;
 	atomic_fetch_add(&fs->count.regions_lost, 1);
+}
+
+static struct tfs_group *guess_group(struct tfs_freemap *fm, uint64_t idx)
+{
+	struct tfs_group *g = tfs_group_find(fm, idx);
+
+	if (g)
+		return g;
+	g = calloc(1, sizeof(*g));
+	if (!g)
+		return NULL;
+	g->idx = idx;
+	g->next = fm->group[idx % TFS_FREEMAP_TABLE];
+	fm->group[idx % TFS_FREEMAP_TABLE] = g;
+	return g;
+}
+
+int tfs_region_guess(struct tfs *fs, uint64_t idx, const uint64_t *map)
+{
+	struct tfs_freemap *fm = fs->freemap;
+	struct tfs_group *g = guess_group(fm, idx / TFS_GROUP_REGIONS);
+	struct tfs_region *r = g ? calloc(1, sizeof(*r)) : NULL;
+
+	if (!r)
+		return -ENOMEM;
+	r->idx = idx;
+	r->guessed = true;
+	for (unsigned int i = 0; i < TFS_REGION_WORDS; i++)
+		r->map[i] = map[i];
+	tfs_bits_fixed(fs, idx, r->map);
+	g->free[idx % TFS_GROUP_REGIONS] = tfs_bits_clear(r->map);
+	r->next = fm->region[idx % TFS_FREEMAP_TABLE];
+	fm->region[idx % TFS_FREEMAP_TABLE] = r;
+	fm->regions++;
+	tfs_region_dirty(fs, r);
+	return 0;
 }
 
 int tfs_freemap_lose(struct tfs *fs, const struct tfs_key *low,

@@ -16,6 +16,7 @@ struct tfs_region {
 	unsigned int	hidden;		/* bits in it */
 	bool		dirty;
 	bool		lost;		/* freemap.c (7) */
+	bool		guessed;	/* freemap.c (8) */
 	struct tfs_region *next;
 };
 
@@ -90,6 +91,9 @@ int tfs_freemap_lose(struct tfs *fs, const struct tfs_key *low,
 bool tfs_freemap_lost(const struct tfs *fs, const struct tfs_key *key);
 /* So many clusters that were taken for free can't be had. */
 void tfs_freemap_strand(struct tfs *fs, uint64_t clusters);
+/* The region is as map says, whatever the tree has; (8).  Neither it nor, before
+ * the first of its regions, its group is in memory.  0 or -ENOMEM. */
+int tfs_region_guess(struct tfs *fs, uint64_t idx, const uint64_t *map);
 void tfs_region_hide(struct tfs_region *r, unsigned int from,
 		     unsigned int n);
 void tfs_region_unhide(struct tfs_region *r, unsigned int from,
