@@ -18,10 +18,17 @@
 #define LOG_MIN		64ull
 #define LOG_MAX_BYTES	(128ull << 20)
 
+uint64_t tfs_log_size(uint64_t clusters, uint32_t csize)
+{
+	uint64_t n = clusters / 64, max = LOG_MAX_BYTES / csize;
+
+	n = n > max ? max : n;
+	return n < LOG_MIN ? LOG_MIN : n;
+}
+
 static int plan(struct tfs *fs, struct tfs_mkfs *how)
 {
 	struct tfs_super *s = &fs->super;
-	uint64_t log_max;
 	int err = tfs_measure(fs, &s->clusters);
 
 	if (err)
@@ -30,13 +37,8 @@ static int plan(struct tfs *fs, struct tfs_mkfs *how)
 	s->cluster_size = fs->csize;
 	if (s->clusters > TFS_CLUSTERS_MAX)
 		s->clusters = TFS_CLUSTERS_MAX;
-	log_max = LOG_MAX_BYTES / fs->csize;
 	s->log_start = TFS_AT_LOG;
-	s->log_clusters = s->clusters / 64;
-	if (s->log_clusters > log_max)
-		s->log_clusters = log_max;
-	if (s->log_clusters < LOG_MIN)
-		s->log_clusters = LOG_MIN;
+	s->log_clusters = tfs_log_size(s->clusters, fs->csize);
 	s->ro_compat = TFS_RO_COMPAT_FENCE;
 	s->incompat = TFS_INCOMPAT_LOG;
 	s->seq = 1;

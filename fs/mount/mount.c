@@ -97,7 +97,7 @@ int tfs_setup(struct tfs *fs)
 	return err;
 }
 
-static void take_slot(struct tfs *fs, const struct tfs_slot *slot)
+void tfs_take_slot(struct tfs *fs, const struct tfs_slot *slot)
 {
 	fs->root = slot->root;
 	fs->root_level = slot->root_level;
@@ -111,7 +111,7 @@ static void take_slot(struct tfs *fs, const struct tfs_slot *slot)
 
 /* (1) The same checkpoint once more, and that this life has begun.  Where
  * nothing is to be replayed, it is the checkpoint of the new sequence. */
-static int begin_life(struct tfs *fs, struct tfs_slot *slot, bool replayed)
+int tfs_begin_life(struct tfs *fs, struct tfs_slot *slot, bool replayed)
 {
 	int err;
 
@@ -159,7 +159,7 @@ static int start_writing(struct tfs *fs, struct tfs_slot *slot, bool replayed)
 	tfs_fence_look(fs);	/* reading the log may take long */
 	err = atomic_load(&fs->error);
 	if (!err)
-		err = begin_life(fs, slot, replayed);
+		err = tfs_begin_life(fs, slot, replayed);
 	if (!err && replayed)
 		err = tfs_ckpt_force(fs, false);
 	if (!err)
@@ -265,7 +265,7 @@ int tfs_open(struct tfs **out, struct eng_dev *dev, struct tfs_mount *how)
 		err = tfs_setup(fs);
 	if (err)
 		goto fail;
-	take_slot(fs, &slot);
+	tfs_take_slot(fs, &slot);
 	fs->slots_odd = odd;
 	err = tfs_recover(fs, &slot, odd, how, &replayed);
 	fs->opt.rdonly = how->rdonly;

@@ -10,4 +10,12 @@ void tfs_free_fs(struct tfs *fs);
 /* Caches and tables, once fs->super is known. */
 int tfs_setup(struct tfs *fs);
 
+struct tfs_slot;
+/* The filesystem is as that checkpoint says. */
+void tfs_take_slot(struct tfs *fs, const struct tfs_slot *slot);
+/* Write it once more, for a life that begins; replayed: more will follow. */
+int tfs_begin_life(struct tfs *fs, struct tfs_slot *slot, bool replayed);
+/* How large mkfs makes the log. */
+uint64_t tfs_log_size(uint64_t clusters, uint32_t csize);
+
 #endif

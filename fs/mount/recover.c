@@ -770,3 +770,75 @@ int tfs_recover(struct tfs *fs, const struct tfs_slot *slot, unsigned int odd,
 	tfs_runs_clear(&rc.born);
 	return err;
 }
+
+/* ---- without a checkpoint --------------------------------------------------- */
+
+/* The first commit above the slot's sequence; -ENOENT: there is none. */
+static int find_first(struct recovery *rc)
+{
+	uint64_t best = 0;
+	int err = 0;
+
+	for (uint64_t pos = 0; pos < rc->fs->super.log_clusters; pos++) {
+		const struct tfs_disk_log *h;
+		uint8_t *buf;
+
+		if (!rc->seq[pos] || (best && rc->seq[pos] >= best))
+			continue;
+		err = read_commit(rc, pos, 1, &buf);
+		if (err == -ENOMEM)
+			return err;
+		h = (const void *)buf;
+		if (!err && !h->block) {
+			best = rc->seq[pos];
+			rc->pos = pos;
+			rc->prev = le64toh(h->prev);
+		}
+		free(buf);
+	}
+	return best ? 0 : -ENOENT;
+}
+
+/* (1), (3), also from one life to the next: what is durable, or proves
+ * itself. */
+static int follow_blind(struct recovery *rc)
+{
+	struct tfs_logged c;
+	uint64_t last = rc->slot->seq;
+	int err = 0;
+
+	while (!err && rc->seq[rc->pos] > last) {
+		last = rc->seq[rc->pos];
+		err = load_commit(rc, rc->pos, last, rc->prev, &c);
+		if (!err && last > rc->durable)
+			err = prove(rc, &c);
+		if (!err)
+			err = tfs_replay_items(rc->fs, &c);
+		if (!err)
+			err = add_commit(rc, &c);
+		free(c.ops);
+	}
+	return err == -ENOENT ? 0 : err;
+}
+
+int tfs_recover_blind(struct tfs *fs, uint64_t above)
+{
+	const struct tfs_slot slot = { .seq = above };
+	struct recovery rc = { .fs = fs, .slot = &slot, .last = UINT64_MAX };
+	int err = scan(&rc, true);
+
+	if (!err)
+		err = find_first(&rc);
+	if (!err) {
+		err = follow_blind(&rc);
+		fs->log.head = rc.pos;
+		fs->log.chain = rc.prev;
+	}
+	if (!err)
+		say(&rc);
+	free(rc.seq);
+	free(rc.bad);
+	free(rc.place);
+	tfs_runs_clear(&rc.born);
+	return err == -ENOENT ? 0 : err;
+}

@@ -16,4 +16,9 @@ int tfs_recover(struct tfs *fs, const struct tfs_slot *slot, unsigned int odd,
 uint64_t tfs_log_check(const struct tfs *fs, const uint8_t *buf,
 		       const uint16_t *tags, uint64_t pos);
 
+/* Where no checkpoint says where the log begins: the items of all commits above
+ * that sequence, of which the tree may have some already.  What is in use must
+ * be counted afterwards. */
+int tfs_recover_blind(struct tfs *fs, uint64_t above);
+
 #endif

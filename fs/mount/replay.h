@@ -31,6 +31,8 @@ int tfs_logged_extent(struct tfs *fs, const struct tfs_logged_op *op,
 /* Make its changes in memory.  The clusters that were born in it are taken
  * already. */
 int tfs_replay(struct tfs *fs, const struct tfs_logged *c);
+/* The same of items alone: nothing is freed, and no counter set. */
+int tfs_replay_items(struct tfs *fs, const struct tfs_logged *c);
 /* The clusters are in use, though the checkpoint has them free. */
 int tfs_claim(struct tfs *fs, uint64_t addr, uint64_t len);
 
