@@ -110,7 +110,7 @@ struct tfs_inode {
 
 /* Count n references as the kernel's lookups do.  An inode without names
  * lives until the last one is gone; tfs_unref() then frees it. */
-void tfs_ref(struct tfs *fs, uint32_t ino, uint64_t n);
+int tfs_ref(struct tfs *fs, uint32_t ino, uint64_t n);	/* 0, -ENOMEM */
 void tfs_unref(struct tfs *fs, uint32_t ino, uint64_t n);
 
 /* Mark ino as one whose attributes the holder of its references should ask

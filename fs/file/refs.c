@@ -6,13 +6,12 @@
  *      calls tfs_orphan_reclaim(), which looks whether it is still true.
  *  (3) The shard's lock is a leaf.  The tree lock may be held around it;
  *      nothing that takes a lock is called under it.
- *  (4) No call here can fail.  What is allocated is small; if there is no
- *      memory for it, we wait until there is. */
+ *  (4) Memory is asked for before a lock is taken.  Who counts a reference
+ *      under the tree lock brings a spare entry for the table along. */
 #include <assert.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "tfs.h"
 #include "file/refs.h"
@@ -25,38 +24,29 @@ struct range {
 	uint64_t	first, last;
 };
 
-struct ref {
-	struct ref	*next;
+struct tfs_inuse {
+	struct tfs_inuse	*next;
 	uint32_t	ino;
 	bool		orphan;		/* (2) */
 	unsigned int	waiting;	/* for a range */
 	uint64_t	count;
 	struct range	*ranges;	/* disjoint, in no order */
-	struct ref	*stale_next;
-	struct ref	**stale_at;	/* NULL: not marked as stale */
+	struct tfs_inuse	*stale_next;
+	struct tfs_inuse	**stale_at;	/* NULL: not marked as stale */
 };
 
 struct shard {
 	pthread_mutex_t	lock;		/* protects all of the shard */
 	pthread_cond_t	freed;		/* some range of some inode */
-	struct ref	**bucket;
+	struct tfs_inuse	**bucket;
 	size_t		buckets;	/* a power of two */
 	size_t		refs;
-	struct ref	*stale;		/* those that are marked */
+	struct tfs_inuse	*stale;		/* those that are marked */
 } __attribute__((aligned(64)));
 
 struct tfs_refs {
 	struct shard	shard[SHARDS];
 };
-
-static void *alloc_wait(size_t size)
-{
-	void *p;
-
-	while (!(p = calloc(1, size)))
-		usleep(10000);
-	return p;
-}
 
 static struct shard *shard_lock(struct tfs *fs, uint32_t ino)
 {
@@ -66,14 +56,14 @@ static struct shard *shard_lock(struct tfs *fs, uint32_t ino)
 	return sh;
 }
 
-static struct ref **bucket_of(struct shard *sh, uint32_t ino)
+static struct tfs_inuse **bucket_of(struct shard *sh, uint32_t ino)
 {
 	return &sh->bucket[ino / SHARDS & (sh->buckets - 1)];
 }
 
-static struct ref *ref_find(struct shard *sh, uint32_t ino)
+static struct tfs_inuse *ref_find(struct shard *sh, uint32_t ino)
 {
-	struct ref *ref = *bucket_of(sh, ino);
+	struct tfs_inuse *ref = *bucket_of(sh, ino);
 
 	while (ref && ref->ino != ino)
 		ref = ref->next;
@@ -83,9 +73,9 @@ static struct ref *ref_find(struct shard *sh, uint32_t ino)
 /* Twice the buckets; without memory for them, chains stay longer. */
 static void shard_grow(struct shard *sh)
 {
-	struct ref **old = sh->bucket, **at, *ref, *next;
+	struct tfs_inuse **old = sh->bucket, **at, *ref, *next;
 	size_t n = sh->buckets;
-	struct ref **bucket = calloc(2 * n, sizeof(*bucket));
+	struct tfs_inuse **bucket = calloc(2 * n, sizeof(*bucket));
 
 	if (!bucket)
 		return;
@@ -102,16 +92,20 @@ static void shard_grow(struct shard *sh)
 	free(old);
 }
 
-static struct ref *ref_get(struct shard *sh, uint32_t ino)
+/* Its entry, or the spare one as a new entry: (4). */
+static struct tfs_inuse *ref_get(struct shard *sh, uint32_t ino,
+			   struct tfs_inuse **spare)
 {
-	struct ref *ref = ref_find(sh, ino), **at;
+	struct tfs_inuse *ref = ref_find(sh, ino), **at;
 
 	if (ref)
 		return ref;
 	if (sh->refs >= sh->buckets)
 		shard_grow(sh);
-	ref = alloc_wait(sizeof(*ref));
-	ref->ino = ino;
+	ref = *spare;
+	*spare = NULL;
+	assert(ref);
+	*ref = (struct tfs_inuse){ .ino = ino };
 	at = bucket_of(sh, ino);
 	ref->next = *at;
 	*at = ref;
@@ -119,7 +113,7 @@ static struct ref *ref_get(struct shard *sh, uint32_t ino)
 	return ref;
 }
 
-static void stale_del(struct ref *ref)
+static void stale_del(struct tfs_inuse *ref)
 {
 	if (!ref->stale_at)
 		return;
@@ -130,9 +124,9 @@ static void stale_del(struct ref *ref)
 }
 
 /* Take it out of the table if (1) says so. */
-static void ref_settle(struct shard *sh, struct ref *ref)
+static void ref_settle(struct shard *sh, struct tfs_inuse *ref)
 {
-	struct ref **at = bucket_of(sh, ref->ino);
+	struct tfs_inuse **at = bucket_of(sh, ref->ino);
 
 	if (!ref->count)
 		stale_del(ref);
@@ -172,7 +166,7 @@ int tfs_refs_create(struct tfs_refs **out)
 
 static void shard_destroy(struct shard *sh)
 {
-	struct ref *ref;
+	struct tfs_inuse *ref;
 
 	for (size_t i = 0; i < sh->buckets; i++) {
 		while ((ref = sh->bucket[i])) {
@@ -195,19 +189,43 @@ void tfs_refs_destroy(struct tfs_refs *refs)
 	free(refs);
 }
 
-void tfs_ref(struct tfs *fs, uint32_t ino, uint64_t n)
+struct tfs_inuse *tfs_ref_spare(void)
+{
+	return calloc(1, sizeof(struct tfs_inuse));
+}
+
+void tfs_ref_with(struct tfs *fs, uint32_t ino, uint64_t n,
+		  struct tfs_inuse **spare)
 {
 	struct shard *sh = shard_lock(fs, ino);
 
-	if (n)
-		ref_get(sh, ino)->count += n;
+	ref_get(sh, ino, spare)->count += n;
 	pthread_mutex_unlock(&sh->lock);
+}
+
+int tfs_ref(struct tfs *fs, uint32_t ino, uint64_t n)
+{
+	struct tfs_inuse *spare = tfs_ref_spare();
+
+	if (!spare)
+		return -ENOMEM;
+	if (n)
+		tfs_ref_with(fs, ino, n, &spare);
+	free(spare);
+	return 0;
+}
+
+void tfs_ref_again(struct tfs *fs, uint32_t ino)
+{
+	struct tfs_inuse *none = NULL;
+
+	tfs_ref_with(fs, ino, 1, &none);
 }
 
 bool tfs_refs_drop(struct tfs *fs, uint32_t ino, uint64_t n)
 {
 	struct shard *sh = shard_lock(fs, ino);
-	struct ref *ref = ref_find(sh, ino);
+	struct tfs_inuse *ref = ref_find(sh, ino);
 	bool last = false;
 
 	/* The root may be forgotten without ever having been looked up. */
@@ -223,7 +241,7 @@ bool tfs_refs_drop(struct tfs *fs, uint32_t ino, uint64_t n)
 bool tfs_refs_held(struct tfs *fs, uint32_t ino)
 {
 	struct shard *sh = shard_lock(fs, ino);
-	struct ref *ref = ref_find(sh, ino);
+	struct tfs_inuse *ref = ref_find(sh, ino);
 	bool held = ref && ref->count;
 
 	pthread_mutex_unlock(&sh->lock);
@@ -233,7 +251,7 @@ bool tfs_refs_held(struct tfs *fs, uint32_t ino)
 bool tfs_refs_orphan(struct tfs *fs, uint32_t ino)
 {
 	struct shard *sh = shard_lock(fs, ino);
-	struct ref *ref = ref_find(sh, ino);
+	struct tfs_inuse *ref = ref_find(sh, ino);
 	bool held = ref && ref->count;
 
 	if (held)
@@ -242,7 +260,7 @@ bool tfs_refs_orphan(struct tfs *fs, uint32_t ino)
 	return held;
 }
 
-static bool range_busy(const struct ref *ref, uint64_t first, uint64_t last)
+static bool range_busy(const struct tfs_inuse *ref, uint64_t first, uint64_t last)
 {
 	const struct range *r;
 
@@ -252,13 +270,20 @@ static bool range_busy(const struct ref *ref, uint64_t first, uint64_t last)
 	return false;
 }
 
-void tfs_range_lock(struct tfs *fs, uint32_t ino, uint64_t first,
-		    uint64_t last)
+int tfs_range_lock(struct tfs *fs, uint32_t ino, uint64_t first,
+		   uint64_t last)
 {
-	struct range *r = alloc_wait(sizeof(*r));
-	struct shard *sh = shard_lock(fs, ino);
-	struct ref *ref = ref_get(sh, ino);
+	struct tfs_inuse *spare = tfs_ref_spare(), *ref;
+	struct range *r = malloc(sizeof(*r));
+	struct shard *sh;
 
+	if (!spare || !r) {
+		free(spare);
+		free(r);
+		return -ENOMEM;
+	}
+	sh = shard_lock(fs, ino);
+	ref = ref_get(sh, ino, &spare);
 	assert(first <= last);
 	ref->waiting++;
 	while (range_busy(ref, first, last))
@@ -267,13 +292,15 @@ void tfs_range_lock(struct tfs *fs, uint32_t ino, uint64_t first,
 	*r = (struct range){ ref->ranges, first, last };
 	ref->ranges = r;
 	pthread_mutex_unlock(&sh->lock);
+	free(spare);
+	return 0;
 }
 
 void tfs_range_unlock(struct tfs *fs, uint32_t ino, uint64_t first,
 		      uint64_t last)
 {
 	struct shard *sh = shard_lock(fs, ino);
-	struct ref *ref = ref_find(sh, ino);
+	struct tfs_inuse *ref = ref_find(sh, ino);
 	struct range **at, *r;
 
 	assert(ref);
@@ -293,7 +320,7 @@ void tfs_range_unlock(struct tfs *fs, uint32_t ino, uint64_t first,
 void tfs_stale_add(struct tfs *fs, uint32_t ino)
 {
 	struct shard *sh = shard_lock(fs, ino);
-	struct ref *ref = ref_find(sh, ino);
+	struct tfs_inuse *ref = ref_find(sh, ino);
 
 	if (ref && ref->count && !ref->stale_at) {
 		ref->stale_next = sh->stale;

@@ -107,7 +107,9 @@ int tfs_truncate(struct tfs *fs, uint32_t ino, uint64_t size,
 
 	if (size > TFS_FILE_CLUSTERS * fs->csize)
 		return -EFBIG;
-	tfs_range_lock(fs, ino, 0, TFS_FILE_CLUSTERS);
+	err = tfs_range_lock(fs, ino, 0, TFS_FILE_CLUSTERS);
+	if (err)
+		return err;
 	err = tfs_look(fs, ino, 0, 0, &look);
 	if (!err && size < look.inode.size)
 		err = shrink(fs, &c);
@@ -298,7 +300,9 @@ int tfs_fallocate(struct tfs *fs, uint32_t ino, int mode, uint64_t off,
 		return -EINVAL;
 	if (off + len < off || off + len > TFS_FILE_CLUSTERS * fs->csize)
 		return -EFBIG;
-	tfs_range_lock(fs, ino, 0, TFS_FILE_CLUSTERS);
+	err = tfs_range_lock(fs, ino, 0, TFS_FILE_CLUSTERS);
+	if (err)
+		return err;
 	err = fallocate_locked(fs, ino, mode, off, off + len);
 	tfs_range_unlock(fs, ino, 0, TFS_FILE_CLUSTERS);
 	return err;

@@ -609,9 +609,10 @@ static int write_locked(struct tfs_change *c, uint64_t lc, uint64_t last)
 static int write_with_zero(struct tfs_change *c, uint64_t last)
 {
 	struct tfs_look look;
-	int err;
+	int err = tfs_range_lock(c->fs, c->ino, 0, last);
 
-	tfs_range_lock(c->fs, c->ino, 0, last);
+	if (err)
+		return err;
 	err = tfs_look(c->fs, c->ino, 0, 1, &look);
 	if (!err)
 		err = tfs_uninline(c->fs, c->ino, &look);
@@ -636,7 +637,9 @@ int tfs_write(struct tfs *fs, uint32_t ino, uint64_t off, const void *buf,
 	last = (off + len - 1) / fs->csize;
 	if (off + len < off || last >= TFS_FILE_CLUSTERS)
 		return -EFBIG;
-	tfs_range_lock(fs, ino, lc, last);
+	err = tfs_range_lock(fs, ino, lc, last);
+	if (err)
+		return err;
 	err = write_locked(&c, lc, last);
 	tfs_range_unlock(fs, ino, lc, last);
 	if (err == -EAGAIN)

@@ -14,6 +14,7 @@
 #include "tfs.h"
 #include "base/hash.h"
 #include "file/inode.h"
+#include "file/refs.h"
 #include "name/dir.h"
 
 #define SLOTS	256u
@@ -116,6 +117,7 @@ struct list {
 	bool			end;
 	unsigned int		n;
 	struct tfs_dirent	de[BATCH];
+	struct tfs_inuse	*spare[BATCH];	/* for references */
 };
 
 static void list_dot(struct list *ls, uint64_t cookie, uint32_t ino,
@@ -206,7 +208,20 @@ static int list_fn(struct tfs_txn *tx, void *p)
 		return err;
 	for (unsigned int i = 0; i < ls->n; i++)
 		if (list_refs(ls, i))
-			tfs_ref(tfs_txn_fs(tx), ls->de[i].ino, 1);
+			tfs_ref_with(tfs_txn_fs(tx), ls->de[i].ino, 1,
+				     &ls->spare[i]);
+	return 0;
+}
+
+/* Before the tree lock is taken. */
+static int list_spare(struct list *ls)
+{
+	for (unsigned int i = 0; ls->plus && i < BATCH; i++) {
+		if (!ls->spare[i])
+			ls->spare[i] = tfs_ref_spare();
+		if (!ls->spare[i])
+			return -ENOMEM;
+	}
 	return 0;
 }
 
@@ -237,15 +252,19 @@ int tfs_readdir(struct tfs *fs, uint32_t dir, uint64_t cookie, bool plus,
 
 	if (cookie >= INT64_MAX)
 		return 0;
-	ls = malloc(sizeof(*ls));
+	ls = calloc(1, sizeof(*ls));
 	if (!ls)
 		return -ENOMEM;
 	ls->dir = dir;
 	ls->cookie = cookie;
 	ls->plus = plus;
 	do {
-		err = tfs_txn_read(fs, list_fn, ls);
+		err = list_spare(ls);
+		if (!err)
+			err = tfs_txn_read(fs, list_fn, ls);
 	} while (!err && list_fill(fs, ls, fill, arg) && !ls->end);
+	for (unsigned int i = 0; i < BATCH; i++)
+		free(ls->spare[i]);
 	free(ls);
 	return err;
 }

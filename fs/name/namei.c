@@ -157,6 +157,7 @@ struct lookup_arg {
 	uint32_t		dir;
 	const char		*name;
 	struct tfs_inode	*out;
+	struct tfs_inuse	*spare;	/* for its reference */
 };
 
 /* "." asks for any inode by number, as network exports do, which may have it
@@ -199,8 +200,8 @@ static int lookup_fn(struct tfs_txn *tx, void *p)
 
 	if (!err && !arg->out->nlink)
 		err = -ESTALE;
-	if (!err)
-		tfs_ref(tfs_txn_fs(tx), arg->out->ino, 1);	/* (4) */
+	if (!err)						/* (4) */
+		tfs_ref_with(tfs_txn_fs(tx), arg->out->ino, 1, &arg->spare);
 	return err;
 }
 
@@ -210,7 +211,12 @@ int tfs_lookup(struct tfs *fs, uint32_t dir, const char *name,
 	struct lookup_arg arg = { .dir = dir, .name = name, .out = out };
 	int err = name_check(name, 0);
 
-	return err ? err : tfs_txn_read(fs, lookup_fn, &arg);
+	if (err)
+		return err;
+	arg.spare = tfs_ref_spare();
+	err = arg.spare ? tfs_txn_read(fs, lookup_fn, &arg) : -ENOMEM;
+	free(arg.spare);
+	return err;
 }
 
 /* ---- create ------------------------------------------------------------ */
@@ -221,6 +227,7 @@ struct create_arg {
 	const struct tfs_new	*how;
 	struct timespec		now;
 	uint32_t		ino;	/* 0, or got by an earlier run */
+	struct tfs_inuse	*spare;	/* for its reference */
 	struct tfs_inode	*out;
 };
 
@@ -235,7 +242,7 @@ static int create_ino(struct tfs_txn *tx, struct create_arg *arg)
 	if (err)
 		arg->ino = 0;
 	else
-		tfs_ref(tfs_txn_fs(tx), arg->ino, 1);
+		tfs_ref_with(tfs_txn_fs(tx), arg->ino, 1, &arg->spare);
 	return err;
 }
 
@@ -387,7 +394,11 @@ int tfs_create(struct tfs *fs, uint32_t dir, const char *name,
 
 	if (err)
 		return err;
+	arg.spare = tfs_ref_spare();
+	if (!arg.spare)
+		return -ENOMEM;
 	err = tfs_txn_write(fs, create_fn, &arg, 0);
+	free(arg.spare);
 	if (err && arg.ino)
 		tfs_unref(fs, arg.ino, 1);
 	if (!err && !name)
@@ -461,7 +472,7 @@ int tfs_link(struct tfs *fs, uint32_t ino, uint32_t dir, const char *name,
 	if (!err)
 		err = tfs_txn_write(fs, link_fn, &arg, 0);
 	if (!err)
-		tfs_ref(fs, ino, 1);	/* not its first: the caller's is */
+		tfs_ref_again(fs, ino);	/* not its first: the caller's is */
 	return err;
 }
 
@@ -778,8 +789,13 @@ int tfs_rename(struct tfs *fs, uint32_t dir, const char *name,
 	err = name_check(name, -EBUSY);
 	if (!err)
 		err = name_check(newname, -EBUSY);
+	if (!err && flags & RENAME_WHITEOUT) {
+		arg.white.spare = tfs_ref_spare();
+		err = arg.white.spare ? 0 : -ENOMEM;
+	}
 	if (!err)
 		err = tfs_txn_write(fs, rename_fn, &arg, 0);
+	free(arg.white.spare);
 	if (arg.white.ino)
 		tfs_unref(fs, arg.white.ino, 1);
 	if (!err && arg.orphan)

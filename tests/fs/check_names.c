@@ -1475,7 +1475,7 @@ static void *ranger(void *arg)
 	for (int i = 0; i < ROUNDS * 20; i++) {
 		first = rand_r(&seed) % 8;
 		last = first + rand_r(&seed) % (8 - first);
-		tfs_range_lock(fs, ROOT, first, last);
+		ck_assert_int_eq(tfs_range_lock(fs, ROOT, first, last), 0);
 		for (unsigned int j = first; j <= last; j++)
 			cells[j]++;
 		for (unsigned int j = first; j <= last; j++)
