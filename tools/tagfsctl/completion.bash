@@ -5,7 +5,7 @@ _tagfsctl()
 	local cur=${COMP_WORDS[COMP_CWORD]} verb=${COMP_WORDS[1]} words=
 
 	if [ "$COMP_CWORD" -eq 1 ]; then
-		words="dump label locate probe status tags uuid"
+		words="dump label locate probe restore status tags uuid"
 		words="$words --help --version"
 	elif [ "$verb" = dump ] && [ "$COMP_CWORD" -eq 2 ]; then
 		words="super slot log tree node record --json"
@@ -14,6 +14,7 @@ _tagfsctl()
 		dump) words="--json" ;;
 		locate) words="--json --lba" ;;
 		probe) words="--export" ;;
+		restore) words="--list --on-error= --report --scan" ;;
 		status) words="--json --metrics" ;;
 		esac
 	fi

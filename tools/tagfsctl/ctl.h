@@ -22,6 +22,7 @@ int verb_dump(int argc, char **argv);
 int verb_label(int argc, char **argv);
 int verb_locate(int argc, char **argv);
 int verb_probe(int argc, char **argv);
+int verb_restore(int argc, char **argv);
 int verb_status(int argc, char **argv);
 int verb_tags(int argc, char **argv);
 int verb_uuid(int argc, char **argv);

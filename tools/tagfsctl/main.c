@@ -26,6 +26,10 @@ static const struct verb {
 	  "[--json] PATH [OFFSET] | --lba SECTOR DEVICE|MOUNTPOINT",
 	  "from a file to the device, and back" },
 	{ "probe", verb_probe, "[--export] DEVICE", "as blkid does" },
+	{ "restore", verb_restore,
+	  "[--on-error=hole|skip|stop] [--report FILE] [--scan] DEVICE "
+	  "DIRECTORY [PATTERN...] | --list DEVICE [PATTERN...]",
+	  "copy out what can be read; nothing is written to the device" },
 	{ "status", verb_status, "[--json|--metrics] MOUNTPOINT",
 	  "how it is" },
 	{ "tags", verb_tags, "PATH", "the application tags of a file" },
@@ -85,7 +89,8 @@ static int usage(void)
 		printf("  %s %s\n      %s\n", verbs[i].name, verbs[i].args,
 		       verbs[i].what);
 	printf("\nExit status: 0 done, 1 it could not be, 2 probe: no tagfs "
-	       "there, 16 wrong use.\n");
+	       "there, 3 restore: not all of "
+	       "it, 16 wrong use.\n");
 	return EXIT_OK;
 }
 

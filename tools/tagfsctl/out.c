@@ -18,18 +18,23 @@ void out_setup(bool json)
 
 /* What is escaped for a person holds printable characters alone; two of them
  * mean something to JSON. */
-void out_json_string(const char *value)
+void out_json_to(FILE *f, const char *value)
 {
 	char line[ENG_LINE];
 
 	eng_text_line(line, value);
-	putchar('"');
+	putc('"', f);
 	for (const char *s = line; *s; s++) {
 		if (*s == '"' || *s == '\\')
-			putchar('\\');
-		putchar(*s);
+			putc('\\', f);
+		putc(*s, f);
 	}
-	putchar('"');
+	putc('"', f);
+}
+
+void out_json_string(const char *value)
+{
+	out_json_to(stdout, value);
 }
 
 void out_begin(const char *what)

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 void out_setup(bool json);
 /* Between them, values in the order in which they are to be seen. */
@@ -21,5 +22,6 @@ void out_hex(const char *name, const void *value, size_t len);
 
 /* A JSON string, quotes included, of any bytes. */
 void out_json_string(const char *value);
+void out_json_to(FILE *f, const char *value);
 
 #endif
