@@ -225,6 +225,16 @@ void *realloc(void *p, size_t size)
 	return no_memory ? NULL : __libc_realloc(p, size);
 }
 
+void *__libc_calloc(size_t n, size_t size);
+static int fail_calloc;			/* the one to fail, counted down */
+
+void *calloc(size_t n, size_t size)
+{
+	if (fail_calloc && !--fail_calloc)
+		return NULL;
+	return __libc_calloc(n, size);
+}
+
 static void take_memory(void *arg, uint64_t off, uint64_t len)
 {
 	(void)arg;
@@ -260,6 +270,49 @@ START_TEST(giving_back_needs_no_memory)
 	free(buf);
 }
 END_TEST
+
+static int no_entry(void *arg, const struct tfs_dirent *de)
+{
+	(void)arg;
+	(void)de;
+	return 0;
+}
+
+/* One call with the _i-th allocation missing: an error of that call, and
+ * nothing waits. */
+START_TEST(a_call_without_memory_is_an_error)
+{
+	struct tfs_new new = { .mode = S_IFREG | 0644 };
+	struct tfs_inode in = { .ino = 0 };
+	struct bed b;
+	uint32_t ino;
+	int err[5];
+
+	bed_make(&b, "512+8", 4096, 1);
+	ino = bed_file(&b, "f");
+	bed_remount(&b, 0);
+	fail_calloc = 1 + _i;
+	err[0] = tfs_lookup(b.fs, TFS_ROOT_INO, "f", &in);
+	fail_calloc = 1 + _i;
+	err[1] = tfs_create(b.fs, TFS_ROOT_INO, "g", &new, &in);
+	fail_calloc = 1 + _i;
+	err[2] = tfs_write(b.fs, ino, 0, "x", 1, 0);
+	fail_calloc = 1 + _i;
+	err[3] = tfs_readdir(b.fs, TFS_ROOT_INO, 0, true, no_entry, NULL);
+	fail_calloc = 1 + _i;
+	err[4] = tfs_fallocate(b.fs, ino, 0, 0, 100000);
+	fail_calloc = 0;
+	for (int i = 0; i < 5; i++) {
+		ck_assert_msg(!err[i] || err[i] == -ENOMEM, "call %d: %s", i,
+			      strerror(-err[i]));
+		ck_assert_msg(_i || err[i], "call %d had memory", i);
+	}
+	ck_assert(!tfs_rdonly(b.fs));
+	ck_assert_int_eq(tfs_write(b.fs, ino, 0, "x", 1, 0), 0);
+	bed_remount(&b, 0);
+	bed_free(&b);
+}
+END_TEST
 #endif
 
 static Suite *promises_suite(void)
@@ -273,6 +326,7 @@ static Suite *promises_suite(void)
 	tcase_add_loop_test(tc, reservations_are_honoured_side_by_side, 0, 2);
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 	tcase_add_loop_test(tc, giving_back_needs_no_memory, 0, 9);
+	tcase_add_loop_test(tc, a_call_without_memory_is_an_error, 0, 4);
 #endif
 	suite_add_tcase(s, tc);
 	return s;
