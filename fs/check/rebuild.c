@@ -831,11 +831,32 @@ static int guess_super(struct tfs *fs)
 	return err;
 }
 
+/* Other hosts stay away, if a superblock says where the fence is. */
+static int keep_out(struct rebuild *rb)
+{
+	struct tfs *fs = rb->fs;
+	bool waited;
+	int err;
+
+	fs->opt.fence = rb->how->fence;
+	err = tfs_fence_take(fs, &waited);
+	if (!err && waited) {
+		eng_dev_drop_caches(fs->dev);
+		err = tfs_super_read(fs);
+	}
+	return err ? err : tfs_fence_start(fs);
+}
+
 static int open_fs(struct rebuild *rb)
 {
 	struct tfs_rebuild *how = rb->how;
 	struct tfs *fs = rb->fs;
 	int err = tfs_super_read(fs);
+
+	if (!err && !how->rdonly)
+		err = keep_out(rb);
+	if (err == -EBUSY)
+		return err;
 
 	how->super_lost = err == -EUCLEAN || err == -EMEDIUMTYPE ||
 		err == -EIO || err == -EBADMSG || err == -EILSEQ;
@@ -886,7 +907,6 @@ static int prepare(struct rebuild *rb)
 {
 	uint64_t n;
 
-	rb->fs->opt.rdonly = true;
 	rb->fs->replaying = true;				/* (1) */
 	n = tfs_region_count(rb->fs);
 	rb->map = calloc(n, sizeof(rb->map[0]));
@@ -952,7 +972,9 @@ static int write_all(struct rebuild *rb)
 	fs->replaying = false;
 	fs->opt.rdonly = false;
 	fs->log.newest = fs->ckpt.durable = fs->seq - 1;
-	if (!how->slots_lost)
+	tfs_fence_look(fs);	/* all that took long */
+	err = atomic_load(&fs->error);
+	if (!err && !how->slots_lost)
 		err = tfs_begin_life(fs, &rb->slot, true);
 	if (!err)
 		err = tfs_ckpt_force(fs, false);
@@ -1015,6 +1037,7 @@ int tfs_rebuild(struct tfs_rebuild *how)
 	how->fs = NULL;
 	if (!rb.fs)
 		return -ENOMEM;
+	rb.fs->opt.rdonly = true;
 	err = bring_back(&rb);
 	if (!err && !how->rdonly)
 		err = write_all(&rb);
@@ -1027,6 +1050,7 @@ int tfs_rebuild(struct tfs_rebuild *how)
 	if (!err)
 		err = look_again(&rb);
 	if (rb.fs->opt.rdonly) {
+		tfs_fence_leave(rb.fs);
 		tfs_free_fs(rb.fs);
 		return err;
 	}

@@ -9,6 +9,8 @@ struct tfs_rebuild {
 	/* The caller sets these.  dev is borrowed. */
 	struct eng_dev	*dev;
 	bool		rdonly;		/* nothing is written: see fs */
+	unsigned int	fence;		/* as of a mount; 0: nobody else can
+					 * reach it */
 	void		*arg;
 	/* What became of what was found damaged, and what the check at the
 	 * end puts right.  NULL: nobody wants to know. */

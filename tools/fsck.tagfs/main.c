@@ -16,7 +16,7 @@
 #include <syslog.h>
 #include <unistd.h>
 
-#include "check/check.h"
+#include "check/rebuild.h"
 #include "commit/super.h"
 #include "fds.h"
 #include "options.h"
@@ -274,6 +274,68 @@ static int run(struct job *j)
 	return err ? err : check(j);
 }
 
+/* ---- rebuild ------------------------------------------------------------------- */
+
+static void rebuilt(struct tfs_rebuild *how, const struct tfs_finding *f)
+{
+	say_finding(NULL, f, how->rdonly ? "not fixed" : "FIXED");
+}
+
+static bool going(struct tfs_rebuild *how, unsigned int step,
+		  unsigned int steps, unsigned int done)
+{
+	struct job *j = how->arg;
+
+	if (j->opt.progress >= 0)
+		say_progress(j->opt.progress, step, steps, done, j->opt.path);
+	return !interrupted;
+}
+
+static void tell(const struct job *j, const struct tfs_rebuild *how)
+{
+	say_line("%s: %llu parts of the tree could not be read; %llu leaves "
+		 "were found for them, and %llu clusters of content by their "
+		 "tags alone, of them %llu files without a name%s",
+		 j->opt.path, (unsigned long long)how->lost,
+		 (unsigned long long)how->leaves,
+		 (unsigned long long)how->clusters,
+		 (unsigned long long)how->inodes,
+		 how->rdonly ? "; nothing was written" : "");
+}
+
+static int rebuild(struct job *j)
+{
+	struct tfs_rebuild how = {
+		.rdonly = j->opt.mode == MODE_NO, .arg = j, .found = rebuilt,
+		.progress = going,
+	};
+	int err = open_dev(j, how.rdonly);
+
+	if (err)
+		return err;
+	printf("%s: what can't be read is given up, and what its tags name "
+	       "takes its place.\n", j->opt.path);
+	if (j->opt.mode == MODE_ASK && !ask(j)) {
+		close_fs(j);
+		return EXIT_CANCELLED;
+	}
+	how.dev = j->dev;
+	if (eng_dev_geometry(j->dev)->shared)
+		how.fence = FENCE_MS;
+	err = tfs_rebuild(&how);
+	j->fs = how.fs;
+	if (!err)
+		tell(j, &how);
+	else if (err != -EINTR)
+		say_line("%s: it could not be rebuilt: %s", j->opt.path,
+			 strerror(-err));
+	close_fs(j);
+	if (err)
+		return err == -EINTR ? EXIT_CANCELLED : EXIT_FAILED;
+	return !how.lost && !how.problems ? 0 :
+		how.rdonly ? EXIT_LEFT : EXIT_FIXED;
+}
+
 int main(int argc, char **argv)
 {
 	struct sigaction act = { .sa_handler = on_signal };
@@ -291,7 +353,7 @@ int main(int argc, char **argv)
 	eng_log_to(say_log);
 	err = eng_pool_create(&j.pool, 0);
 	if (!err)
-		err = run(&j);
+		err = j.opt.rebuild ? rebuild(&j) : run(&j);
 	if (err < 0) {
 		say_line("%s: %s", j.opt.path, strerror(-err));
 		close_fs(&j);

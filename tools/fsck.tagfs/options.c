@@ -21,6 +21,7 @@ static const char usage[] =
 "  -v           say more\n"
 "  -C FD        progress, for programs; -C 0: a bar for a person\n"
 "  --data       read and verify the content of all files, too\n"
+"  --rebuild    bring back what the tree has lost, from all that is on PATH\n"
 "  --json       an object for each problem, one a line\n"
 "  -h, --help   this text\n"
 "  -V, --version\n"
@@ -28,7 +29,7 @@ static const char usage[] =
 "Exit status, a sum: 0 nothing wrong, 1 put right, 4 something is left,\n"
 "8 it could not be checked, 16 wrong use, 32 interrupted.\n";
 
-enum { OPT_DATA = 256, OPT_JSON };
+enum { OPT_DATA = 256, OPT_JSON, OPT_REBUILD };
 
 static int bad_usage(const char *what)
 {
@@ -61,6 +62,9 @@ static int finish(struct options *o, int argc, char **argv, bool given)
 	if (argc - optind != 1)
 		return bad_usage("one path is needed");
 	o->path = argv[optind];
+	if (o->rebuild && o->mode == MODE_PREEN)
+		return bad_usage("--rebuild takes decisions: not with -a or "
+				 "-p");
 	if (!given && !(isatty(STDIN_FILENO) && isatty(STDOUT_FILENO)))
 		return bad_usage("without a terminal it needs one of -p, -n "
 				 "and -y");
@@ -72,6 +76,7 @@ int options_parse(struct options *o, int argc, char **argv)
 	static const struct option longs[] = {
 		{ "data", no_argument, NULL, OPT_DATA },
 		{ "json", no_argument, NULL, OPT_JSON },
+		{ "rebuild", no_argument, NULL, OPT_REBUILD },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'V' },
 		{ NULL, 0, NULL, 0 }
@@ -104,6 +109,9 @@ int options_parse(struct options *o, int argc, char **argv)
 			break;
 		case OPT_DATA:
 			o->data = o->force = true;
+			break;
+		case OPT_REBUILD:
+			o->rebuild = true;
 			break;
 		case OPT_JSON:
 			o->json = true;

@@ -18,7 +18,7 @@ enum mode { MODE_ASK, MODE_PREEN, MODE_NO, MODE_YES };
 
 struct options {
 	enum mode	mode;
-	bool		force, verbose, json, data;
+	bool		force, verbose, json, data, rebuild;
 	int		progress;	/* descriptor; 0: a bar; -1: none */
 	const char	*path;
 };
