@@ -46,4 +46,83 @@ struct tagfs_locate {
 /* On the file itself, for offset; on the root, for sector (root only). */
 #define TAGFS_IOC_LOCATE	_IOWR(TAGFS_IOC_MAGIC, 1, struct tagfs_locate)
 
+/* ---- scrub --------------------------------------------------------------- */
+
+enum {
+	TAGFS_SCRUB_STATUS,	/* nothing but the answer; for everybody */
+	TAGFS_SCRUB_START,
+	TAGFS_SCRUB_PAUSE,
+	TAGFS_SCRUB_RESUME,
+	TAGFS_SCRUB_CANCEL,
+};
+
+#define TAGFS_SCRUB_DATA	1	/* content of files */
+#define TAGFS_SCRUB_META	2	/* the tree, both copies */
+
+enum {
+	TAGFS_SCRUB_NEVER,	/* since it was mounted */
+	TAGFS_SCRUB_RUNNING,
+	TAGFS_SCRUB_PAUSED,
+	TAGFS_SCRUB_FINISHED,
+	TAGFS_SCRUB_CANCELLED,
+	TAGFS_SCRUB_FAILED,	/* error says why */
+};
+
+struct tagfs_scrub {
+	__u32	op;		/* in */
+	__u32	flags;		/* start: in; TAGFS_SCRUB_DATA and _META */
+	__u32	rate;		/* start: in; MiB/s; 0: no limit */
+	__u32	state;
+	__u32	error;		/* an errno */
+	__u32	pad;
+	__u64	started, ended;	/* seconds since 1970; 0: not yet */
+	__u64	bytes;		/* of files, read and verified */
+	__u64	nodes;		/* of the tree */
+	__u64	healed, uncorrectable;	/* findings */
+	__u64	unlisted;	/* that the list has no room for */
+	__u64	done, all;	/* regions of the device */
+};
+
+/* EBUSY: one runs; ENOENT: none does. */
+#define TAGFS_IOC_SCRUB		_IOWR(TAGFS_IOC_MAGIC, 2, struct tagfs_scrub)
+
+/* ---- what scrubs found ---------------------------------------------------- */
+
+enum {
+	TAGFS_ERROR_DATA,	/* a cluster of a file */
+	TAGFS_ERROR_NODE,	/* one copy of a tree node */
+	TAGFS_ERROR_LOST,	/* both */
+};
+
+enum {
+	TAGFS_CHECK_NONE,	/* see error */
+	TAGFS_CHECK_GUARD,
+	TAGFS_CHECK_REF,
+	TAGFS_CHECK_APP,
+	TAGFS_CHECK_ESCAPE,	/* never written */
+	TAGFS_CHECK_DEVICE,	/* the device did not say */
+};
+
+#define TAGFS_ERROR_HEALED	1
+
+struct tagfs_error {
+	__u64	index;		/* in: from there on; out: its own */
+	__u32	kind;		/* TAGFS_ERROR_* */
+	__u32	flags;		/* TAGFS_ERROR_HEALED */
+	__u32	inode;
+	__u32	check;		/* TAGFS_CHECK_* */
+	__u64	offset, length;	/* bytes of the file */
+	__u64	cluster;
+	__u64	expected, found;	/* by that check */
+	__u64	time;		/* seconds since 1970 */
+	__u32	error;		/* an errno */
+	__u32	pad;
+	char	path[TAGFS_IOC_PATH];
+};
+
+/* The next one; ENOENT: no more.  For root and the owner of the mount. */
+#define TAGFS_IOC_ERROR		_IOWR(TAGFS_IOC_MAGIC, 3, struct tagfs_error)
+/* Forget them all. */
+#define TAGFS_IOC_CLEAR		_IO(TAGFS_IOC_MAGIC, 4)
+
 #endif

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "check/locate.h"
+#include "check/scrubber.h"
 #include "fuse/ioctl.h"
 #include "fuse/ops_priv.h"
 #include "fuse/reply.h"
@@ -64,6 +65,98 @@ static int do_locate(fuse_req_t req, uint32_t ino, void *arg)
 	return 0;
 }
 
+/* ---- scrub -------------------------------------------------------------------- */
+
+static int start_scrub(struct tfs_scrubber *sc, const struct tagfs_scrub *a)
+{
+	const unsigned int both = TAGFS_SCRUB_DATA | TAGFS_SCRUB_META;
+	struct tfs_scrub_how how = {
+		.data = a->flags & TAGFS_SCRUB_DATA,
+		.meta = a->flags & TAGFS_SCRUB_META, .rate = a->rate,
+	};
+
+	if (!a->flags || a->flags & ~both)
+		return -EINVAL;
+	return tfs_scrubber_start(sc, &how);
+}
+
+static int command_scrub(struct tfs_scrubber *sc, const struct tagfs_scrub *a)
+{
+	switch (a->op) {
+	case TAGFS_SCRUB_STATUS:
+		return 0;
+	case TAGFS_SCRUB_START:
+		return start_scrub(sc, a);
+	case TAGFS_SCRUB_PAUSE:
+	case TAGFS_SCRUB_RESUME:
+		return tfs_scrubber_pause(sc, a->op == TAGFS_SCRUB_PAUSE);
+	case TAGFS_SCRUB_CANCEL:
+		return tfs_scrubber_cancel(sc);
+	default:
+		return -EINVAL;
+	}
+}
+
+static int do_scrub(fuse_req_t req, uint32_t ino, void *arg)
+{
+	struct tfs_scrubber *sc = tfs_req_ops(req)->scrubber;
+	struct tagfs_scrub *a = arg;
+	struct tfs_scrub_status st;
+	int err;
+
+	(void)ino;
+	if (a->op != TAGFS_SCRUB_STATUS && !may_change(req))
+		return -EPERM;
+	err = command_scrub(sc, a);
+	if (err)
+		return err;
+	tfs_scrubber_status(sc, &st);
+	*a = (struct tagfs_scrub){
+		.op = a->op, .state = st.state, .error = -st.err,
+		.flags = (st.how.data ? TAGFS_SCRUB_DATA : 0) |
+			(st.how.meta ? TAGFS_SCRUB_META : 0),
+		.rate = st.how.rate, .started = st.started,
+		.ended = st.ended, .bytes = st.bytes, .nodes = st.nodes,
+		.healed = st.healed, .uncorrectable = st.uncorrectable,
+		.unlisted = st.unlisted, .done = st.region,
+		.all = st.regions,
+	};
+	return 0;
+}
+
+static int do_error(fuse_req_t req, uint32_t ino, void *arg)
+{
+	struct tfs_ops *ops = tfs_req_ops(req);
+	struct tagfs_error *a = arg;
+	struct tfs_scrub_error e;
+	uint64_t index = a->index;
+	int err = tfs_scrubber_error(ops->scrubber, &index, &e);
+
+	(void)ino;
+	if (err)
+		return err;
+	*a = (struct tagfs_error){
+		.index = index, .kind = e.f.kind, .inode = e.f.ino,
+		.flags = e.f.healed ? TAGFS_ERROR_HEALED : 0,
+		.check = e.f.err == -EBADMSG ? e.f.fault.kind : 0,
+		.offset = e.f.off, .length = e.f.len,
+		.cluster = e.f.cluster, .expected = e.f.fault.expected,
+		.found = e.f.fault.actual, .time = e.time,
+		.error = tfs_errno(e.f.err),
+	};
+	if (e.f.kind == TFS_SCRUB_DATA)
+		put_path(ops->fs, e.f.ino, a->path);
+	return 0;
+}
+
+static int do_clear(fuse_req_t req, uint32_t ino, void *arg)
+{
+	(void)ino;
+	(void)arg;
+	tfs_scrubber_clear(tfs_req_ops(req)->scrubber);
+	return 0;
+}
+
 static const struct request {
 	unsigned int	cmd;
 	bool		root;		/* asked of the root directory alone */
@@ -71,6 +164,9 @@ static const struct request {
 	int		(*run)(fuse_req_t req, uint32_t ino, void *arg);
 } requests[] = {
 	{ TAGFS_IOC_LOCATE, false, false, do_locate },
+	{ TAGFS_IOC_SCRUB, true, false, do_scrub },
+	{ TAGFS_IOC_ERROR, true, true, do_error },
+	{ TAGFS_IOC_CLEAR, true, true, do_clear },
 };
 
 static int run(fuse_req_t req, const struct request *r, uint32_t ino,
@@ -102,12 +198,13 @@ void tfs_op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int cmd, void *arg,
 		tfs_reply_err(req, -ENOTTY);
 		return;
 	}
-	copy = malloc(size);
+	copy = malloc(size + 1);
 	if (!copy) {
 		tfs_reply_err(req, -ENOMEM);
 		return;
 	}
-	memcpy(copy, in, size);
+	if (size)
+		memcpy(copy, in, size);
 	err = run(req, r, (uint32_t)ino, copy);
 	if (err)
 		tfs_reply_err(req, err);

@@ -22,6 +22,7 @@ struct tfs_ops {
 	atomic_bool	mounted;
 	int		dead;		/* a pipe that nobody reads */
 	struct tfs_notify notify;
+	struct tfs_scrubber *scrubber;	/* fixed */
 	struct tfs_loop	*loop;		/* fixed once mounted */
 	/* Reads and seeks that other threads will answer. */
 	pthread_mutex_t	lock;

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "check/scrubber.h"
 #include "fuse/loop.h"
 #include "fuse/ops_priv.h"
 #include "fuse/wire.h"
@@ -76,6 +77,7 @@ static int prepare(struct tfs_ops *ops, const struct tfs_ops_how *how)
 	if (!ops->se)
 		return -EINVAL;
 	err = tfs_loop_create(&ops->loop, ops);
+	err = err ?: tfs_scrubber_create(&ops->scrubber, ops->fs);
 	return err ?: tfs_notify_start(&ops->notify, ops->se, ops->fs);
 }
 
@@ -135,6 +137,7 @@ int tfs_ops_loop(struct tfs_ops *ops)
 {
 	int err = tfs_loop_run(ops->loop);
 
+	tfs_scrubber_stop(ops->scrubber);
 	wait_pending(ops);	/* (1) */
 	return err;
 }
@@ -167,6 +170,7 @@ void tfs_ops_destroy(struct tfs_ops *ops)
 		return;
 	tfs_ops_disconnect(ops);
 	tfs_notify_stop(&ops->notify);
+	tfs_scrubber_destroy(ops->scrubber);
 	tfs_loop_destroy(ops->loop);
 	if (ops->se)
 		fuse_session_destroy(ops->se);

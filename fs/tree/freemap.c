@@ -127,15 +127,22 @@ struct tfs_region *tfs_region_find(struct tfs_freemap *fm, uint64_t idx)
 }
 
 /* Readers share the lock, so fm->last is left alone. */
-bool tfs_region_may_hold(const struct tfs *fs, uint64_t addr)
+const struct tfs_region *tfs_region_peek(const struct tfs *fs, uint64_t idx)
 {
-	uint64_t idx = addr / TFS_REGION_BITS;
-	unsigned int bit = addr % TFS_REGION_BITS;
 	const struct tfs_region *r =
 		fs->freemap->region[idx % TFS_FREEMAP_TABLE];
 
 	while (r && r->idx != idx)
 		r = r->next;
+	return r;
+}
+
+bool tfs_region_may_hold(const struct tfs *fs, uint64_t addr)
+{
+	unsigned int bit = addr % TFS_REGION_BITS;
+	const struct tfs_region *r =
+		tfs_region_peek(fs, addr / TFS_REGION_BITS);
+
 	return !r || (tfs_bits_next(r->map, bit, true) == bit &&
 		      tfs_bits_next(r->hide, bit, true) != bit);
 }

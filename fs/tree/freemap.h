@@ -77,6 +77,8 @@ uint64_t tfs_region_count(const struct tfs *fs);
 uint16_t *tfs_region_free(struct tfs *fs, uint64_t region);
 /* NULL: not in memory. */
 struct tfs_region *tfs_region_find(struct tfs_freemap *fm, uint64_t idx);
+/* The same for who holds fs->tree for reading only, and does not change it. */
+const struct tfs_region *tfs_region_peek(const struct tfs *fs, uint64_t idx);
 /* May the tree have something at addr?  Yes, where that isn't in memory.
  * fs->tree held for reading will do. */
 bool tfs_region_may_hold(const struct tfs *fs, uint64_t addr);

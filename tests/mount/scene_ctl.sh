@@ -101,6 +101,60 @@ check "metrics have a value in each line" test -z \
 	"$(tagfsctl status --metrics "$mnt" |
 		grep -vE '^(#|tagfs_[a-z_]+\{.*\} [0-9]+$)')"
 
+# A scrub: nothing, and after a bit has turned behind its back, the place.
+scrub()
+{
+	tagfsctl scrub start --rate 0 "$mnt" && tagfsctl scrub wait "$mnt"
+}
+
+remount_fs
+check "no scrub was there yet" grep -q "state=never" \
+	<(tagfsctl scrub status "$mnt")
+check "nothing can be paused" exits 1 tagfsctl scrub pause "$mnt"
+check "a scrub finds nothing" exits 0 scrub
+check "and has read the files" test "$(tagfsctl scrub status "$mnt" |
+	value bytes)" -ge 4000000
+check "and the tree" test "$(tagfsctl scrub status "$mnt" |
+	value nodes)" -ge 1
+check "no errors are listed" exits 0 tagfsctl errors "$mnt"
+check "one may be paused" eval "tagfsctl scrub start --rate 1 '$mnt' &&
+	tagfsctl scrub pause '$mnt'"
+check "another one does not start" exits 1 tagfsctl scrub start "$mnt"
+check "it goes on" tagfsctl scrub resume "$mnt"
+tagfsctl scrub pause "$mnt"
+check "it can be cancelled" tagfsctl scrub cancel "$mnt"
+check "which is no success" exits 1 tagfsctl scrub wait "$mnt"
+if [ -n "$at" ]; then
+	printf A | dd of="$img" bs=1 seek="$at" conv=notrunc status=none
+	sync "$img"
+	check "a scrub finds what has rotted" exits 3 scrub
+	tagfsctl errors "$mnt" >"$work/errors"
+	check "names the file" grep -q "path=/dir/victim" "$work/errors"
+	check "the place" grep -q "offset=$((40000 / 4096 * 4096)) " \
+		"$work/errors"
+	check "and the check" grep -q "check=guard expected=" "$work/errors"
+	check "once" test "$(wc -l <"$work/errors")" -eq 1
+	check "errors as JSON" json < <(tagfsctl errors --json "$mnt")
+	check "the status says so" grep -q "^health: *damaged" \
+		<(tagfsctl status "$mnt")
+	rm "$mnt/dir/victim"
+	check "what is deleted is no error any more" \
+		exits 0 tagfsctl errors "$mnt"
+	check "the next scrub has nothing to say" exits 0 scrub
+	check "nor has the status" \
+		test "$(tagfsctl scrub status --json "$mnt" |
+			grep -c '"uncorrectable": 0')" -eq 1
+else
+	fail "a line of a file is found in the image"
+fi
+head -c 40000 "$mnt/big" >"$mnt/dir/victim"
+tagfsctl scrub start --rate 1 "$mnt"
+umount_fs
+must_mount
+check "a mount ends though a scrub runs" grep -q "state=never" \
+	<(tagfsctl scrub status "$mnt")
+sync "$mnt/dir/victim"
+sector=$(tagfsctl locate "$mnt/dir/victim" 0 | value sector)
 umount_fs
 check "an image tells the same of a sector" grep -q "path=/dir/victim" \
 	<(tagfsctl locate --lba "$sector" "$img")

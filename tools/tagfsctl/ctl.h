@@ -19,10 +19,12 @@ enum {
 };
 
 int verb_dump(int argc, char **argv);
+int verb_errors(int argc, char **argv);
 int verb_label(int argc, char **argv);
 int verb_locate(int argc, char **argv);
 int verb_probe(int argc, char **argv);
 int verb_restore(int argc, char **argv);
+int verb_scrub(int argc, char **argv);
 int verb_status(int argc, char **argv);
 int verb_tags(int argc, char **argv);
 int verb_uuid(int argc, char **argv);
@@ -34,6 +36,12 @@ int bad_usage(const char *verb, const char *what);
 int fail(const char *path, int err);
 /* A number, decimal or with 0x; false: it is none. */
 bool parse_number(const char *text, uint64_t *out);
+
+struct tagfs_scrub;
+
+/* TAGFS_IOC_SCRUB on a mount point: 0 or -errno. */
+int scrub_ask(const char *path, struct tagfs_scrub *s);
+const char *scrub_state(const struct tagfs_scrub *s);
 
 /* A device or image, as it is: the superblock is known, the tree is not
  * looked at. */

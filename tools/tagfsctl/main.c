@@ -21,6 +21,8 @@ static const struct verb {
 	{ "dump", verb_dump,
 	  "[--json] super|slot|log|tree|node ADDRESS|record ADDRESS DEVICE",
 	  "what is on the medium" },
+	{ "errors", verb_errors, "[--json] [--clear] MOUNTPOINT",
+	  "what the last scrub found" },
 	{ "label", verb_label, "DEVICE [LABEL]", "show it, or set it" },
 	{ "locate", verb_locate,
 	  "[--json] PATH [OFFSET] | --lba SECTOR DEVICE|MOUNTPOINT",
@@ -30,6 +32,9 @@ static const struct verb {
 	  "[--on-error=hole|skip|stop] [--report FILE] [--scan] DEVICE "
 	  "DIRECTORY [PATTERN...] | --list DEVICE [PATTERN...]",
 	  "copy out what can be read; nothing is written to the device" },
+	{ "scrub", verb_scrub,
+	  "start|status|pause|resume|cancel|wait [--json] [--rate MIB] "
+	  "[--data|--meta] MOUNTPOINT", "read and verify all" },
 	{ "status", verb_status, "[--json|--metrics] MOUNTPOINT",
 	  "how it is" },
 	{ "tags", verb_tags, "PATH", "the application tags of a file" },
@@ -89,8 +94,7 @@ static int usage(void)
 		printf("  %s %s\n      %s\n", verbs[i].name, verbs[i].args,
 		       verbs[i].what);
 	printf("\nExit status: 0 done, 1 it could not be, 2 probe: no tagfs "
-	       "there, 3 restore: not all of "
-	       "it, 16 wrong use.\n");
+	       "there, 3 something\nis bad or missing, 16 wrong use.\n");
 	return EXIT_OK;
 }
 

@@ -11,6 +11,7 @@
 
 #include "ctl.h"
 #include "out.h"
+#include "tagfs_ioctl.h"
 
 static const struct number {
 	const char	*name;		/* in tagfs.stats */
@@ -58,6 +59,7 @@ struct status {
 	char		why[160];
 	char		label[256], uuid[40], format[64], backend[16];
 	bool		read_only;
+	struct tagfs_scrub scrub;
 };
 
 static uint64_t number(const struct status *s, const char *name)
@@ -74,12 +76,17 @@ static void judge(struct status *s, bool wanted_rw)
 		number(s, "bad_app") + number(s, "bad_escape");
 	uint64_t io = number(s, "io_errors");
 	uint64_t lost = number(s, "regions_lost");
-	uint64_t healed = number(s, "nodes_healed");
+	uint64_t healed = number(s, "nodes_healed") + s->scrub.healed;
 
 	if (s->read_only && wanted_rw) {
 		s->health = "read-only";
 		snprintf(s->why, sizeof(s->why), "mounted for writing, and "
 			 "read-only now: see the log");
+	} else if (s->scrub.uncorrectable) {
+		s->health = "damaged";
+		snprintf(s->why, sizeof(s->why), "a scrub found %llu places "
+			 "that can't be healed: tagfsctl errors",
+			 (unsigned long long)s->scrub.uncorrectable);
 	} else if (bad || io || lost) {
 		s->health = "damaged";
 		snprintf(s->why, sizeof(s->why), "%llu reads did not verify, "
@@ -111,6 +118,8 @@ static int load(struct status *s)
 	stats_text(s->stats, "format", s->format, sizeof(s->format));
 	stats_text(s->stats, "backend", s->backend, sizeof(s->backend));
 	s->read_only = stats_true(s->stats, "read_only");
+	if (scrub_ask(s->path, &s->scrub))	/* an older daemon */
+		s->scrub = (struct tagfs_scrub){ .op = 0 };
 	judge(s, !(st.f_flag & ST_RDONLY));
 	return 0;
 }
@@ -137,6 +146,9 @@ static void print_text(const struct status *s)
 	       (unsigned long long)number(s, "bad_app"),
 	       (unsigned long long)number(s, "bad_escape"),
 	       (unsigned long long)number(s, "io_errors"));
+	printf("last scrub: %s, %llu healed, %llu not\n",
+	       scrub_state(&s->scrub), (unsigned long long)s->scrub.healed,
+	       (unsigned long long)s->scrub.uncorrectable);
 }
 
 static void print_json(const struct status *s)
@@ -152,6 +164,11 @@ static void print_json(const struct status *s)
 	out_true("read_only", s->read_only);
 	for (size_t i = 0; i < NUMBERS; i++)
 		out_number(numbers[i].name, number(s, numbers[i].name));
+	out_text("scrub", scrub_state(&s->scrub));
+	out_number("scrub_started", s->scrub.started);
+	out_number("scrub_ended", s->scrub.ended);
+	out_number("scrub_healed", s->scrub.healed);
+	out_number("scrub_uncorrectable", s->scrub.uncorrectable);
 	out_end();
 }
 
@@ -181,6 +198,16 @@ static void print_metrics(const struct status *s)
 		put_labels(s);
 		printf(" %llu\n", (unsigned long long)number(s, n->name));
 	}
+	printf("# HELP tagfs_scrub_uncorrectable Findings of the last scrub\n"
+	       "# TYPE tagfs_scrub_uncorrectable gauge\n"
+	       "tagfs_scrub_uncorrectable");
+	put_labels(s);
+	printf(" %llu\n# HELP tagfs_scrub_ended_seconds When it ended\n"
+	       "# TYPE tagfs_scrub_ended_seconds gauge\n"
+	       "tagfs_scrub_ended_seconds",
+	       (unsigned long long)s->scrub.uncorrectable);
+	put_labels(s);
+	printf(" %llu\n", (unsigned long long)s->scrub.ended);
 }
 
 int verb_status(int argc, char **argv)

@@ -1,0 +1,567 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* scrub.c - see scrub.h.
+ *
+ *  (1) Data are read in the order of the device, with whatever tags are there,
+ *      which say whose they are.  Where the tree agrees, a cluster is
+ *      verified; everything else is a suspect, no more: it may have been
+ *      freed, or be in the making.
+ *  (2) Suspects are looked up the other way, in a walk over the tree: is there
+ *      a file that has its content there?  What it has is read once more as
+ *      a read of the file would, from where the tree says now.  If that fails
+ *      it is found, and nobody else could have read it: no false alarm.
+ *  (3) A ticket is held for one batch, and while a suspect is read.  It is given
+ *      back before the tree is asked.
+ *  (4) Memory is bounded: suspects are kept as runs, and if there are too
+ *      many, they are looked up before more are read.
+ *  (5) What was written after the look at the map is not missed: it is younger
+ *      than the scrub. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cluster.h"
+#include "base/gate.h"
+#include "base/notes.h"
+#include "check/scrub.h"
+#include "file/extent.h"
+#include "tree/freemap.h"
+#include "tree/ncache.h"
+
+#define BATCH_BYTES	(8u << 20)
+#define SUSPECTS	65536u		/* runs (4) */
+
+static uint32_t batch_clusters(const struct tfs_scrub *s)
+{
+	return BATCH_BYTES / s->fs->csize;
+}
+
+static uint32_t io_clusters(const struct tfs_scrub *s)
+{
+	return s->buf_size / s->fs->csize;
+}
+
+static int suspect(struct tfs_scrub *s, uint64_t addr, uint64_t n)
+{
+	return tfs_runs_add(&s->suspect, addr, n);
+}
+
+/* ---- the map --------------------------------------------------------------- */
+
+struct look {
+	uint64_t	region;
+	uint64_t	map[TFS_REGION_WORDS];	/* in use, and not fixed */
+	unsigned int	ticket;
+};
+
+static void map_decode(uint64_t *map, const struct tfs_item *item)
+{
+	memcpy(map, item->val, TFS_REGION_BYTES);
+	for (unsigned int i = 0; i < TFS_REGION_WORDS; i++)
+		map[i] = le64toh(map[i]);
+}
+
+/* In memory, or as the checkpoint has it. */
+static int look_fn(struct tfs_txn *tx, void *arg)
+{
+	struct look *l = arg;
+	struct tfs *fs = tfs_txn_fs(tx);
+	uint64_t fixed[TFS_REGION_WORDS] = { 0 };
+	const struct tfs_region *r = tfs_region_peek(fs, l->region);
+	struct tfs_item item;
+	int err = r ? 0 : tfs_txn_get(tx, tfs_key(0, TFS_T_REGION, l->region),
+				      &item);
+
+	if (err && err != -ENOENT)
+		return err;
+	memset(l->map, 0, sizeof(l->map));
+	if (r)
+		memcpy(l->map, r->map, sizeof(l->map));
+	else if (!err && item.len == TFS_REGION_BYTES)
+		map_decode(l->map, &item);
+	tfs_bits_fixed(fs, l->region, fixed);
+	for (unsigned int i = 0; i < TFS_REGION_WORDS; i++)
+		l->map[i] &= ~fixed[i];
+	l->ticket = tfs_reader_enter(fs);
+	return 0;
+}
+
+/* Of a map that can't be read, everything. */
+static int look(struct tfs_scrub *s, struct look *l)
+{
+	uint64_t fixed[TFS_REGION_WORDS] = { 0 };
+	int err = tfs_txn_read(s->fs, look_fn, l);
+
+	if (err != -EUCLEAN && err != -EIO)
+		return err;
+	tfs_bits_fixed(s->fs, l->region, fixed);
+	for (unsigned int i = 0; i < TFS_REGION_WORDS; i++)
+		l->map[i] = ~fixed[i];
+	pthread_rwlock_rdlock(&s->fs->tree);
+	l->ticket = tfs_reader_enter(s->fs);
+	pthread_rwlock_unlock(&s->fs->tree);
+	return 0;
+}
+
+/* ---- reading in the order of the device -------------------------------------- */
+
+static uint16_t *tags_of(struct tfs_scrub *s, uint32_t i)
+{
+	return s->tags + (size_t)i * s->fs->ipc;
+}
+
+/* Clusters from from on, n of them, of a run.  What can't be read is left
+ * without tags. */
+static int read_run(struct tfs_scrub *s, uint64_t addr, uint32_t from,
+		    uint32_t n)
+{
+	struct eng_fault fault;
+	int err = tfs_cluster_tags(s->fs, addr, n, ENG_IO_MEDIUM |
+				   ENG_IO_ESCAPES, s->buf, tags_of(s, from),
+				   &fault);
+
+	if (!err || err == -ENOMEM)
+		return err;
+	if (n == 1) {
+		memset(tags_of(s, from), 0xff,
+		       s->fs->ipc * sizeof(s->tags[0]));
+		return 0;
+	}
+	err = read_run(s, addr, from, n / 2);
+	return err ? err : read_run(s, addr + n / 2, from + n / 2, n - n / 2);
+}
+
+/* The next batch of the region; *count clusters, 0 at its end. */
+static int read_batch(struct tfs_scrub *s, const struct look *l,
+		      uint32_t *count)
+{
+	uint32_t most = batch_clusters(s), n;
+	uint64_t base = s->region * TFS_REGION_BITS;
+	int err = 0;
+
+	for (*count = 0; *count < most && !err; *count += n) {
+		unsigned int bit = tfs_bits_next(l->map, s->bit, true);
+
+		n = tfs_bits_next(l->map, bit, false) - bit;
+		s->bit = bit;
+		if (bit == TFS_REGION_BITS)
+			break;
+		if (n > most - *count)
+			n = most - *count;
+		if (n > io_clusters(s))
+			n = io_clusters(s);
+		for (uint32_t i = 0; i < n; i++)
+			s->at[*count + i] = bit + i;
+		err = read_run(s, base + bit, *count, n);
+		s->bit = bit + n;
+	}
+	return err;
+}
+
+/* ---- does the tree agree? ---------------------------------------------------- */
+
+/* Neighbours that follow from one another. */
+struct claim {
+	struct tfs_record rec;
+	uint64_t	addr, n;
+	uint64_t	good, bad;	/* as the tree says, one after the other */
+};
+
+static int claim_fn(struct tfs_txn *tx, void *arg)
+{
+	struct claim *c = arg;
+	struct tfs_extent ext;
+	uint64_t lc = c->rec.index, left;
+	int err = tfs_extent_find(tx, c->rec.owner, lc, &ext);
+
+	c->good = 0;
+	c->bad = c->n;
+	if (err)
+		return err == -ENOENT || err == -EUCLEAN ? 0 : err;
+	if (ext.lc > lc) {
+		left = ext.lc - lc;
+	} else {
+		left = ext.lc + ext.len - lc;
+		if (ext.addr && ext.addr + (lc - ext.lc) == c->addr &&
+		    ext.seq == c->rec.seq)
+			c->good = left < c->n ? left : c->n;
+	}
+	c->bad = c->good ? 0 : left < c->n ? left : c->n;
+	return 0;
+}
+
+static int judge_claim(struct tfs_scrub *s, struct claim *c)
+{
+	int err = 0;
+
+	while (c->n && !err) {
+		uint64_t n;
+
+		err = tfs_txn_read(s->fs, claim_fn, c);
+		if (err == -EIO || err == -EUCLEAN) {
+			c->good = 0;	/* the walk will say why */
+			c->bad = c->n;
+			err = 0;
+		}
+		n = c->good + c->bad;
+		s->bytes += c->good * s->fs->csize;
+		if (!err && c->bad)
+			err = suspect(s, c->addr, c->bad);
+		c->addr += n;
+		c->rec.index += n;
+		c->n -= n;
+	}
+	return err;
+}
+
+static bool continues(const struct claim *c, const struct tfs_record *rec,
+		      uint64_t addr)
+{
+	return c->n && c->addr + c->n == addr && c->rec.owner == rec->owner &&
+		c->rec.seq == rec->seq && c->rec.index + c->n == rec->index;
+}
+
+static int judge_batch(struct tfs_scrub *s, uint64_t base, uint32_t count)
+{
+	struct claim c = { .n = 0 };
+	int err = 0;
+
+	for (uint32_t i = 0; i < count && !err; i++) {
+		uint64_t addr = base + s->at[i];
+		struct tfs_record rec;
+		bool known = tfs_record_decode(&s->fs->key, tags_of(s, i),
+					       addr, &rec);
+
+		if (known && rec.kind == TFS_K_DATA &&
+		    continues(&c, &rec, addr)) {
+			c.n++;
+			continue;
+		}
+		err = judge_claim(s, &c);
+		if (err)
+			break;
+		if (known && rec.kind == TFS_K_DATA)
+			c = (struct claim){ .rec = rec, .addr = addr, .n = 1 };
+		else if (!known || rec.kind != TFS_K_NODE)
+			err = suspect(s, addr, 1);
+	}
+	return err ? err : judge_claim(s, &c);
+}
+
+static int step_data(struct tfs_scrub *s)
+{
+	struct look *l = malloc(sizeof(*l));
+	uint32_t count = 0;
+	int err = l ? 0 : -ENOMEM;
+
+	if (!err) {
+		l->region = s->region;
+		err = look(s, l);
+	}
+	if (!err) {
+		err = read_batch(s, l, &count);
+		tfs_reader_exit(s->fs, l->ticket);		/* (3) */
+	}
+	if (!err)
+		err = judge_batch(s, s->region * TFS_REGION_BITS, count);
+	if (!err && s->bit >= TFS_REGION_BITS) {
+		s->bit = 0;
+		s->region++;
+	}
+	free(l);
+	return err;
+}
+
+/* ---- suspects (2) --------------------------------------------------------------- */
+
+struct part {
+	uint32_t	ino;
+	uint64_t	lc, end;
+	uint64_t	most;
+	struct tfs_extent ext;		/* len 0: none left */
+	unsigned int	ticket;
+};
+
+static int part_fn(struct tfs_txn *tx, void *arg)
+{
+	struct part *p = arg;
+	uint64_t stop;
+	int err;
+
+	p->ext.len = 0;
+	err = tfs_extent_find(tx, p->ino, p->lc, &p->ext);
+	if (err || p->ext.lc >= p->end) {
+		p->ext.len = 0;
+		return err == -ENOENT ? 0 : err;
+	}
+	if (p->ext.lc < p->lc)
+		p->ext = tfs_extent_slice(&p->ext, p->lc, p->ext.lc +
+					  p->ext.len - p->lc);
+	stop = p->ext.lc + p->ext.len;
+	if (stop > p->end)
+		p->ext.len = p->end - p->ext.lc;
+	if (!p->ext.addr)
+		return 0;
+	if (p->ext.len > p->most)
+		p->ext.len = p->most;
+	p->ticket = tfs_reader_enter(tfs_txn_fs(tx));
+	return 0;
+}
+
+/* As a read of the file, and from the medium. */
+static int verify(struct tfs_scrub *s, uint32_t ino,
+		  const struct tfs_extent *ext, struct eng_fault *fault)
+{
+	struct tfs *fs = s->fs;
+	struct tfs_record rec = { .kind = TFS_K_DATA, .owner = ino,
+				  .index = ext->lc, .seq = ext->seq };
+	struct eng_io *io = eng_io_get(fs->dev, ext->len * fs->ipc, 1);
+	int err;
+
+	if (!io)
+		return -ENOMEM;
+	io->op = ENG_READ;
+	io->flags = ENG_IO_MEDIUM;
+	io->start = ext->addr * fs->ipc;
+	eng_io_add(io, s->buf, (size_t)ext->len * fs->csize);
+	tfs_tag_fill(fs, &rec, ext->addr, 0, ext->len * fs->ipc, io->tags);
+	err = eng_io_run(io);
+	*fault = io->fault;
+	eng_io_put(io);
+	return err;
+}
+
+static void tell(struct tfs_scrub *s, const struct tfs_scrub_finding *f)
+{
+	if (f->healed)
+		s->healed++;
+	else
+		s->uncorrectable++;
+	s->found(s, f);
+}
+
+static int confirm_one(struct tfs_scrub *s, uint32_t ino,
+		       const struct tfs_extent *ext)
+{
+	struct tfs_scrub_finding f = {
+		.kind = TFS_SCRUB_DATA, .ino = ino, .cluster = ext->addr,
+		.off = ext->lc * s->fs->csize, .len = s->fs->csize,
+	};
+
+	f.err = verify(s, ino, ext, &f.fault);
+	if (f.err == -ENOMEM)
+		return f.err;
+	if (f.err)
+		tell(s, &f);
+	else
+		s->bytes += s->fs->csize;
+	return 0;
+}
+
+static int confirm_part(struct tfs_scrub *s, uint32_t ino,
+			const struct tfs_extent *ext)
+{
+	struct tfs_extent one;
+	struct eng_fault fault;
+	int err = verify(s, ino, ext, &fault);
+
+	if (!err)
+		s->bytes += ext->len * s->fs->csize;
+	if (!err || err == -ENOMEM)
+		return err;
+	err = 0;
+	for (uint64_t i = 0; i < ext->len && !err; i++) {
+		one = tfs_extent_slice(ext, ext->lc + i, 1);
+		err = confirm_one(s, ino, &one);
+	}
+	return err;
+}
+
+static int confirm(struct tfs_scrub *s, uint32_t ino, uint64_t lc,
+		   uint64_t n)
+{
+	struct part p = { .ino = ino, .lc = lc, .end = lc + n,
+			  .most = io_clusters(s) };
+	int err = 0;
+
+	while (!err && p.lc < p.end) {
+		err = tfs_txn_read(s->fs, part_fn, &p);
+		if (err || !p.ext.len)
+			break;
+		if (p.ext.addr) {
+			err = confirm_part(s, ino, &p.ext);
+			tfs_reader_exit(s->fs, p.ticket);	/* (3) */
+		}
+		p.lc = p.ext.lc + p.ext.len;
+	}
+	return err == -EUCLEAN || err == -EIO ? 0 : err;
+}
+
+/* The first run that ends behind addr. */
+static size_t run_behind(const struct tfs_runs *runs, uint64_t addr)
+{
+	size_t low = 0, high = runs->n;
+
+	while (low < high) {
+		size_t mid = (low + high) / 2;
+
+		if (runs->run[mid].addr + runs->run[mid].len > addr)
+			high = mid;
+		else
+			low = mid + 1;
+	}
+	return low;
+}
+
+static int see_item(struct tfs_treewalk *w, const struct tfs_item *item)
+{
+	struct tfs_scrub *s = w->arg;
+	struct tfs_extent ext;
+	int err = 0;
+
+	s->ino = item->key.obj;
+	if (!item->key.obj || item->key.type != TFS_T_EXTENT ||
+	    tfs_extent_decode(s->fs, item, &ext) || !ext.addr)
+		return 0;
+	for (size_t i = run_behind(&s->suspect, ext.addr);
+	     i < s->suspect.n && !err; i++) {
+		const struct tfs_run *r = &s->suspect.run[i];
+		uint64_t from = r->addr > ext.addr ? r->addr : ext.addr;
+		uint64_t end = r->addr + r->len, stop = ext.addr + ext.len;
+
+		if (r->addr >= stop)
+			break;
+		err = confirm(s, item->key.obj, ext.lc + (from - ext.addr),
+			      (end < stop ? end : stop) - from);
+	}
+	return err;
+}
+
+/* ---- the tree ---------------------------------------------------------------- */
+
+static bool heal(struct tfs_scrub *s, const struct tfs_miss *at)
+{
+	if (tfs_rdonly(s->fs))
+		return false;
+	pthread_rwlock_wrlock(&s->fs->tree);
+	tfs_ncache_heal_note(s->fs, at);
+	s->fs->dirty = true;
+	pthread_rwlock_unlock(&s->fs->tree);
+	return true;
+}
+
+static int see_node(struct tfs_treewalk *w, const struct tfs_treewalk_node *n)
+{
+	struct tfs_scrub *s = w->arg;
+	bool healed = false;
+
+	s->nodes++;
+	if (n->copy[0].err || n->copy[1].err || n->differ)
+		healed = heal(s, &n->at);
+	for (unsigned int i = 0; i < 2; i++) {
+		struct tfs_scrub_finding f = {
+			.kind = TFS_SCRUB_NODE,
+			.cluster = n->at.ptr.addr[i],
+			.err = n->copy[i].err, .why = n->copy[i].why,
+			.fault = n->copy[i].fault, .healed = healed,
+		};
+
+		if (n->differ && i) {
+			f.err = -EUCLEAN;
+			f.why = "not the same as the other copy";
+		}
+		if (f.err)
+			tell(s, &f);
+	}
+	return 0;
+}
+
+static int see_lost(struct tfs_treewalk *w, const struct tfs_miss *at, int err)
+{
+	struct tfs_scrub *s = w->arg;
+	struct tfs_scrub_finding f = {
+		.kind = TFS_SCRUB_LOST, .ino = at->low.obj,
+		.cluster = at->ptr.addr[0], .err = err,
+	};
+
+	if (s->meta)
+		tell(s, &f);
+	return 0;
+}
+
+/* ---- the whole ------------------------------------------------------------------ */
+
+static int begin_walk(struct tfs_scrub *s, bool resolving)
+{
+	s->walking = true;
+	s->resolving = resolving;
+	s->w = (struct tfs_treewalk){
+		.fs = s->fs, .arg = s,
+		.node = s->meta && !resolving ? see_node : NULL,
+		.item = see_item,
+		.lost = resolving ? tfs_treewalk_skip : see_lost,
+	};
+	return tfs_treewalk_begin(&s->w);
+}
+
+static int step_walk(struct tfs_scrub *s)
+{
+	int err = tfs_treewalk_step(&s->w);
+
+	if (err || !s->w.done)
+		return err;
+	tfs_treewalk_end(&s->w);
+	tfs_runs_clear(&s->suspect);
+	s->walking = false;
+	s->done = !s->resolving;
+	if (s->done && s->healed)
+		tfs_note_ckpt(s->fs);
+	return 0;
+}
+
+int tfs_scrub_begin(struct tfs_scrub *s)
+{
+	uint64_t most = s->fs->geo->max_io / s->fs->ipc;
+
+	if (most > batch_clusters(s))
+		most = batch_clusters(s);
+	s->regions = tfs_region_count(s->fs);
+	s->region = s->data ? 0 : s->regions;
+	s->buf_size = most * s->fs->csize;
+	s->buf = eng_buf_get(s->fs->dev, s->buf_size);
+	s->tags = calloc((size_t)batch_clusters(s) * s->fs->ipc,
+			 sizeof(s->tags[0]));
+	s->at = calloc(batch_clusters(s), sizeof(s->at[0]));
+	if (s->buf && s->tags && s->at)
+		return 0;
+	tfs_scrub_end(s);
+	return -ENOMEM;
+}
+
+int tfs_scrub_step(struct tfs_scrub *s)
+{
+	if (s->done)
+		return 0;
+	if (s->walking)
+		return step_walk(s);
+	if (s->suspect.n > SUSPECTS)				/* (4) */
+		return begin_walk(s, true);
+	if (s->region < s->regions)
+		return step_data(s);
+	if (!s->meta && !s->suspect.n) {
+		s->done = true;
+		return 0;
+	}
+	return begin_walk(s, false);
+}
+
+void tfs_scrub_end(struct tfs_scrub *s)
+{
+	if (s->walking)
+		tfs_treewalk_end(&s->w);
+	tfs_runs_clear(&s->suspect);
+	eng_buf_put(s->fs->dev, s->buf, s->buf_size);
+	free(s->tags);
+	free(s->at);
+	s->buf = NULL;
+	s->tags = NULL;
+	s->at = NULL;
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* scrub.h - read and verify all that is in use, beside others who use the
+ * filesystem. */
+#ifndef TFS_SCRUB_H
+#define TFS_SCRUB_H
+
+#include "check/treewalk.h"
+
+enum tfs_scrub_kind {
+	TFS_SCRUB_DATA,		/* a cluster of a file does not verify */
+	TFS_SCRUB_NODE,		/* a copy of a tree node */
+	TFS_SCRUB_LOST,		/* both: a part of the tree can't be read */
+};
+
+struct tfs_scrub_finding {
+	enum tfs_scrub_kind kind;
+	uint32_t	ino;	/* data; of what is lost, the first one */
+	uint64_t	off, len;	/* data: bytes of the file */
+	uint64_t	cluster;	/* where it is */
+	int		err;		/* -EBADMSG: see fault; -EUCLEAN: why */
+	const char	*why;
+	struct eng_fault fault;
+	bool		healed;		/* the next checkpoint rewrites it */
+};
+
+/* The caller sets the first part. */
+struct tfs_scrub {
+	struct tfs	*fs;
+	void		*arg;
+	bool		data, meta;	/* what to read */
+	/* No lock is held while it runs. */
+	void		(*found)(struct tfs_scrub *s,
+				 const struct tfs_scrub_finding *f);
+
+	/* The result, so far. */
+	bool		done;
+	uint64_t	bytes;		/* read and verified, of files */
+	uint64_t	nodes;		/* of the tree, both copies */
+	uint64_t	healed, uncorrectable;	/* findings */
+	uint64_t	region, regions;	/* how far with data */
+	uint32_t	ino;			/* and then with the tree */
+
+	/* scrub.c's own */
+	bool		walking, resolving;
+	unsigned int	bit;		/* of the region */
+	struct tfs_runs	suspect;
+	struct tfs_treewalk w;
+	uint8_t		*buf;
+	size_t		buf_size;
+	uint16_t	*tags;
+	uint32_t	*at;		/* which clusters of the region */
+};
+
+/* 0 or -ENOMEM. */
+int tfs_scrub_begin(struct tfs_scrub *s);
+/* At most 8 MiB of data, or one leaf of the tree and what was to be looked up
+ * in it.  0, also where something is found, or why it can't go on. */
+int tfs_scrub_step(struct tfs_scrub *s);
+void tfs_scrub_end(struct tfs_scrub *s);
+
+#endif
