@@ -23,10 +23,15 @@ static int steps(struct tfs_checking *ck)
 		err = tfs_check_names(ck);
 	if (!err && ck->c->data)
 		err = tfs_check_content(ck);
-	/* Repairs take and free clusters: what is stored must be of now. */
-	if (!err && ck->c->fixed)
+	if (err || ck->c->no_space)
+		return err;
+	/* Repairs take and free clusters, also those of nodes that the walk
+	 * has seen: what is stored must be of now, and so must who uses it. */
+	if (ck->c->fixed)
 		err = tfs_ckpt_run(ck->fs);
-	return err || ck->c->no_space ? err : tfs_check_space(ck);
+	if (!err && ck->c->fixed)
+		err = tfs_check_refer_again(ck);
+	return err ? err : tfs_check_space(ck);
 }
 
 int tfs_check(struct tfs_check *c)

@@ -66,6 +66,8 @@ int tfs_check_space(struct tfs_checking *ck);
 /* space.c: somebody uses these.  0, or -EUCLEAN: they lie where nothing may;
  * what others use is noted in ck->twice. */
 int tfs_check_refer(struct tfs_checking *ck, uint64_t addr, uint64_t len);
+/* space.c: forget who uses what, and look again. */
+int tfs_check_refer_again(struct tfs_checking *ck);
 /* content.c: every byte of every file. */
 int tfs_check_content(struct tfs_checking *ck);
 

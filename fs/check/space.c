@@ -71,6 +71,54 @@ int tfs_check_refer(struct tfs_checking *ck, uint64_t addr, uint64_t len)
 	return err;
 }
 
+static int again_node(struct tfs_treewalk *w, const struct tfs_treewalk_node *n)
+{
+	int err = tfs_check_refer(w->arg, n->at.ptr.addr[0], 1);
+
+	if (err != -ENOMEM)
+		err = tfs_check_refer(w->arg, n->at.ptr.addr[1], 1);
+	return err == -ENOMEM ? err : 0;
+}
+
+static int again_item(struct tfs_treewalk *w, const struct tfs_item *item)
+{
+	struct tfs_checking *ck = w->arg;
+	struct tfs_extent ext;
+	int err = 0;
+
+	if (!item->key.obj && item->key.type == TFS_T_REGION &&
+	    item->key.off < tfs_region_count(ck->fs))
+		ck->has_item[item->key.off] = 1;
+	if (!item->key.obj || item->key.type != TFS_T_EXTENT ||
+	    tfs_extent_decode(ck->fs, item, &ext))
+		return 0;
+	if (ext.addr)
+		err = tfs_check_refer(ck, ext.addr, ext.len);
+	else
+		ck->reserved += ext.len;
+	return err == -ENOMEM ? err : 0;
+}
+
+int tfs_check_refer_again(struct tfs_checking *ck)
+{
+	struct tfs_treewalk w = {
+		.fs = ck->fs, .arg = ck, .node = again_node,
+		.item = again_item, .lost = tfs_treewalk_skip,
+		.unwritten = ck->fs->replaying,
+	};
+	int err = tfs_treewalk_begin(&w);
+
+	for (uint64_t i = 0; i < tfs_region_count(ck->fs); i++)
+		if (ck->used[i])
+			memset(ck->used[i], 0, TFS_REGION_BYTES);
+	ck->twice.n = ck->twice.clusters = 0;
+	ck->reserved = 0;
+	if (!err)
+		err = tfs_treewalk_run(&w);
+	tfs_treewalk_end(&w);
+	return err;
+}
+
 /* ---- the map --------------------------------------------------------------------- */
 
 /* What must be in use in this region. */

@@ -6,7 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "check/check.h"
 #include "check/treewalk.h"
+#include "file/inode.h"
 #include "support/fs_bed.h"
 #include "support/fs_check.h"
 
@@ -133,6 +135,44 @@ START_TEST(a_walk_goes_round_what_is_lost)
 }
 END_TEST
 
+static bool fix(struct tfs_check *c, const struct tfs_finding *f)
+{
+	(void)c;
+	if (getenv("CHECK_LOG"))
+		fprintf(stderr, "%s: inode %u, cluster %llu: %s\n",
+			tfs_finding_name(f->kind), f->ino,
+			(unsigned long long)f->cluster, f->text);
+	return f->fixable;
+}
+
+static int wrong_fn(struct tfs_txn *tx, void *arg)
+{
+	struct tfs_inode in;
+	int err = tfs_inode_get(tx, *(uint32_t *)arg, &in);
+
+	in.nlink += 3;
+	return err ? err : tfs_inode_put(tx, &in);
+}
+
+/* What a repair moves is not taken for what nobody uses. */
+START_TEST(a_repair_leaves_the_map_right)
+{
+	struct tfs_check c = { .found = fix };
+	struct bed b;
+
+	make(&b, "512+8", _i);
+	for (uint32_t ino = 20; ino < FILES; ino += 90)
+		ck_assert_int_eq(tfs_txn_write(b.fs, wrong_fn, &ino, 0), 0);
+	c.fs = b.fs;
+	ck_assert_int_eq(tfs_check(&c), 0);
+	ck_assert_uint_gt(c.fixed, 10);
+	ck_assert_uint_eq(c.problems, c.fixed);
+	bed_check(&b, 0);
+	bed_remount(&b, 0);
+	bed_free(&b);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("treewalk");
@@ -141,6 +181,7 @@ int main(void)
 	tcase_set_timeout(t, 120);
 	tcase_add_loop_test(t, a_walk_sees_all_once, 0, 2);
 	tcase_add_loop_test(t, a_walk_goes_round_what_is_lost, 0, 10);
+	tcase_add_loop_test(t, a_repair_leaves_the_map_right, 0, 2);
 	suite_add_tcase(s, t);
 	return bed_run_suite(s);
 }
