@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* check.c - the steps of a check.
  *
- *  (1) Memory is 48 bytes for each inode, and a bit for each cluster of a
+ *  (1) Memory is 56 bytes for each inode, and a bit for each cluster of a
  *      region that is in use; nothing else grows with the filesystem.
  *  (2) A repair is one transaction, or several that each leave it no worse.
  *  (3) What one step put right is as it is known to the steps after it. */

@@ -8,13 +8,14 @@
 #include "file/extent.h"
 #include "file/inode.h"
 
-/* What is remembered of an inode: 48 bytes. */
+/* What is remembered of an inode: 56 bytes. */
 struct tfs_known {
 	uint32_t	ino;
 	uint32_t	nlink;
 	uint32_t	parent;		/* of a directory */
 	uint32_t	names;		/* entries that name it */
 	uint32_t	namer;		/* the directory of the last of them */
+	uint64_t	namer_off;	/* its place there */
 	uint32_t	subdirs;	/* of a directory */
 	uint64_t	size, entries;	/* of a directory */
 	uint16_t	mode;

@@ -76,6 +76,28 @@ static int remove_entry(struct tfs_checking *ck, struct entry_fix *f)
 	return tfs_found_fixed(ck, err);
 }
 
+/* The name that stays is the one in the directory that it says it is in. */
+static int second_name(struct tfs_checking *ck, struct entry_fix *f,
+		       struct tfs_known *to)
+{
+	struct entry_fix first = {
+		.key = tfs_key(to->namer, TFS_T_DIRENT, to->namer_off),
+		.e.type = S_IFDIR,
+	};
+	bool other = to->parent == f->key.obj && to->namer != to->parent;
+
+	if (!tfs_found(ck, TFS_F_ENTRY, other ? to->namer : f->key.obj, 0,
+		       true, "directory %u has a second name there, beside "
+		       "that in directory %u", to->ino,
+		       other ? f->key.obj : to->namer))
+		return 0;
+	if (!other)
+		return remove_entry(ck, f);
+	to->namer = f->key.obj;
+	to->namer_off = f->key.off;
+	return remove_entry(ck, &first);
+}
+
 static int check_entry(struct tfs_checking *ck, struct entry_fix *f)
 {
 	struct tfs_known *to = tfs_known_find(ck, f->e.ino), *dir;
@@ -89,13 +111,8 @@ static int check_entry(struct tfs_checking *ck, struct entry_fix *f)
 			return remove_entry(ck, f);
 		return 0;
 	}
-	if (S_ISDIR(to->mode) && to->names) {			/* (1) */
-		if (tfs_found(ck, TFS_F_ENTRY, ino, 0, true, "the entry "
-			      "'%.80s' is a second name of directory %u",
-			      f->name, to->ino))
-			return remove_entry(ck, f);
-		return 0;
-	}
+	if (S_ISDIR(to->mode) && to->names)			/* (1) */
+		return second_name(ck, f, to);
 	f->mode = to->mode;
 	if ((to->mode & S_IFMT) != f->e.type &&
 	    tfs_found(ck, TFS_F_ENTRY, ino, 0, true, "the entry '%.80s' says "
@@ -110,6 +127,7 @@ static int check_entry(struct tfs_checking *ck, struct entry_fix *f)
 	}
 	to->names++;
 	to->namer = ino;
+	to->namer_off = f->key.off;
 	if (!hashed_right(ck->fs, f) &&
 	    tfs_found(ck, TFS_F_ENTRY, ino, 0, true, "the entry '%.80s' is "
 		      "not where its name belongs", f->name))
@@ -178,33 +196,40 @@ static int store(struct tfs_checking *ck, const struct tfs_known *k)
 		.size = k->size, .dir = S_ISDIR(k->mode),
 	};
 
-	return tfs_found_fixed(ck, tfs_fix(ck, inode_fn, &f));
+	return tfs_fix(ck, inode_fn, &f);
 }
 
+/* Several problems of one directory are put right at once. */
 static int check_directory(struct tfs_checking *ck, struct tfs_known *k)
 {
-	bool root = k->ino == TFS_ROOT_INO, fix = false;
+	bool root = k->ino == TFS_ROOT_INO;
 	uint32_t parent = root ? k->ino : k->namer;
+	unsigned int fixes = 0;
+	int err = 0;
 
 	if (k->size != k->entries &&
 	    tfs_found(ck, TFS_F_COUNT, k->ino, 0, true, "%llu entries, the "
 		      "directory says %llu", (ull)k->entries, (ull)k->size)) {
 		k->size = k->entries;
-		fix = true;
+		fixes++;
 	}
 	if (k->nlink && k->nlink != 2 + k->subdirs &&
 	    tfs_found(ck, TFS_F_LINKS, k->ino, 0, true, "%u directories in "
 		      "it, and %u links", k->subdirs, k->nlink)) {
 		k->nlink = 2 + k->subdirs;
-		fix = true;
+		fixes++;
 	}
 	if ((root || k->names) && k->parent != parent &&
 	    tfs_found(ck, TFS_F_PARENT, k->ino, 0, true, "it is in directory "
 		      "%u, and says %u", parent, k->parent)) {
 		k->parent = parent;
-		fix = true;
+		fixes++;
 	}
-	return fix ? store(ck, k) : 0;
+	if (fixes)
+		err = store(ck, k);
+	for (int last = 0; fixes-- && !last; )
+		last = tfs_found_fixed(ck, err);
+	return err == -ENOMEM || err == -EROFS ? err : 0;
 }
 
 static int check_counts(struct tfs_checking *ck)
@@ -221,7 +246,7 @@ static int check_counts(struct tfs_checking *ck)
 				     "%u names, and %u links", k->names,
 				     k->nlink)) {
 			k->nlink = k->names;
-			err = store(ck, k);
+			err = tfs_found_fixed(ck, store(ck, k));
 		}
 	}
 	return err;

@@ -1,0 +1,584 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* check_fsck.c - every kind of damage to what a tree says is found, named and
+ * put right, and what it does not concern stays as it was. */
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/xattr.h>
+
+#include "check/check.h"
+#include "check/treewalk.h"
+#include "commit/ckpt.h"
+#include "file/extent.h"
+#include "name/dir.h"
+#include "support/fs_bed.h"
+#include "support/fs_check.h"
+#include "tree/alloc.h"
+#include "tree/fetch.h"
+
+#define KEEP_BYTES	50000u
+
+struct tree {
+	struct bed	bed;
+	uint64_t	csize;
+	uint32_t	dir, sub, big, other, small, link;
+	uint8_t		keep[KEEP_BYTES];
+};
+
+static uint32_t make(struct tree *t, uint32_t dir, const char *name,
+		     uint32_t mode)
+{
+	struct tfs_new new = { .mode = mode, .target = "where/it/leads" };
+	struct tfs_inode in;
+
+	ck_assert_int_eq(tfs_create(t->bed.fs, dir, name, &new, &in), 0);
+	tfs_unref(t->bed.fs, in.ino, 1);
+	return in.ino;
+}
+
+static void fill(struct tree *t, uint32_t ino, size_t len)
+{
+	ck_assert_int_eq(tfs_write(t->bed.fs, ino, 0, t->keep, len, 0), 0);
+}
+
+static void make_tree(struct tree *t, unsigned int seed)
+{
+	char value[5000];
+
+	bed_make(&t->bed, seed % 2 ? "4096+8" : "512+8", 4096, seed);
+	t->csize = tfs_cluster_size(t->bed.fs);
+	bed_fill(t->keep, sizeof(t->keep), seed);
+	t->dir = make(t, TFS_ROOT_INO, "dir", S_IFDIR | 0755);
+	t->sub = make(t, t->dir, "sub", S_IFDIR | 0755);
+	t->big = make(t, t->sub, "big", S_IFREG | 0644);
+	t->other = make(t, t->sub, "other", S_IFREG | 0644);
+	t->small = make(t, t->dir, "small", S_IFREG | 0644);
+	t->link = make(t, t->dir, "link", S_IFLNK | 0777);
+	fill(t, t->big, 45000);
+	fill(t, t->other, 40000);
+	fill(t, t->small, 300);
+	fill(t, make(t, TFS_ROOT_INO, "keep", S_IFREG | 0600), KEEP_BYTES);
+	memset(value, 'v', sizeof(value));
+	ck_assert_int_eq(tfs_setxattr(t->bed.fs, t->other, "user.long", value,
+				      sizeof(value), 0, false), 0);
+	bed_remount(&t->bed, 0);
+}
+
+static void keep_is_there(struct tree *t)
+{
+	static uint8_t buf[KEEP_BYTES];
+	struct tfs_inode in;
+
+	ck_assert_int_eq(tfs_lookup(t->bed.fs, TFS_ROOT_INO, "keep", &in), 0);
+	ck_assert_int_eq(tfs_read_sync(t->bed.fs, in.ino, 0, buf,
+				       sizeof(buf)), KEEP_BYTES);
+	ck_assert(!memcmp(buf, t->keep, sizeof(buf)));
+	tfs_unref(t->bed.fs, in.ino, 1);
+}
+
+/* ---- damage ------------------------------------------------------------------- */
+
+struct inode_change {
+	uint32_t	ino;
+	void		(*fn)(struct tfs_inode *in);
+};
+
+static int change_fn(struct tfs_txn *tx, void *arg)
+{
+	struct inode_change *c = arg;
+	struct tfs_inode in;
+	int err = tfs_inode_get(tx, c->ino, &in);
+
+	if (err)
+		return err;
+	c->fn(&in);
+	return tfs_inode_put(tx, &in);
+}
+
+static void change(struct tree *t, uint32_t ino,
+		   void (*fn)(struct tfs_inode *in))
+{
+	struct inode_change c = { ino, fn };
+
+	ck_assert_int_eq(tfs_txn_write(t->bed.fs, change_fn, &c, 0), 0);
+}
+
+struct item_change {
+	struct tfs_key	key;
+	const void	*val;		/* NULL: delete */
+	unsigned int	len;
+};
+
+static int item_fn(struct tfs_txn *tx, void *arg)
+{
+	struct item_change *c = arg;
+
+	return c->val ? tfs_txn_put(tx, c->key, c->val, c->len) :
+		tfs_txn_del(tx, c->key);
+}
+
+static void set_item(struct tree *t, struct tfs_key key, const void *val,
+		     unsigned int len)
+{
+	struct item_change c = { key, val, len };
+
+	ck_assert_int_eq(tfs_txn_write(t->bed.fs, item_fn, &c, 0), 0);
+}
+
+struct seek_item {
+	struct tfs_key	key;
+	uint8_t		val[TFS_VALUE_MAX];
+	unsigned int	len;
+};
+
+static int next_fn(struct tfs_txn *tx, void *arg)
+{
+	struct seek_item *s = arg;
+	struct tfs_item item;
+	int err = tfs_txn_next(tx, s->key, &item);
+
+	if (err)
+		return err;
+	s->key = item.key;
+	s->len = item.len;
+	memcpy(s->val, item.val, item.len);
+	return 0;
+}
+
+/* The first item of that type, at or after off. */
+static struct seek_item first(struct tree *t, uint32_t ino, uint8_t type,
+			      uint64_t off)
+{
+	struct seek_item s = { .key = tfs_key(ino, type, off) };
+
+	ck_assert_int_eq(tfs_txn_read(t->bed.fs, next_fn, &s), 0);
+	ck_assert(s.key.obj == ino && s.key.type == type);
+	return s;
+}
+
+static int entry_fn(struct tfs_txn *tx, void *arg)
+{
+	struct tfs_entry *e = arg;
+	struct tfs_entry at;
+	int err = tfs_entry_find(tx, (uint32_t)e->off, e->name, &at);
+
+	return err != -ENOENT ? -EEXIST :
+		tfs_entry_put(tx, (uint32_t)e->off, at.off, e->name, e->ino,
+			      e->type);
+}
+
+static void add_entry(struct tree *t, uint32_t dir, const char *name,
+		      uint32_t ino, uint32_t type)
+{
+	struct tfs_entry e = { .off = dir, .ino = ino, .type = type,
+			       .name = name };
+
+	ck_assert_int_eq(tfs_txn_write(t->bed.fs, entry_fn, &e, 0), 0);
+}
+
+static void links(struct tfs_inode *in)
+{
+	in->nlink += 3;
+}
+
+static void size(struct tfs_inode *in)
+{
+	in->size += 2;
+}
+
+static void parent(struct tfs_inode *in)
+{
+	in->parent = TFS_ROOT_INO;
+}
+
+static void clusters(struct tfs_inode *in)
+{
+	in->clusters++;
+}
+
+static void shorter(struct tfs_inode *in)
+{
+	in->size = 1;
+}
+
+static void file_links(struct tree *t)
+{
+	change(t, t->big, links);
+}
+
+static void dir_links(struct tree *t)
+{
+	change(t, t->dir, links);
+}
+
+static void dir_size(struct tree *t)
+{
+	change(t, t->dir, size);
+}
+
+static void dir_parent(struct tree *t)
+{
+	change(t, t->sub, parent);
+}
+
+static void cluster_count(struct tree *t)
+{
+	change(t, t->big, clusters);
+}
+
+static void link_size(struct tree *t)
+{
+	change(t, t->link, size);
+}
+
+static void past_the_end(struct tree *t)
+{
+	change(t, t->big, shorter);
+}
+
+static void entry_to_nothing(struct tree *t)
+{
+	add_entry(t, t->dir, "ghost", 4711, S_IFREG);
+}
+
+static void second_name_of_a_directory(struct tree *t)
+{
+	add_entry(t, TFS_ROOT_INO, "again", t->sub, S_IFDIR);
+}
+
+static void entry_of_another_type(struct tree *t)
+{
+	struct seek_item s = first(t, t->sub, TFS_T_DIRENT, 0);
+
+	s.val[4] = S_IFIFO >> 12;
+	set_item(t, s.key, s.val, s.len);
+}
+
+static void entry_elsewhere(struct tree *t)
+{
+	struct seek_item s = first(t, t->sub, TFS_T_DIRENT, 0);
+
+	set_item(t, s.key, NULL, 0);
+	s.key.off ^= 1ull << 40;
+	set_item(t, s.key, s.val, s.len);
+}
+
+static void name_lost(struct tree *t)
+{
+	set_item(t, first(t, t->sub, TFS_T_DIRENT, 0).key, NULL, 0);
+}
+
+static void directory_in_itself(struct tree *t)
+{
+	struct seek_item s = first(t, TFS_ROOT_INO, TFS_T_DIRENT, 0);
+
+	while (le32toh(*(uint32_t *)s.val) != t->dir)
+		s = first(t, TFS_ROOT_INO, TFS_T_DIRENT, s.key.off + 1);
+	set_item(t, s.key, NULL, 0);
+	add_entry(t, t->sub, "up", t->dir, S_IFDIR);
+}
+
+static void bad_entry(struct tree *t)
+{
+	set_item(t, tfs_key(t->dir, TFS_T_DIRENT, 0x12300), "x", 1);
+}
+
+static void extents_overlap(struct tree *t)
+{
+	struct seek_item s = first(t, t->big, TFS_T_EXTENT, 0);
+
+	s.key.off++;
+	set_item(t, s.key, s.val, s.len);
+}
+
+static void content_twice(struct tree *t)
+{
+	set_item(t, tfs_key(t->big, TFS_T_INLINE, 0), "content", 7);
+}
+
+static void orphan_of_nobody(struct tree *t)
+{
+	set_item(t, tfs_key(0, TFS_T_ORPHAN, 4711), "", 0);
+}
+
+static void cluster_of_two(struct tree *t)
+{
+	struct seek_item a = first(t, t->big, TFS_T_EXTENT, 0);
+	struct seek_item b = first(t, t->other, TFS_T_EXTENT, 0);
+
+	set_item(t, a.key, b.val, b.len);
+}
+
+static void attribute_cut(struct tree *t)
+{
+	set_item(t, first(t, t->other, TFS_T_XATTR, 0).key, NULL, 0);
+}
+
+static void attribute_short(struct tree *t)
+{
+	struct seek_item s = first(t, t->other, TFS_T_XATTR, 0);
+
+	s = first(t, t->other, TFS_T_XATTR, s.key.off + 2);
+	set_item(t, s.key, NULL, 0);
+}
+
+static void inode_lost(struct tree *t)
+{
+	set_item(t, tfs_key(t->big, TFS_T_INODE, 0), NULL, 0);
+	t->bed.fs->inodes--;
+}
+
+static void directory_lost(struct tree *t)
+{
+	set_item(t, tfs_key(t->sub, TFS_T_INODE, 0), NULL, 0);
+	t->bed.fs->inodes--;
+}
+
+static void count_of_inodes(struct tree *t)
+{
+	t->bed.fs->inodes += 5;
+	t->bed.fs->dirty = true;
+}
+
+static void count_of_free(struct tree *t)
+{
+	t->bed.fs->free -= 5;
+	t->bed.fs->dirty = true;
+}
+
+/* One bit of the map: that of a free cluster, or of content that nobody is
+ * about to free. */
+static void flip_map(struct tree *t, bool on)
+{
+	struct seek_item s = first(t, t->big, TFS_T_EXTENT, 0);
+	struct tfs *fs = t->bed.fs;
+	struct tfs_region *r;
+	struct tfs_miss miss;
+	uint64_t addr;
+	unsigned int bit;
+
+	memcpy(&addr, s.val, 8);
+	ck_assert_int_eq(tfs_sync(fs), 0);
+	pthread_rwlock_wrlock(&fs->tree);
+	ck_assert_int_eq(tfs_region_load(fs, 0, &r, &miss), 0);
+	bit = on ? tfs_bits_next(r->map, 300, false) : le64toh(addr);
+	tfs_bits_put(r->map, bit, 1, on);
+	*tfs_region_free(fs, 0) += on ? -1 : 1;
+	fs->free += on ? -1 : 1;
+	tfs_region_dirty(fs, r);
+	pthread_rwlock_unlock(&fs->tree);
+}
+
+static void map_has_more(struct tree *t)
+{
+	flip_map(t, true);
+}
+
+static void map_has_less(struct tree *t)
+{
+	flip_map(t, false);
+}
+
+static const struct damage {
+	const char	*name;
+	void		(*make)(struct tree *t);
+	enum tfs_finding_kind kind;	/* one of those found */
+} damages[] = {
+	{ "file_links", file_links, TFS_F_LINKS },
+	{ "dir_links", dir_links, TFS_F_LINKS },
+	{ "dir_size", dir_size, TFS_F_COUNT },
+	{ "dir_parent", dir_parent, TFS_F_PARENT },
+	{ "cluster_count", cluster_count, TFS_F_CLUSTERS },
+	{ "link_size", link_size, TFS_F_INLINE },
+	{ "past_the_end", past_the_end, TFS_F_PAST },
+	{ "entry_to_nothing", entry_to_nothing, TFS_F_ENTRY },
+	{ "second_name", second_name_of_a_directory, TFS_F_ENTRY },
+	{ "entry_of_another_type", entry_of_another_type, TFS_F_ENTRY },
+	{ "entry_elsewhere", entry_elsewhere, TFS_F_ENTRY },
+	{ "name_lost", name_lost, TFS_F_UNREACHED },
+	{ "directory_in_itself", directory_in_itself, TFS_F_UNREACHED },
+	{ "bad_entry", bad_entry, TFS_F_ITEM },
+	{ "extents_overlap", extents_overlap, TFS_F_EXTENT },
+	{ "content_twice", content_twice, TFS_F_ITEM },
+	{ "orphan_of_nobody", orphan_of_nobody, TFS_F_ORPHAN },
+	{ "cluster_of_two", cluster_of_two, TFS_F_TWICE },
+	{ "attribute_cut", attribute_cut, TFS_F_XATTR },
+	{ "attribute_short", attribute_short, TFS_F_XATTR },
+	{ "inode_lost", inode_lost, TFS_F_STRAY },
+	{ "directory_lost", directory_lost, TFS_F_STRAY },
+	{ "count_of_inodes", count_of_inodes, TFS_F_COUNTER },
+	{ "count_of_free", count_of_free, TFS_F_COUNTER },
+	{ "map_has_more", map_has_more, TFS_F_UNUSED },
+	{ "map_has_less", map_has_less, TFS_F_UNMARKED },
+};
+
+#define DAMAGES	(sizeof(damages) / sizeof(damages[0]))
+
+/* ---- checking ----------------------------------------------------------------- */
+
+struct result {
+	unsigned int	kinds[TFS_F_KINDS];
+	bool		fix;
+	char		text[2000];
+};
+
+static bool found(struct tfs_check *c, const struct tfs_finding *f)
+{
+	struct result *r = c->arg;
+	size_t n = strlen(r->text);
+
+	r->kinds[f->kind]++;
+	snprintf(r->text + n, sizeof(r->text) - n, "%s %u: %s\n",
+		 tfs_finding_name(f->kind), f->ino, f->text);
+	return r->fix;
+}
+
+static struct tfs_check check(struct tree *t, struct result *r, bool fix)
+{
+	struct tfs_check c = { .fs = t->bed.fs, .arg = r, .found = found };
+
+	*r = (struct result){ .fix = fix };
+	ck_assert_int_eq(tfs_check(&c), 0);
+	return c;
+}
+
+/* Damaged, and mounted again.  Free space is stored as it is in memory, so
+ * no other change comes in between. */
+static void damage(struct tree *t, const struct damage *d, unsigned int seed)
+{
+	make_tree(t, seed);
+	d->make(t);
+	bed_umount(&t->bed);
+	bed_mount(&t->bed);
+}
+
+/* _i: damage, and profile. */
+START_TEST(each_damage_is_found_and_put_right)
+{
+	const struct damage *d = &damages[_i / 2];
+	static struct tree t;
+	struct tfs_check c;
+	struct result r;
+
+	damage(&t, d, _i);
+	c = check(&t, &r, false);
+	ck_assert_msg(r.kinds[d->kind], "%s: not found, but %s", d->name,
+		      r.text);
+	ck_assert_uint_eq(c.fixed, 0);
+	keep_is_there(&t);
+	c = check(&t, &r, true);
+	ck_assert_msg(c.fixed == c.problems, "%s: %llu of %llu fixed: %s",
+		      d->name, (unsigned long long)c.fixed,
+		      (unsigned long long)c.problems, r.text);
+	ck_assert_int_eq(tfs_ckpt_run(t.bed.fs), 0);
+	c = check(&t, &r, false);
+	ck_assert_msg(!c.problems, "%s: still %s", d->name, r.text);
+	bed_remount(&t.bed, 0);
+	keep_is_there(&t);
+	bed_free(&t.bed);
+}
+END_TEST
+
+/* The power goes while it is put right: the next try does it. */
+START_TEST(a_repair_can_be_cut)
+{
+	const struct damage *d = &damages[_i];
+	static struct tree t;
+	struct tfs_check c;
+	struct result r;
+
+	for (unsigned int cut = 0; cut < 40; cut += 3) {
+		damage(&t, d, _i);
+		sim_power_off_at(t.bed.sim, cut);
+		c = (struct tfs_check){ .fs = t.bed.fs, .arg = &r,
+					.found = found };
+		r = (struct result){ .fix = true };
+		tfs_check(&c);
+		tfs_ckpt_run(t.bed.fs);
+		if (!sim_is_off(t.bed.sim)) {
+			bed_free(&t.bed);
+			break;
+		}
+		bed_drop(&t.bed);
+		sim_crash(t.bed.sim, cut);
+		bed_mount(&t.bed);
+		check(&t, &r, true);
+		ck_assert_int_eq(tfs_ckpt_run(t.bed.fs), 0);
+		c = check(&t, &r, false);
+		ck_assert_msg(!c.problems, "%s, cut %u: still %s", d->name,
+			      cut, r.text);
+		keep_is_there(&t);
+		bed_free(&t.bed);
+	}
+}
+END_TEST
+
+/* One copy of a node is bad: said, and both are good afterwards. */
+START_TEST(a_bad_copy_is_rewritten)
+{
+	static struct tree t;
+	struct tfs_miss *node;
+	struct tfs_check c;
+	struct result r;
+	size_t n;
+
+	make_tree(&t, _i);
+	n = fs_nodes(t.bed.fs, &node);
+	ck_assert_uint_gt(n, 0);
+	sim_flip(t.bed.sim, bed_data_at(&t.bed, node[n - 1].ptr.addr[_i % 2])
+		 + 77, 4);
+	free(node);
+	bed_umount(&t.bed);
+	bed_mount(&t.bed);
+	c = check(&t, &r, true);
+	ck_assert_msg(r.kinds[TFS_F_COPY] == 1, "%s", r.text);
+	ck_assert_uint_eq(c.problems, 1);
+	ck_assert_int_eq(tfs_ckpt_force(t.bed.fs, false), 0);
+	c = check(&t, &r, false);
+	ck_assert_msg(!c.problems, "still %s", r.text);
+	bed_free(&t.bed);
+}
+END_TEST
+
+/* Bytes that don't verify are named by file and place, and nothing else. */
+START_TEST(content_is_read_if_asked)
+{
+	static struct tree t;
+	struct tfs_check c;
+	struct result r;
+	struct seek_item s;
+	uint64_t addr;
+
+	make_tree(&t, _i);
+	s = first(&t, t.big, TFS_T_EXTENT, 0);
+	memcpy(&addr, s.val, 8);
+	sim_flip(t.bed.sim, bed_data_at(&t.bed, le64toh(addr)) + 600, 1);
+	c = check(&t, &r, false);
+	ck_assert_uint_eq(c.problems, 0);
+	c = (struct tfs_check){ .fs = t.bed.fs, .arg = &r, .found = found,
+				.data = true };
+	r = (struct result){ .fix = true };
+	ck_assert_int_eq(tfs_check(&c), 0);
+	ck_assert_msg(r.kinds[TFS_F_DATA] == 1, "%s", r.text);
+	ck_assert_uint_eq(c.problems, 1);
+	ck_assert_uint_eq(c.bad_files, 1);
+	ck_assert(strstr(r.text, "bytes 0 to "));
+	bed_free(&t.bed);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("fsck");
+	TCase *tc = tcase_create("fsck");
+
+	tcase_set_timeout(tc, 120);
+	tcase_add_loop_test(tc, each_damage_is_found_and_put_right, 0,
+			    2 * DAMAGES);
+	tcase_add_loop_test(tc, a_repair_can_be_cut, 0, DAMAGES);
+	tcase_add_loop_test(tc, a_bad_copy_is_rewritten, 0, 4);
+	tcase_add_loop_test(tc, content_is_read_if_asked, 0, 2);
+	suite_add_tcase(s, tc);
+	return bed_run_suite(s);
+}
