@@ -92,9 +92,10 @@ static void one_file(struct tfs *fs, uint32_t dir, unsigned int i)
 		put_acl(fs, ino);
 	if (i % 30 == 6) {
 		snprintf(name, sizeof(name), "a link to number %u", i);
+		ck_assert_int_eq(tfs_ref(fs, ino, 1), 0);
 		ck_assert_int_eq(tfs_link(fs, ino, TFS_ROOT_INO, name, &in),
 				 0);
-		tfs_unref(fs, ino, 1);
+		tfs_unref(fs, ino, 2);
 	}
 }
 
