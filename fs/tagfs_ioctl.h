@@ -40,7 +40,7 @@ struct tagfs_locate {
 	__u32	owner;		/* data: the inode; node: the level */
 	__u32	index;
 	__u32	pad;
-	char	path[TAGFS_IOC_PATH];	/* of data; "" if none */
+	char	path[TAGFS_IOC_PATH];	/* from a sector with data; else "" */
 };
 
 /* On the file itself, for offset; on the root, for sector (root only). */

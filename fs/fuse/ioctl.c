@@ -60,7 +60,9 @@ static int do_locate(fuse_req_t req, uint32_t ino, void *arg)
 		.kind = at.rec.kind, .owner = at.rec.owner,
 		.index = at.rec.index,
 	};
-	if (at.rec.kind == TFS_K_DATA && at.state == TFS_PLACE_MAPPED)
+	/* Who asks by offset has the file, but perhaps not its directory. */
+	if (sector && at.rec.kind == TFS_K_DATA &&
+	    at.state == TFS_PLACE_MAPPED)
 		put_path(fs, at.rec.owner, l->path);
 	return 0;
 }
