@@ -215,13 +215,6 @@ int tfs_ref(struct tfs *fs, uint32_t ino, uint64_t n)
 	return 0;
 }
 
-void tfs_ref_again(struct tfs *fs, uint32_t ino)
-{
-	struct tfs_inuse *none = NULL;
-
-	tfs_ref_with(fs, ino, 1, &none);
-}
-
 bool tfs_refs_drop(struct tfs *fs, uint32_t ino, uint64_t n)
 {
 	struct shard *sh = shard_lock(fs, ino);

@@ -17,8 +17,6 @@ struct tfs_inuse *tfs_ref_spare(void);
  * lock may be held. */
 void tfs_ref_with(struct tfs *fs, uint32_t ino, uint64_t n,
 		  struct tfs_inuse **spare);
-/* One more, of an inode that has references. */
-void tfs_ref_again(struct tfs *fs, uint32_t ino);
 /* Count n down.  True: that was the last one of an orphan, which the caller
  * must reclaim. */
 bool tfs_refs_drop(struct tfs *fs, uint32_t ino, uint64_t n);

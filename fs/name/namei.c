@@ -468,11 +468,15 @@ int tfs_link(struct tfs *fs, uint32_t ino, uint32_t dir, const char *name,
 		.out = out,
 	};
 	int err = name_check(name, -EEXIST);
+	struct tfs_inuse *spare;
 
+	if (err)
+		return err;
+	spare = tfs_ref_spare();
+	err = spare ? tfs_txn_write(fs, link_fn, &arg, 0) : -ENOMEM;
 	if (!err)
-		err = tfs_txn_write(fs, link_fn, &arg, 0);
-	if (!err)
-		tfs_ref_again(fs, ino);	/* not its first: the caller's is */
+		tfs_ref_with(fs, ino, 1, &spare);
+	free(spare);
 	return err;
 }
 
