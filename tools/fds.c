@@ -14,13 +14,31 @@
 
 #include "fds.h"
 
-int fds_tidy(void)
+int fds_fill(void)
 {
 	for (int fd = 0; fd <= 2; fd++)	/* (1) open() takes the lowest */
 		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) < 0)
 			return -errno;
-	closefrom(3);	/* (2) */
 	return 0;
+}
+
+void fds_close_but(int keep)
+{
+	if (keep < 3) {
+		closefrom(3);	/* (2) */
+		return;
+	}
+	for (int fd = 3; fd < keep; fd++)
+		close(fd);
+	closefrom(keep + 1);
+}
+
+int fds_tidy(void)
+{
+	int err = fds_fill();
+
+	fds_close_but(-1);
+	return err;
 }
 
 static bool same(const struct stat *a, const struct stat *b)

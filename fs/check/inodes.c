@@ -517,7 +517,7 @@ int tfs_check_inodes(struct tfs_checking *ck)
 	struct tfs_treewalk w = {
 		.fs = ck->fs, .arg = &cur,
 		.node = see_node, .item = see_item, .lost = see_lost,
-		.unwritten = ck->fs->replaying,
+		.unwritten = ck->fs->replaying || tfs_rdonly(ck->fs),
 	};
 	int err = tfs_treewalk_begin(&w);
 

@@ -104,7 +104,7 @@ int tfs_check_refer_again(struct tfs_checking *ck)
 	struct tfs_treewalk w = {
 		.fs = ck->fs, .arg = ck, .node = again_node,
 		.item = again_item, .lost = tfs_treewalk_skip,
-		.unwritten = ck->fs->replaying,
+		.unwritten = ck->fs->replaying || tfs_rdonly(ck->fs),
 	};
 	int err = tfs_treewalk_begin(&w);
 

@@ -340,13 +340,14 @@ int main(int argc, char **argv)
 {
 	struct sigaction act = { .sa_handler = on_signal };
 	struct job j = { .dev = NULL };
-	int err = fds_tidy(), res;
+	int err = fds_fill(), res;
 
 	if (err)
 		return EXIT_FAILED;
 	res = options_parse(&j.opt, argc, argv);
 	if (res >= 0)
 		return res;
+	fds_close_but(j.opt.progress);
 	say_setup(j.opt.json, j.opt.verbose);
 	sigaction(SIGINT, &act, NULL);
 	sigaction(SIGTERM, &act, NULL);

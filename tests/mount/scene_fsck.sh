@@ -1,0 +1,114 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# scene_fsck.sh - fsck.tagfs on real images: what it says, exits with, changes.
+# shellcheck disable=SC2119,SC2317
+. "$(dirname "$0")/../support/lib.sh"
+begin
+need_space 300
+
+# fsck STATUS OPTION...: it exits with that.
+fsck()
+{
+	local want=$1 status
+
+	shift
+	fsck.tagfs "$@" "$img" </dev/null >"$work/said" 2>"$work/err"
+	status=$?
+	[ $status -eq "$want" ] && return
+	echo "status $status"
+	cat "$work/said" "$work/err"
+	return 1
+}
+
+says()
+{
+	grep -q "$1" "$work/said" && return
+	cat "$work/said"
+	return 1
+}
+
+lines_are_json()
+{
+	test -s "$work/said" || return
+	while read -r line; do
+		python3 -m json.tool <<<"$line" >/dev/null || return
+	done <"$work/said"
+}
+
+sum()
+{
+	sha256sum <"$img"
+}
+
+mkfs 64M -L fsck
+must_mount
+cp -a /usr/include/linux "$mnt/"
+mkdir "$mnt/d"
+head -c 300000 /dev/urandom >"$mnt/d/file"
+: >"$mnt/d/"$'two\nlines'
+ln "$mnt/d/file" "$mnt/d/name"
+setfattr -n user.x -v y "$mnt/d/file"
+sync "$mnt/d/file"
+
+check "a mounted filesystem is refused" fsck 8 -n
+check "who has it is said" grep -qi "tagfs\|use" "$work/err"
+umount_fs
+before=$(sum)
+check "what was unmounted is clean" fsck 0 -n
+check "and said to be" says ": clean"
+check "a forced check finds nothing" fsck 0 -fn --data
+check "and writes nothing" test "$(sum)" = "$before"
+check "without a terminal it wants to be told" fsck 16
+check "two answers are one too many" fsck 16 -n -y
+check "a path is needed" test \
+	"$(fsck.tagfs -n 2>/dev/null; echo $?)" -eq 16
+check "what is no tagfs is an error" test \
+	"$(fsck.tagfs -fn /dev/null >/dev/null 2>&1; echo $?)" -eq 8
+check "JSON is JSON" fsck 0 -fn --json
+check "line by line" lines_are_json
+check "progress goes to a descriptor" eval \
+	'fsck.tagfs -fn -C 3 "$img" 3>"$work/progress" >/dev/null &&
+	grep -q "^1 [0-9]* 1000 " "$work/progress"'
+
+# Rot in content: nothing that can be put right.
+must_mount
+at=$(tagfsctl locate "$mnt/d/file" 100000 2>/dev/null |
+	sed -n 's/.*sector[^0-9]*\([0-9]*\).*/\1/p' | head -n 1)
+umount_fs
+if [ -n "$at" ]; then
+	printf 'ROT' | dd of="$img" bs=1 seek=$((at * 512 + 9)) conv=notrunc \
+		2>/dev/null
+	check "rot in a file is found when content is read" fsck 4 -fy --data
+	check "with its path" says "/d/\(file\|name\) (inode "
+	check "and is nothing to the rest" fsck 0 -fn
+fi
+
+# A crash: what the log has is replayed, in memory where nothing is written.
+must_mount
+for i in 1 2 3 4 5; do
+	echo "$i" >"$mnt/late$i"
+	sync "$mnt/late$i"
+done
+kill -KILL "$daemon"
+wait "$daemon" 2>/dev/null
+unmount -l
+daemon=
+before=$(sum)
+check "after a crash it is checked without being asked" fsck 0 -n
+check "and not written with -n" test "$(sum)" = "$before"
+check "-p brings it in order" fsck 0 -p
+check "then it is clean" eval 'fsck 0 -p && says ": clean"'
+must_mount
+check "what was synced is there" test "$(cat "$mnt"/late*)" = \
+	"$(printf '%s\n' 1 2 3 4 5)"
+umount_fs
+
+# One copy of the superblock.
+size=$(stat -c %s "$img")
+dd if=/dev/zero of="$img" bs=4096 seek=3 count=1 conv=notrunc 2>/dev/null
+check "a bad superblock is found" fsck 4 -fn
+check "and named" says "superblock"
+check "and put right" fsck 1 -fy
+check "for good" fsck 0 -fn
+check "the image has kept its size" test "$(stat -c %s "$img")" -eq "$size"
+finish
