@@ -411,6 +411,20 @@ static size_t run_behind(const struct tfs_runs *runs, uint64_t addr)
 	return low;
 }
 
+/* A mapped one.  What is too new to be true depends on the running commit. */
+static bool is_extent(struct tfs *fs, const struct tfs_item *item,
+		      struct tfs_extent *ext)
+{
+	int err;
+
+	if (!item->key.obj || item->key.type != TFS_T_EXTENT)
+		return false;
+	pthread_rwlock_rdlock(&fs->tree);
+	err = tfs_extent_decode(fs, item, ext);
+	pthread_rwlock_unlock(&fs->tree);
+	return !err && ext->addr;
+}
+
 static int see_item(struct tfs_treewalk *w, const struct tfs_item *item)
 {
 	struct tfs_scrub *s = w->arg;
@@ -418,8 +432,7 @@ static int see_item(struct tfs_treewalk *w, const struct tfs_item *item)
 	int err = 0;
 
 	s->ino = item->key.obj;
-	if (!item->key.obj || item->key.type != TFS_T_EXTENT ||
-	    tfs_extent_decode(s->fs, item, &ext) || !ext.addr)
+	if (!s->suspect.n || !is_extent(s->fs, item, &ext))
 		return 0;
 	for (size_t i = run_behind(&s->suspect, ext.addr);
 	     i < s->suspect.n && !err; i++) {
