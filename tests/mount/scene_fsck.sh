@@ -111,4 +111,37 @@ check "and named" says "superblock"
 check "and put right" fsck 1 -fy
 check "for good" fsck 0 -fn
 check "the image has kept its size" test "$(stat -c %s "$img")" -eq "$size"
+
+# Every superblock, slot and cluster of the log.
+must_mount
+find "$mnt" -type f ! -path '*/d/file' ! -path '*/d/name' -print0 | sort -z |
+	xargs -0 sha256sum | sed "s,$mnt,," >"$work/before"
+umount_fs
+check "superblocks are destroyed" python3 - "$img" <<'EOF'
+import os, sys
+fd = os.open(sys.argv[1], os.O_RDWR)
+size = os.fstat(fd).st_size
+data = os.pread(fd, size, 0)
+magic = b'TAGFS\0\r\n'
+at, n = data.find(magic), 0
+while at >= 0:
+    os.pwrite(fd, bytes(4096), at)
+    n += 1
+    at = data.find(magic, at + 1)
+assert n == 2, n
+for name in b'TSLT', b'TLOG':
+    at = data.find(name)
+    while at >= 0:
+        if at % 4096 == 0:
+            os.pwrite(fd, bytes(4096), at)
+        at = data.find(name, at + 1)
+EOF
+check "without --rebuild it is no tagfs" fsck 8 -fy
+check "with it what is there comes back" fsck 1 -y --rebuild
+check "and is whole" fsck 0 -fn
+must_mount
+find "$mnt" -type f ! -path '*/d/file' ! -path '*/d/name' -print0 | sort -z |
+	xargs -0 sha256sum | sed "s,$mnt,," >"$work/after"
+check "every name and byte is what it was" cmp "$work/before" "$work/after"
+umount_fs
 finish

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "check/rebuild.h"
+#include "check/treewalk.h"
 #include "commit/super.h"
 #include "fds.h"
 #include "options.h"
@@ -222,7 +223,8 @@ static int check(struct job *j)
 		say_line("%s: not everything could be written: %s",
 			 j->opt.path, strerror(-last));
 	if (c->lost)
-		say_line("%s: parts of the tree are lost", j->opt.path);
+		say_line("%s: parts of the tree are lost; --rebuild brings "
+			 "back what can be", j->opt.path);
 	return exit_of(j, err ? err : last);
 }
 
@@ -253,26 +255,6 @@ static void found_open(struct job *j)
 	}
 }
 
-/* (1) */
-static int run(struct job *j)
-{
-	bool read_only = j->opt.mode == MODE_NO;
-	int err = open_fs(j, true);
-
-	if (err)
-		return err;
-	j->check = (struct tfs_check){ .fs = j->fs, .arg = j };
-	if (!j->opt.force && tfs_was_clean(j->fs)) {
-		summary(j, &j->check, true);
-		return close_fs(j) ? EXIT_FAILED : 0;
-	}
-	found_open(j);
-	if (read_only || (*j->fs->doubt && !j->go) || j->stopped)
-		return check(j);
-	close_fs(j);
-	err = open_fs(j, false);
-	return err ? err : check(j);
-}
 
 /* ---- rebuild ------------------------------------------------------------------- */
 
@@ -313,9 +295,9 @@ static int rebuild(struct job *j)
 
 	if (err)
 		return err;
-	printf("%s: what can't be read is given up, and what its tags name "
-	       "takes its place.\n", j->opt.path);
-	if (j->opt.mode == MODE_ASK && !ask(j)) {
+	say_line("%s: what can't be read is given up, and what its tags name "
+		 "takes its place", j->opt.path);
+	if (j->opt.mode == MODE_ASK && !j->all && !ask(j)) {
 		close_fs(j);
 		return EXIT_CANCELLED;
 	}
@@ -334,6 +316,74 @@ static int rebuild(struct job *j)
 		return err == -EINTR ? EXIT_CANCELLED : EXIT_FAILED;
 	return !how.lost && !how.problems ? 0 :
 		how.rdonly ? EXIT_LEFT : EXIT_FIXED;
+}
+
+static int count_lost(struct tfs_treewalk *w, const struct tfs_miss *at,
+		      int err)
+{
+	unsigned int *n = w->arg;
+
+	(void)at;
+	(void)err;
+	(*n)++;
+	return 0;
+}
+
+/* Is there a part of the tree that can't be read?  Only a rebuild helps then,
+ * and nothing may be written before it. */
+static bool broken(struct job *j)
+{
+	unsigned int lost = 0;
+	struct tfs_treewalk w = { .fs = j->fs, .arg = &lost,
+				  .lost = count_lost };
+
+	if (!tfs_treewalk_begin(&w))
+		tfs_treewalk_run(&w);
+	tfs_treewalk_end(&w);
+	return lost;
+}
+
+/* Without a word of a person, -y is one. */
+static bool may_rebuild(struct job *j)
+{
+	if (j->opt.mode == MODE_YES)
+		return true;
+	if (j->opt.mode != MODE_ASK)
+		return false;
+	printf("%s: the tree can't be read as a whole.  Bring back what can "
+	       "be, from what its tags name?\n", j->opt.path);
+	return ask(j);
+}
+
+/* (1) */
+static int run(struct job *j)
+{
+	bool read_only = j->opt.mode == MODE_NO;
+	int err = open_fs(j, true);
+
+	if (err == -EUCLEAN && may_rebuild(j)) {
+		close_fs(j);
+		return rebuild(j);
+	}
+	if (err)
+		return err;
+	j->check = (struct tfs_check){ .fs = j->fs, .arg = j };
+	if (!j->opt.force && tfs_was_clean(j->fs)) {
+		summary(j, &j->check, true);
+		return close_fs(j) ? EXIT_FAILED : 0;
+	}
+	if (!read_only && broken(j)) {
+		if (!may_rebuild(j))
+			return check(j);
+		close_fs(j);
+		return rebuild(j);
+	}
+	found_open(j);
+	if (read_only || (*j->fs->doubt && !j->go) || j->stopped)
+		return check(j);
+	close_fs(j);
+	err = open_fs(j, false);
+	return err ? err : check(j);
 }
 
 int main(int argc, char **argv)
