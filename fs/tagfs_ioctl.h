@@ -14,7 +14,7 @@
 #define TAGFS_IOC_MAGIC		0xd1
 #define TAGFS_IOC_PATH		1024	/* bytes of a path, terminated */
 
-/* ---- where is it? -------------------------------------------------------- */
+/* ---- where is it? ------------------------------------------------------- */
 
 enum {
 	TAGFS_PLACE_HOLE,	/* nowhere: a hole, or reserved */
@@ -46,7 +46,7 @@ struct tagfs_locate {
 /* On the file itself, for offset; on the root, for sector (root only). */
 #define TAGFS_IOC_LOCATE	_IOWR(TAGFS_IOC_MAGIC, 1, struct tagfs_locate)
 
-/* ---- scrub --------------------------------------------------------------- */
+/* ---- scrub -------------------------------------------------------------- */
 
 enum {
 	TAGFS_SCRUB_STATUS,	/* nothing but the answer; for everybody */
@@ -86,7 +86,7 @@ struct tagfs_scrub {
 /* EBUSY: one runs; ENOENT: none does. */
 #define TAGFS_IOC_SCRUB		_IOWR(TAGFS_IOC_MAGIC, 2, struct tagfs_scrub)
 
-/* ---- what scrubs found ---------------------------------------------------- */
+/* ---- what scrubs found -------------------------------------------------- */
 
 enum {
 	TAGFS_ERROR_DATA,	/* a cluster of a file */

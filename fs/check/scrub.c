@@ -9,8 +9,8 @@
  *      a file that has its content there?  What it has is read once more as
  *      a read of the file would, from where the tree says now.  If that fails
  *      it is found, and nobody else could have read it: no false alarm.
- *  (3) A ticket is held for one batch, and while a suspect is read.  It is given
- *      back before the tree is asked.
+ *  (3) A ticket is held for one batch, and while a suspect is read.  It is
+ *      given back before the tree is asked.
  *  (4) Memory is bounded: suspects are kept as runs, and if there are too
  *      many, they are looked up before more are read.
  *  (5) What was written after the look at the map is not missed: it is younger
@@ -44,7 +44,7 @@ static int suspect(struct tfs_scrub *s, uint64_t addr, uint64_t n)
 	return tfs_runs_add(&s->suspect, addr, n);
 }
 
-/* ---- the map --------------------------------------------------------------- */
+/* ---- the map ------------------------------------------------------------ */
 
 struct look {
 	uint64_t	region;
@@ -101,7 +101,7 @@ static int look(struct tfs_scrub *s, struct look *l)
 	return 0;
 }
 
-/* ---- reading in the order of the device -------------------------------------- */
+/* ---- reading in the order of the device --------------------------------- */
 
 static uint16_t *tags_of(struct tfs_scrub *s, uint32_t i)
 {
@@ -156,7 +156,7 @@ static int read_batch(struct tfs_scrub *s, const struct look *l,
 	return err;
 }
 
-/* ---- does the tree agree? ---------------------------------------------------- */
+/* ---- does the tree agree? ----------------------------------------------- */
 
 /* Neighbours that follow from one another. */
 struct claim {
@@ -270,7 +270,7 @@ static int step_data(struct tfs_scrub *s)
 	return err;
 }
 
-/* ---- suspects (2) --------------------------------------------------------------- */
+/* ---- suspects (2) ------------------------------------------------------- */
 
 struct part {
 	uint32_t	ino;
@@ -448,7 +448,7 @@ static int see_item(struct tfs_treewalk *w, const struct tfs_item *item)
 	return err;
 }
 
-/* ---- the tree ---------------------------------------------------------------- */
+/* ---- the tree ----------------------------------------------------------- */
 
 static bool heal(struct tfs_scrub *s, const struct tfs_miss *at)
 {
@@ -500,7 +500,7 @@ static int see_lost(struct tfs_treewalk *w, const struct tfs_miss *at, int err)
 	return 0;
 }
 
-/* ---- the whole ------------------------------------------------------------------ */
+/* ---- the whole ---------------------------------------------------------- */
 
 static int begin_walk(struct tfs_scrub *s, bool resolving)
 {

@@ -52,7 +52,7 @@ static uint64_t micros(void)
 	return t.tv_sec * 1000000ull + t.tv_nsec / 1000;
 }
 
-/* ---- findings ---------------------------------------------------------------- */
+/* ---- findings ----------------------------------------------------------- */
 
 static void say(struct tfs *fs, const struct tfs_scrub_finding *f)
 {
@@ -133,7 +133,7 @@ void tfs_scrubber_clear(struct tfs_scrubber *sc)
 	pthread_mutex_unlock(&sc->lock);
 }
 
-/* ---- the thread ------------------------------------------------------------------ */
+/* ---- the thread --------------------------------------------------------- */
 
 static void publish(struct tfs_scrubber *sc, const struct tfs_scrub *s)
 {

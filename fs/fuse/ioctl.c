@@ -67,7 +67,7 @@ static int do_locate(fuse_req_t req, uint32_t ino, void *arg)
 	return 0;
 }
 
-/* ---- scrub -------------------------------------------------------------------- */
+/* ---- scrub -------------------------------------------------------------- */
 
 static int start_scrub(struct tfs_scrubber *sc, const struct tagfs_scrub *a)
 {

@@ -81,7 +81,7 @@ static void make(struct bed *b, const char *profile, uint64_t seed,
 
 static const char *const profiles[] = { "512+8", "4096+8" };
 
-START_TEST(a_scrub_reads_all_and_finds_nothing_where_nothing_is)
+START_TEST(a_scrub_reads_all_and_has_no_false_alarm)
 {
 	uint32_t ino[FILES];
 	struct tfs_inode in;
@@ -129,7 +129,7 @@ static bool pick(struct bed *b, uint32_t ino, uint64_t *rand,
 	return at.state == TFS_PLACE_MAPPED;
 }
 
-/* A bit of the data, or tuples that are another cluster's. */
+/* A bit of the data. */
 static void spoil(struct bed *b, const struct hit *h, uint64_t *rand)
 {
 	sim_flip(b->sim, bed_data_at(b, h->cluster) +
@@ -240,7 +240,7 @@ START_TEST(copies_of_nodes_that_have_rotted_are_healed)
 }
 END_TEST
 
-/* ---- beside others -------------------------------------------------------- */
+/* ---- beside others ------------------------------------------------------ */
 
 static atomic_bool stop;
 
@@ -350,8 +350,7 @@ int main(void)
 	TCase *t = tcase_create("still");
 
 	tcase_set_timeout(t, 300);
-	tcase_add_loop_test(t, a_scrub_reads_all_and_finds_nothing_where_nothing_is,
-			    0, 2);
+	tcase_add_loop_test(t, a_scrub_reads_all_and_has_no_false_alarm, 0, 2);
 	tcase_add_loop_test(t, all_rot_in_files_is_found_and_named, 0, 6);
 	tcase_add_loop_test(t, content_that_is_not_the_files_is_found, 0, 2);
 	tcase_add_loop_test(t, copies_of_nodes_that_have_rotted_are_healed, 0,

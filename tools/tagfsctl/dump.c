@@ -29,7 +29,7 @@ static const char *kind_name(unsigned int kind)
 		"unknown";
 }
 
-/* ---- superblock and slots ------------------------------------------------------ */
+/* ---- superblock and slots ----------------------------------------------- */
 
 static int dump_super(struct image *im, uint64_t addr)
 {
@@ -98,7 +98,7 @@ static int dump_slot(struct image *im, uint64_t addr)
 	return res;
 }
 
-/* ---- clusters -------------------------------------------------------------------- */
+/* ---- clusters ----------------------------------------------------------- */
 
 /* Whatever can be read of it. */
 static int read_cluster(struct image *im, uint64_t addr, uint8_t **buf,
@@ -196,7 +196,7 @@ static int dump_log(struct image *im, uint64_t addr)
 	return EXIT_OK;
 }
 
-/* ---- the tree -------------------------------------------------------------------- */
+/* ---- the tree ----------------------------------------------------------- */
 
 static const char *type_name(uint8_t type)
 {

@@ -108,7 +108,7 @@ int verb_probe(int argc, char **argv)
 	return EXIT_OK;
 }
 
-/* ---- changing --------------------------------------------------------------- */
+/* ---- changing ----------------------------------------------------------- */
 
 static int set_label(struct tfs_super *s, const char *text)
 {

@@ -88,7 +88,7 @@ void image_close(struct image *im)
 	eng_pool_destroy(im->pool);
 }
 
-/* ---- one that is mounted ----------------------------------------------------- */
+/* ---- one that is mounted ------------------------------------------------ */
 
 bool is_mounted(const char *path)
 {

@@ -194,7 +194,7 @@ int verb_scrub(int argc, char **argv)
 	return command(&j);
 }
 
-/* ---- errors -------------------------------------------------------------------- */
+/* ---- errors ------------------------------------------------------------- */
 
 static const char *check_of(const struct tagfs_error *e)
 {
