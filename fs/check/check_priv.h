@@ -34,6 +34,7 @@ struct tfs_checking {
 	uint8_t		*has_item;	/* by region: it is in the tree */
 	struct tfs_runs	twice;		/* clusters with several owners */
 	uint64_t	reserved;
+	uint64_t	reclaimed;	/* of those known */
 	uint32_t	lost_found;	/* its directory, once it is needed */
 };
 

@@ -27,6 +27,7 @@ struct current {
 	bool		stray;		/* its own item is missing */
 	uint64_t	mapped, end;	/* clusters; of the last extent */
 	uint64_t	stop;		/* of the last one that is mapped */
+	uint64_t	oldest;		/* sequence of any */
 	uint64_t	inline_bytes, entries;
 	uint32_t	subdirs;
 	bool		has_inline, has_acl, bad;
@@ -88,9 +89,20 @@ static int revive_fn(struct tfs_txn *tx, void *arg)
 {
 	struct tfs_inode *in = arg;
 
-	in->birth = tfs_txn_seq(tx);
+	if (!in->birth)
+		in->birth = tfs_txn_seq(tx);
 	tfs_txn_count(tx, 1, 0);
 	return tfs_inode_put(tx, in);
+}
+
+static int bad_item(struct current *cur, const struct tfs_item *item,
+		    const char *what)
+{
+	if (tfs_found(cur->ck, TFS_F_ITEM, item->key.obj, 0, true,
+		      "%s at offset %llu makes no sense", what,
+		      (ull)item->key.off))
+		return delete(cur->ck, item->key);
+	return 0;
 }
 
 /* ---- the end of an inode ---------------------------------------------------- */
@@ -116,8 +128,18 @@ static int check_size(struct current *cur)
 {
 	struct tfs_inode *in = &cur->in;
 	uint64_t csize = cur->ck->fs->csize;
+	const struct tfs_item both = {
+		.key = tfs_key(in->ino, TFS_T_INLINE, 0),
+	};
 	bool orphan = has_orphan(cur->ck, in->ino);
+	int err;
 
+	if (S_ISREG(in->mode) && cur->has_inline && cur->mapped) {
+		err = bad_item(cur, &both, "content beside clusters");
+		if (err)
+			return err;
+		cur->has_inline = false;
+	}
 	if (in->clusters != cur->mapped && S_ISREG(in->mode) &&
 	    tfs_found(cur->ck, TFS_F_CLUSTERS, in->ino, 0, true,
 		      "%llu clusters are mapped or reserved, the inode says "
@@ -203,6 +225,7 @@ static int revive(struct current *cur)
 	in->size = cur->entries ? cur->entries :
 		cur->stop ? cur->stop * csize : cur->inline_bytes;
 	in->clusters = cur->mapped;
+	in->birth = cur->oldest;
 	in->parent = cur->entries ? TFS_ROOT_INO : 0;
 	in->atime = in->mtime = in->ctime = in->btime = now;
 	if (!tfs_found(cur->ck, TFS_F_STRAY, in->ino, 0, true,
@@ -258,16 +281,6 @@ static int end_inode(struct current *cur)
 
 /* ---- its items --------------------------------------------------------------- */
 
-static int bad_item(struct current *cur, const struct tfs_item *item,
-		    const char *what)
-{
-	if (tfs_found(cur->ck, TFS_F_ITEM, item->key.obj, 0, true,
-		      "%s at offset %llu makes no sense", what,
-		      (ull)item->key.off))
-		return delete(cur->ck, item->key);
-	return 0;
-}
-
 static int see_extent(struct current *cur, const struct tfs_item *item)
 {
 	struct tfs_checking *ck = cur->ck;
@@ -290,6 +303,8 @@ static int see_extent(struct current *cur, const struct tfs_item *item)
 		return 0;
 	}
 	cur->stop = cur->end;
+	if (!cur->oldest || ext.seq < cur->oldest)
+		cur->oldest = ext.seq;
 	return tfs_check_refer(ck, ext.addr, ext.len);
 }
 
@@ -301,9 +316,6 @@ static int see_inline(struct current *cur, const struct tfs_item *item)
 	    item->key.off != cur->inline_bytes || (item->key.off && !link) ||
 	    item->len > TFS_INLINE_MAX)
 		return bad_item(cur, item, "content in the tree");
-	if (!cur->stray && !link && cur->in.clusters)
-		return bad_item(cur, item, "content in the tree beside "
-				"clusters");
 	cur->has_inline = true;
 	cur->inline_bytes += item->len;
 	return 0;
@@ -366,7 +378,9 @@ bad:
 
 static int see_inode(struct current *cur, const struct tfs_item *item)
 {
-	if (!item->key.off && !tfs_inode_decode(cur->ck->fs, item, &cur->in))
+	if (item->key.off)
+		return bad_item(cur, item, "the inode");
+	if (!tfs_inode_decode(cur->ck->fs, item, &cur->in))
 		return 0;
 	cur->in = (struct tfs_inode){ .ino = item->key.obj };
 	cur->stray = true;
@@ -424,7 +438,8 @@ static int see_item(struct tfs_treewalk *w, const struct tfs_item *item)
 		err = end_inode(cur);
 		*cur = (struct current){ .ck = cur->ck, .any = true,
 					 .in.ino = item->key.obj,
-					 .stray = item->key.type !=
+					 .stray = item->key.off ||
+						item->key.type !=
 						TFS_T_INODE };
 	}
 	if (err)

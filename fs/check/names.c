@@ -340,16 +340,18 @@ static int attach(struct tfs_checking *ck, uint32_t ino)
 static int check_nameless(struct tfs_checking *ck, uint32_t ino)
 {
 	struct tfs_known *k = tfs_known_find(ck, ino);
+	int err;
 
 	if (k->names || ino == TFS_ROOT_INO)
 		return 0;
 	if (!k->nlink) {
-		if (!(ck->c->orphans_in_use && k->orphan) &&
-		    tfs_found(ck, TFS_F_ORPHAN, ino, 0, true,
-			      "it was deleted, and is still there"))
-			return tfs_found_fixed(ck, tfs_orphan_reclaim(ck->fs,
-								      ino));
-		return 0;
+		if ((ck->c->orphans_in_use && k->orphan) ||
+		    !tfs_found(ck, TFS_F_ORPHAN, ino, 0, true,
+			       "it was deleted, and is still there"))
+			return 0;
+		err = tfs_orphan_reclaim(ck->fs, ino);
+		ck->reclaimed += !err;
+		return tfs_found_fixed(ck, err);
 	}
 	if (tfs_found(ck, TFS_F_UNREACHED, ino, 0, true, "a %s without a name",
 		      S_ISDIR(k->mode) ? "directory" : "file"))

@@ -146,6 +146,7 @@ struct diff {
 	unsigned int	unmarked, unused;
 	uint64_t	first_unmarked, first_unused;
 	bool		lost;
+	bool		mark, clear;	/* what is to be put right */
 };
 
 static void compare(const struct tfs_region *r, struct diff *d)
@@ -215,7 +216,8 @@ static void put_right(struct tfs *fs, struct tfs_region *r, struct diff *d)
 	unsigned int before = tfs_bits_clear(r->map), after;
 
 	for (unsigned int i = 0; i < TFS_REGION_WORDS; i++)
-		r->map[i] = d->want[i] | (r->map[i] & r->hide[i]);
+		r->map[i] = (d->mark ? d->want[i] : d->want[i] & r->map[i]) |
+			(d->clear ? r->map[i] & r->hide[i] : r->map[i]);
 	after = tfs_bits_clear(r->map);
 	if (r->lost) {
 		regain(fs, r, after);
@@ -229,7 +231,6 @@ static void put_right(struct tfs *fs, struct tfs_region *r, struct diff *d)
 static int check_region(struct tfs_checking *ck, uint64_t idx)
 {
 	struct diff d = { .unmarked = 0 };
-	bool fix = false;
 	int err;
 
 	wanted(ck, idx, d.want);
@@ -237,17 +238,18 @@ static int check_region(struct tfs_checking *ck, uint64_t idx)
 	if (err || (d.lost && ck->c->lost))
 		return err;	/* that a part of the tree is lost was said */
 	if (d.unmarked)
-		fix |= tfs_found(ck, TFS_F_UNMARKED, 0, d.first_unmarked, true,
-				 "%u clusters of region %llu are in use, and "
-				 "free in the map", d.unmarked, (ull)idx);
+		d.mark = tfs_found(ck, TFS_F_UNMARKED, 0, d.first_unmarked,
+				   true, "%u clusters of region %llu are in "
+				   "use, and free in the map", d.unmarked,
+				   (ull)idx);
 	if (d.unused)
-		fix |= tfs_found(ck, TFS_F_UNUSED, 0, d.first_unused, true,
-				 "%u clusters of region %llu are in use by "
-				 "nobody", d.unused, (ull)idx);
-	if (!fix)
+		d.clear = tfs_found(ck, TFS_F_UNUSED, 0, d.first_unused, true,
+				    "%u clusters of region %llu are in use "
+				    "by nobody", d.unused, (ull)idx);
+	if (!d.mark && !d.clear)
 		return 0;
 	err = with_region(ck, idx, &d, put_right);
-	for (int n = !!d.unmarked + !!d.unused; n--; )
+	for (int n = d.mark + d.clear; n--; )
 		tfs_found_fixed(ck, err);
 	return err;
 }
@@ -291,7 +293,8 @@ static int check_counters(struct tfs_checking *ck)
 			  "free, and %llu reserved ones need %llu",
 			  (ull)(fs->super.clusters - used), (ull)ck->reserved,
 			  (ull)tfs_reserved_space(fs, ck->reserved));
-	return err ? err : counter(ck, "inodes", ck->n, &fs->inodes);
+	return err ? err : counter(ck, "inodes", ck->n - ck->reclaimed,
+			     &fs->inodes);
 }
 
 int tfs_check_space(struct tfs_checking *ck)

@@ -99,9 +99,11 @@ static int see_item(struct tfs_treewalk *w, const struct tfs_item *item)
 			       "cluster %llu of the file is somebody else's, "
 			       "as its tags say", (ull)c.at))
 			continue;
-		err = tfs_found_fixed(ck, tfs_fix(ck, cut_fn, &c));
-		c.ext = tfs_extent_slice(&c.ext, c.at + 1, c.ext.lc +
-					 c.ext.len - c.at - 1);
+		err = tfs_fix(ck, cut_fn, &c);
+		if (!err)
+			c.ext = tfs_extent_slice(&c.ext, c.at + 1, c.ext.lc +
+						 c.ext.len - c.at - 1);
+		err = tfs_found_fixed(ck, err);
 	}
 	return err;
 }

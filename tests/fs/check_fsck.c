@@ -302,6 +302,23 @@ static void orphan_of_nobody(struct tree *t)
 	set_item(t, tfs_key(0, TFS_T_ORPHAN, 4711), "", 0);
 }
 
+static void nobody(struct tfs_inode *in)
+{
+	in->nlink = 0;
+}
+
+static void deleted_and_there(struct tree *t)
+{
+	name_lost(t);
+	change(t, t->big, nobody);
+	change(t, t->other, nobody);
+}
+
+static void small_with_clusters(struct tree *t)
+{
+	change(t, t->small, clusters);
+}
+
 static void cluster_of_two(struct tree *t)
 {
 	struct seek_item a = first(t, t->big, TFS_T_EXTENT, 0);
@@ -402,6 +419,8 @@ static const struct damage {
 	{ "extents_overlap", extents_overlap, TFS_F_EXTENT },
 	{ "content_twice", content_twice, TFS_F_ITEM },
 	{ "orphan_of_nobody", orphan_of_nobody, TFS_F_ORPHAN },
+	{ "deleted_and_there", deleted_and_there, TFS_F_ORPHAN },
+	{ "small_with_clusters", small_with_clusters, TFS_F_CLUSTERS },
 	{ "cluster_of_two", cluster_of_two, TFS_F_TWICE },
 	{ "attribute_cut", attribute_cut, TFS_F_XATTR },
 	{ "attribute_short", attribute_short, TFS_F_XATTR },
