@@ -34,7 +34,8 @@ struct job {
 	bool		stopped;	/* -p met what it must not decide */
 	bool		all;		/* the person said: yes to all */
 	unsigned int	at_open;	/* problems that opening it shows */
-	bool		go;		/* they are to be put right */
+	unsigned int	agreed;		/* of them: to be put right */
+	bool		written;	/* it was opened for writing, so they are */
 };
 
 static volatile sig_atomic_t interrupted;
@@ -210,7 +211,7 @@ static int check(struct job *j)
 	};
 	err = tfs_check(c);
 	c->problems += j->at_open;
-	c->fixed += j->go ? j->at_open : 0;
+	c->fixed += j->written ? j->at_open : 0;
 	if (err == -EINTR && j->stopped)
 		err = 0;
 	if (!err)
@@ -228,33 +229,36 @@ static int check(struct job *j)
 	return exit_of(j, err ? err : last);
 }
 
-/* What opening it for writing puts right. */
+static void at_open(struct job *j, const struct tfs_finding *f)
+{
+	j->at_open++;
+	j->agreed += found(&j->check, f);
+}
+
+/* What opening it for writing puts right, all at once: so all of it must be
+ * wanted.  The gravest is asked first. */
 static void found_open(struct job *j)
 {
-	struct tfs_finding f = { .kind = TFS_F_SUPER, .fixable = true };
+	struct tfs_finding f = { .kind = TFS_F_OLDER, .fixable = true };
 
+	if (*j->fs->doubt) {
+		snprintf(f.text, sizeof(f.text), "%s: what was done since "
+			 "then is lost", j->fs->doubt);
+		at_open(j, &f);
+	}
+	f.kind = TFS_F_SUPER;
 	if (j->fs->super_outdated >= 0) {
 		snprintf(f.text, sizeof(f.text), "copy %d of the superblock "
 			 "is bad or out of date", j->fs->super_outdated);
-		j->at_open++;
-		j->go |= found(&j->check, &f);
+		at_open(j, &f);
 	}
 	f.kind = TFS_F_SLOT;
 	if (j->fs->slots_odd && !*j->fs->doubt) {
 		snprintf(f.text, sizeof(f.text), "a copy of a checkpoint slot "
 			 "is damaged or out of date");
-		j->at_open++;
-		j->go |= found(&j->check, &f);
-	}
-	f.kind = TFS_F_OLDER;
-	if (*j->fs->doubt) {
-		snprintf(f.text, sizeof(f.text), "%s: what was done since "
-			 "then is lost", j->fs->doubt);
-		j->at_open++;
-		j->go |= found(&j->check, &f);
+		at_open(j, &f);
 	}
 }
-
 
 /* ---- rebuild ------------------------------------------------------------------- */
 
@@ -379,10 +383,11 @@ static int run(struct job *j)
 		return rebuild(j);
 	}
 	found_open(j);
-	if (read_only || (*j->fs->doubt && !j->go) || j->stopped)
+	if (read_only || j->agreed < j->at_open)
 		return check(j);
 	close_fs(j);
 	err = open_fs(j, false);
+	j->written = !err;
 	return err ? err : check(j);
 }
 
