@@ -443,11 +443,11 @@ int eng_dev_bypass(struct eng_dev *dev, enum eng_op op, uint64_t start,
 		return -ENOMEM;
 	io->op = op;
 	io->start = start;
+	eng_io_add(io, buf, bytes);
 	if (op == ENG_READ)
-		io->flags = ENG_IO_PROTECTED;
+		io->flags = ENG_IO_PROTECTED;	/* nothing is added to such */
 	else
 		memcpy(io->tags, tags, count * sizeof(*tags));
-	eng_io_add(io, buf, bytes);
 	err = eng_io_run(io);
 	eng_io_put(io);
 	return err;
