@@ -13,6 +13,8 @@
 #include "commit/ckpt.h"
 #include "tree/freemap.h"
 
+_Static_assert(sizeof(struct tfs_known) == 56, "(1)");
+
 static int steps(struct tfs_checking *ck)
 {
 	int err = tfs_check_inodes(ck);

@@ -15,8 +15,8 @@ struct tfs_known {
 	uint32_t	parent;		/* of a directory */
 	uint32_t	names;		/* entries that name it */
 	uint32_t	namer;		/* the directory of the last of them */
-	uint64_t	namer_off;	/* its place there */
 	uint32_t	subdirs;	/* of a directory */
+	uint64_t	namer_off;	/* the place of that entry */
 	uint64_t	size, entries;	/* of a directory */
 	uint16_t	mode;
 	bool		orphan;		/* has an orphan item */

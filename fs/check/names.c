@@ -103,11 +103,12 @@ static int check_entry(struct tfs_checking *ck, struct entry_fix *f)
 	struct tfs_known *to = tfs_known_find(ck, f->e.ino), *dir;
 	uint32_t ino = f->key.obj;
 
-	if (!to || !to->nlink || to->ino == TFS_ROOT_INO) {
+	if (!to || (!to->nlink && to->orphan) || to->ino == TFS_ROOT_INO) {
 		if (tfs_found(ck, TFS_F_ENTRY, ino, 0, true, "the entry "
 			      "'%.80s' names inode %u, which is %s", f->name,
-			      f->e.ino, !to ? "not there" : to->nlink ?
-			      "the root" : "deleted"))
+			      f->e.ino, !to ? "not there" :
+			      to->ino == TFS_ROOT_INO ? "the root" :
+			      "deleted"))
 			return remove_entry(ck, f);
 		return 0;
 	}
@@ -213,7 +214,7 @@ static int check_directory(struct tfs_checking *ck, struct tfs_known *k)
 		k->size = k->entries;
 		fixes++;
 	}
-	if (k->nlink && k->nlink != 2 + k->subdirs &&
+	if ((k->nlink || k->names) && k->nlink != 2 + k->subdirs &&
 	    tfs_found(ck, TFS_F_LINKS, k->ino, 0, true, "%u directories in "
 		      "it, and %u links", k->subdirs, k->nlink)) {
 		k->nlink = 2 + k->subdirs;

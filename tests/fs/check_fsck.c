@@ -182,6 +182,11 @@ static void links(struct tfs_inode *in)
 	in->nlink += 3;
 }
 
+static void no_links(struct tfs_inode *in)
+{
+	in->nlink = 0;
+}
+
 static void size(struct tfs_inode *in)
 {
 	in->size += 2;
@@ -205,6 +210,16 @@ static void shorter(struct tfs_inode *in)
 static void file_links(struct tree *t)
 {
 	change(t, t->big, links);
+}
+
+static void file_without_links(struct tree *t)
+{
+	change(t, t->big, no_links);
+}
+
+static void dir_without_links(struct tree *t)
+{
+	change(t, t->sub, no_links);
 }
 
 static void dir_links(struct tree *t)
@@ -403,6 +418,8 @@ static const struct damage {
 	enum tfs_finding_kind kind;	/* one of those found */
 } damages[] = {
 	{ "file_links", file_links, TFS_F_LINKS },
+	{ "file_without_links", file_without_links, TFS_F_LINKS },
+	{ "dir_without_links", dir_without_links, TFS_F_LINKS },
 	{ "dir_links", dir_links, TFS_F_LINKS },
 	{ "dir_size", dir_size, TFS_F_COUNT },
 	{ "dir_parent", dir_parent, TFS_F_PARENT },
