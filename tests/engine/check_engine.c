@@ -13,10 +13,7 @@
 #include <unistd.h>
 
 #include "core/buf.h"
-#include "core/crc64.h"
 #include "support/mem_dev.h"
-
-#define REF	0x123456789abcdull	/* more than 48 bits, to see them cut */
 
 /* ---- requests on a device in memory ------------------------------------ */
 
