@@ -118,7 +118,7 @@ START_TEST(log_of_any_size_serves)
 
 	make_with_log(&b, _i);
 	for (int life = 0; life < 6; life++) {
-		char *state;
+		char *state, *now;
 
 		bed_mount(&b);
 		for (int i = 0; i < 40; i++) {
@@ -132,7 +132,9 @@ START_TEST(log_of_any_size_serves)
 		story_power_cut(&b, life % 2);
 		ck_assert_int_eq(bed_open(&b), 0);
 		ck_assert(!tfs_rdonly(b.fs));
-		ck_assert_str_eq(fs_state(b.fs), state);
+		now = fs_state(b.fs);
+		ck_assert_str_eq(now, state);
+		free(now);
 		free(state);
 		bed_drop(&b);
 	}
