@@ -3,6 +3,11 @@
 # scene_signals.sh - signals are heard at any time, and end the mount that is
 # ours and no other.
 # shellcheck disable=SC2119,SC2317
+# Whoever runs this may have signals ignored, which daemons then respect.
+if [ -z "${SIGNALS_AS_USUAL-}" ]; then
+	SIGNALS_AS_USUAL=1 exec env --default-signal=HUP,INT,TERM \
+		bash "$0" "$@"
+fi
 . "$(dirname "$0")/../support/lib.sh"
 begin
 need_space 500
