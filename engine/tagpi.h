@@ -134,7 +134,7 @@ struct eng_geometry {
 	uint64_t	intervals;	/* size of the device */
 	uint32_t	max_io;		/* most intervals in one eng_io */
 	uint32_t	align;		/* of data segments in memory; 1: any */
-	const char	*backend;	/* "block", "nvme", "soft" */
+	const char	*backend;	/* "block", "nvme", "soft", "mirror" */
 	bool		shared;		/* other hosts may have it, too */
 };
 
@@ -238,6 +238,10 @@ enum {
 	 * fault, but nothing is known of its data.  The others are verified
 	 * all the same.  TAGS_OUT reports such a tag as 0xffff. */
 	ENG_IO_ESCAPES	= 8,
+	/* Read, of a mirror: all of its legs are looked at, and those that
+	 * don't have what is answered are given it.  The caller sees to it
+	 * that nobody writes there meanwhile.  Means nothing elsewhere. */
+	ENG_IO_LEGS	= 16,
 };
 
 /* One request.  Owned by the caller, except from eng_io_submit() until its
@@ -255,10 +259,15 @@ struct eng_io {
 	 * for other I/O.  It may free the io. */
 	void		(*end)(struct eng_io *io);
 	void		*arg;
+	unsigned int	leg;		/* read, of a mirror: the number of the
+					 * leg that is to answer, plus 1; 0:
+					 * any */
 	/* The result, valid in end(). */
 	int		err;		/* 0 or -errno */
 	struct eng_fault fault;		/* if err is -EBADMSG: the first one; if
 					 * -EILSEQ: as far as is known */
+	uint32_t	healed;		/* intervals of it that a leg of a mirror
+					 * had wrong, and has no more */
 	/* The engine's own; see io.c. */
 	struct iovec	*iov;
 	unsigned int	niov, max_iov;

@@ -8,11 +8,12 @@ import subprocess
 import sys
 
 # Those in a row know nothing of each other.
-ORDER = [["core"], ["io"], ["soft", "native"], ["extra"], ["engine"], ["base"],
+ORDER = [["core"], ["io"], ["soft", "native"], ["mirror"], ["extra"],
+         ["engine"], ["base"],
          ["tree"], ["commit"], ["file"], ["name"], ["mount"],
          ["check"], ["fuse"]]
 RANK = {layer: n for n, row in enumerate(ORDER) for layer in row}
-ENGINE = [layer for row in ORDER[:4] for layer in row]
+ENGINE = [layer for row in ORDER[:5] for layer in row]
 TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
 
 

@@ -21,7 +21,7 @@ struct eng_dev_ops {
 	void	(*drop_caches)(struct eng_dev *dev);
 	/* May be NULL: requests go past all caches anyway. */
 	int	(*bypass)(struct eng_dev *dev, enum eng_op op, uint64_t start,
-			  void *buf, size_t bytes);
+			  void *buf, size_t bytes, const uint16_t *tags);
 	int	(*stats)(struct eng_dev *dev, char *buf, size_t size);
 	/* May be NULL: intervals are one after the other from byte 0.  Rises
 	 * with the interval. */

@@ -344,7 +344,7 @@ static int check(const struct eng_io *io)
 		return err;
 	if (io->op == ENG_READ)
 		known = ENG_IO_TAGS_OUT | ENG_IO_MEDIUM | ENG_IO_PROTECTED |
-			ENG_IO_ESCAPES;
+			ENG_IO_ESCAPES | ENG_IO_LEGS;
 	else if (io->op == ENG_WRITE)
 		known = ENG_IO_PROTECTED;
 	else
@@ -398,6 +398,7 @@ void eng_io_submit(struct eng_io *io)
 	io->err = 0;
 	io->fault = (struct eng_fault){ .kind = ENG_FAULT_NONE };
 	io->filled = false;
+	io->healed = 0;
 	if (err) {
 		finish(io, err);
 	} else {
@@ -437,7 +438,7 @@ int eng_dev_bypass(struct eng_dev *dev, enum eng_op op, uint64_t start,
 	int err;
 
 	if (dev->ops->bypass)
-		return dev->ops->bypass(dev, op, start, buf, bytes);
+		return dev->ops->bypass(dev, op, start, buf, bytes, tags);
 	io = eng_io_get(dev, count, 1);
 	if (!io)
 		return -ENOMEM;

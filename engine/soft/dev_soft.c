@@ -84,7 +84,7 @@ static void soft_close(struct eng_dev *dev)
 }
 
 static int soft_bypass(struct eng_dev *dev, enum eng_op op, uint64_t start,
-		       void *buf, size_t bytes)
+		       void *buf, size_t bytes, const uint16_t *tags)
 {
 	struct soft *s = (struct soft *)dev;
 	const struct soft_layout *l = &s->head.lay;
@@ -92,6 +92,7 @@ static int soft_bypass(struct eng_dev *dev, enum eng_op op, uint64_t start,
 	uint32_t first = (uint32_t)(start % l->zone_intervals);
 	uint64_t count = bytes / l->profile->interval;
 
+	(void)tags;	/* tuples are what it goes around */
 	if (start >= l->intervals || count > soft_zone_count(l, zone) - first)
 		return -EINVAL;
 	if (op == ENG_WRITE && s->rdonly)
