@@ -53,6 +53,9 @@ struct tfs_mount {
 	bool		relatime;	/* keep access times: within a day, and
 					 * later than the last change; else
 					 * none are kept */
+	bool		strictatime;	/* with relatime: after every read */
+	bool		noacl;		/* access lists are not obeyed, and
+					 * can't be seen or set */
 	bool		accept;		/* where acknowledged changes may be
 					 * missing, go on without them: fsck */
 	bool		discard;	/* freed clusters, after the checkpoint */
@@ -79,6 +82,10 @@ int tfs_close(struct tfs *fs);
  * (-EBUSY)?  host: room for 65 bytes. */
 int tfs_in_use(struct eng_dev *dev, const struct tfs_mount *how, bool wait,
 	       char *host);
+/* Change a mount: of how, whether it is read-only and which access times are
+ * kept.  Read-only: what was done before is in a checkpoint on return.
+ * -EROFS: opened read-only, or an error has made it so. */
+int tfs_remount(struct tfs *fs, const struct tfs_mount *how);
 bool tfs_rdonly(const struct tfs *fs);	/* asked for, or after an error */
 /* When it was opened: nothing was to be replayed, and nothing was odd. */
 bool tfs_was_clean(const struct tfs *fs);

@@ -125,4 +125,21 @@ struct tagfs_error {
 /* Forget them all. */
 #define TAGFS_IOC_CLEAR		_IO(TAGFS_IOC_MAGIC, 4)
 
+/* ---- the mount ---------------------------------------------------------- */
+
+#define TAGFS_REMOUNT_RDONLY	1
+#define TAGFS_REMOUNT_RELATIME	2	/* keep access times */
+#define TAGFS_REMOUNT_STRICTATIME 4	/* the same, after every read */
+#define TAGFS_REMOUNT_NODIRATIME 8
+
+struct tagfs_remount {
+	__u32	flags;		/* in: TAGFS_REMOUNT_*, all that shall be */
+	__u32	pad;
+};
+
+/* Read-only: the last checkpoint is durable when it is answered; the kernel
+ * must have been told before.  Read and write: before the kernel.  EROFS: it
+ * was mounted read-only, or an error has made it so. */
+#define TAGFS_IOC_REMOUNT	_IOWR(TAGFS_IOC_MAGIC, 5, struct tagfs_remount)
+
 #endif

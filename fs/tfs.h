@@ -133,6 +133,8 @@ struct tfs {
 	uint64_t	born;		/* clusters written since */
 	uint64_t	marks;		/* see tfs_btree_new_mark() */
 
+	pthread_mutex_t	remount;	/* held by tfs_remount(), first of all */
+	atomic_bool	paused;		/* read-only, for now; see remount.c */
 	atomic_int	error;		/* final: read-only from then on */
 	bool		replaying;	/* tfs_open() alone is here */
 	struct tfs_commit *closed;	/* the leader's */

@@ -11,12 +11,14 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
 #include "mounts.h"
 
 struct line {
 	unsigned int	id, parent, maj, min;
 	char		*point, *type, *source;	/* in the line itself */
+	char		*super;		/* options of the filesystem, or "" */
 };
 
 /* \040 and its like, in place. */
@@ -55,8 +57,10 @@ static bool parse(char *text, struct line *l)
 	save = NULL;
 	l->type = strtok_r(rest + 3, " \n", &save);
 	l->source = strtok_r(NULL, " \n", &save);
+	l->super = strtok_r(NULL, " \n", &save);
 	if (!l->point || !l->type || !l->source)
 		return false;
+	l->super = l->super ? l->super : (char *)"";
 	unescape(l->point);
 	unescape(l->source);
 	return true;
@@ -124,6 +128,11 @@ static bool match_parent(const struct line *l, const void *arg)
 	return l->parent == want->mount && l->id != want->mount;
 }
 
+static bool match_point(const struct line *l, const void *path)
+{
+	return !strcmp(l->point, path);
+}
+
 /* Block devices have many names: compare numbers. */
 static bool match_device(const struct line *l, const void *arg)
 {
@@ -156,6 +165,35 @@ char *mounts_point(const struct mounts_id *id)
 		point = strdup(l.point);
 	free(text);
 	return point;
+}
+
+int mounts_tagfs_at(const char *point, struct mounts_tagfs *out)
+{
+	struct line l;
+	char *text;
+	int res = look(match_point, point, &l, &text);
+
+	if (res > 0 && !is_tagfs(&l))	/* something else is mounted over it */
+		res = 0;
+	if (res > 0)
+		*out = (struct mounts_tagfs) {
+			.id = { l.id, l.maj, l.min },
+			.rdonly = !strncmp(l.super, "ro", 2),
+			.source = strdup(l.source),
+		};
+	if (res > 0 && !out->source)
+		res = -ENOMEM;
+	free(text);
+	return res;
+}
+
+bool mounts_in_use(const struct mounts_id *id)
+{
+	char name[64];
+
+	snprintf(name, sizeof(name), "/sys/class/bdi/%u:%u", id->major,
+		 id->minor);
+	return !access(name, F_OK);
 }
 
 int mounts_upon(const struct mounts_id *id)

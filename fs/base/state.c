@@ -18,7 +18,8 @@ void tfs_fail(struct tfs *fs, int err, const char *what)
 
 bool tfs_rdonly(const struct tfs *fs)
 {
-	return fs->opt.rdonly || atomic_load(&fs->error);
+	return fs->opt.rdonly || atomic_load(&fs->paused) ||
+		atomic_load(&fs->error);
 }
 
 bool tfs_was_clean(const struct tfs *fs)

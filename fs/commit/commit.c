@@ -191,7 +191,7 @@ void tfs_commit_mark(struct tfs *fs, uint64_t seq)
 	tfs_lead(fs);
 	if (fs->log.marked >= seq)	/* others came: wait for quiet */
 		ask_for_mark(fs);
-	else if (fs->log.on && !fs->log.broken && !atomic_load(&fs->error) &&
+	else if (fs->log.on && !fs->log.broken && !tfs_rdonly(fs) &&
 		 quiet(fs) && close_running(fs, true))
 		tfs_commit_log(fs);
 	tfs_unlead(fs);

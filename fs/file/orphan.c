@@ -199,6 +199,6 @@ int tfs_orphan_reclaim_all(struct tfs *fs)
 /* What is in use is left alone, and what fails again waits for a mount. */
 void tfs_orphan_retry(struct tfs *fs)
 {
-	if (atomic_exchange(&fs->unfinished, false))
+	if (!tfs_rdonly(fs) && atomic_exchange(&fs->unfinished, false))
 		tfs_orphan_reclaim_all(fs);
 }

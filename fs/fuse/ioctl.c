@@ -8,15 +8,19 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "check/locate.h"
 #include "check/scrubber.h"
 #include "fuse/ioctl.h"
+#include "fuse/loop.h"
 #include "fuse/ops_priv.h"
 #include "fuse/reply.h"
 #include "name/path.h"
 #include "tagfs_ioctl.h"
+
+#define QUIET_TICKS	12000	/* of 5 ms: a minute */
 
 static bool may_change(fuse_req_t req)				/* (2) */
 {
@@ -159,26 +163,70 @@ static int do_clear(fuse_req_t req, uint32_t ino, void *arg)
 	return 0;
 }
 
+/* ---- the mount ---------------------------------------------------------- */
+
+/* The kernel lets no new change through, but what it took before may still be
+ * on its way.  It sends a bounded number of writes at a time. */
+static void await_writes(struct tfs_ops *ops)
+{
+	const struct timespec tick = { .tv_nsec = 5000000 };
+
+	for (int i = 0; i < QUIET_TICKS && !tfs_loop_quiet(ops->loop); i++)
+		nanosleep(&tick, NULL);
+}
+
+static void remount(fuse_req_t req, uint32_t ino, unsigned int flags)
+{
+	struct tfs_ops *ops = tfs_req_ops(req);
+	struct tagfs_remount a = { .flags = flags };
+	struct tfs_mount how = {
+		.rdonly = flags & TAGFS_REMOUNT_RDONLY,
+		.relatime = flags & TAGFS_REMOUNT_RELATIME,
+		.strictatime = flags & TAGFS_REMOUNT_STRICTATIME,
+	};
+	int err;
+
+	(void)ino;
+	if (how.rdonly)
+		await_writes(ops);
+	err = tfs_remount(ops->fs, &how);
+	if (err) {
+		tfs_reply_err(req, err);
+		return;
+	}
+	ops->nodiratime = flags & TAGFS_REMOUNT_NODIRATIME;
+	fuse_reply_ioctl(req, 0, &a, sizeof(a));
+}
+
+/* Not by a thread that serves the writes which it waits for. */
+static void start_remount(fuse_req_t req, const void *in)
+{
+	struct tfs_notify *nt = &tfs_req_ops(req)->notify;
+	const struct tagfs_remount *a = in;
+
+	tfs_notify_call(nt, req, TFS_ROOT_INO, remount, a->flags);
+}
+
 static const struct request {
 	unsigned int	cmd;
 	bool		root;		/* asked of the root directory alone */
 	bool		change;		/* (2) */
 	int		(*run)(fuse_req_t req, uint32_t ino, void *arg);
+	/* Instead: it will be answered. */
+	void		(*start)(fuse_req_t req, const void *arg);
 } requests[] = {
-	{ TAGFS_IOC_LOCATE, false, false, do_locate },
-	{ TAGFS_IOC_SCRUB, true, false, do_scrub },
-	{ TAGFS_IOC_ERROR, true, true, do_error },
-	{ TAGFS_IOC_CLEAR, true, true, do_clear },
+	{ TAGFS_IOC_LOCATE, false, false, do_locate, NULL },
+	{ TAGFS_IOC_SCRUB, true, false, do_scrub, NULL },
+	{ TAGFS_IOC_ERROR, true, true, do_error, NULL },
+	{ TAGFS_IOC_CLEAR, true, true, do_clear, NULL },
+	{ TAGFS_IOC_REMOUNT, true, true, NULL, start_remount },
 };
 
-static int run(fuse_req_t req, const struct request *r, uint32_t ino,
-	       void *arg)
+static int may_run(fuse_req_t req, const struct request *r, uint32_t ino)
 {
 	if (r->root && ino != TFS_ROOT_INO)
 		return -ENOTTY;
-	if (r->change && !may_change(req))
-		return -EPERM;
-	return r->run(req, ino, arg);
+	return r->change && !may_change(req) ? -EPERM : 0;
 }
 
 void tfs_op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int cmd, void *arg,
@@ -200,15 +248,18 @@ void tfs_op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int cmd, void *arg,
 		tfs_reply_err(req, -ENOTTY);
 		return;
 	}
-	copy = malloc(size + 1);
+	err = may_run(req, r, (uint32_t)ino);
+	copy = err ? NULL : malloc(size + 1);
 	if (!copy) {
-		tfs_reply_err(req, -ENOMEM);
+		tfs_reply_err(req, err ?: -ENOMEM);
 		return;
 	}
 	if (size)
 		memcpy(copy, in, size);
-	err = run(req, r, (uint32_t)ino, copy);
-	if (err)
+	err = r->start ? 0 : r->run(req, (uint32_t)ino, copy);
+	if (r->start)
+		r->start(req, copy);
+	else if (err)
 		tfs_reply_err(req, err);
 	else
 		fuse_reply_ioctl(req, 0, copy, size);

@@ -44,6 +44,8 @@ struct tfs_notify_job {
 	uint32_t	ino;
 	uint64_t	off;		/* of a seek */
 	int		whence;
+	void		(*call)(fuse_req_t req, uint32_t ino, unsigned int arg);
+	unsigned int	arg;
 	bool		raw;		/* tags */
 	size_t		size;
 };
@@ -236,6 +238,24 @@ void tfs_notify_tags(struct tfs_notify *nt, fuse_req_t req, uint32_t ino,
 	const struct tfs_notify_job job = {
 		.run = tags_reply, .req = req, .ino = ino, .raw = raw,
 		.size = size,
+	};
+
+	queue(nt, &job);
+}
+
+static void call_reply(struct tfs_notify *nt, struct tfs_notify_job *job)
+{
+	(void)nt;
+	job->call(job->req, job->ino, job->arg);
+}
+
+void tfs_notify_call(struct tfs_notify *nt, fuse_req_t req, uint32_t ino,
+		     void (*call)(fuse_req_t req, uint32_t ino, unsigned int arg),
+		     unsigned int arg)
+{
+	const struct tfs_notify_job job = {
+		.run = call_reply, .req = req, .ino = ino, .call = call,
+		.arg = arg,
 	};
 
 	queue(nt, &job);

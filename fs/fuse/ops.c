@@ -35,6 +35,25 @@
 #define XATTR_SIZE_MAX	65536
 #endif
 
+/* ---- durable before the answer ------------------------------------------- */
+
+/* A change of attributes was done, or not. */
+static int changed(fuse_req_t req, int err)
+{
+	return !err && tfs_req_ops(req)->sync ? tfs_sync(tfs_req_fs(req)) : err;
+}
+
+/* A change of names was done, or not; in: what was referenced by it. */
+static int renamed(fuse_req_t req, int err, const struct tfs_inode *in)
+{
+	if (err || !tfs_req_ops(req)->dirsync)
+		return err;
+	err = tfs_sync(tfs_req_fs(req));
+	if (err && in)
+		tfs_unref(tfs_req_fs(req), in->ino, 1);
+	return err;
+}
+
 /* ---- names -------------------------------------------------------------- */
 
 static void op_lookup(fuse_req_t req, fuse_ino_t dir, const char *name)
@@ -83,7 +102,7 @@ static void create_and_reply(fuse_req_t req, fuse_ino_t dir, const char *name,
 	struct tfs_inode in;
 	int err = tfs_create(tfs_req_fs(req), (uint32_t)dir, name, new, &in);
 
-	tfs_reply_entry(req, err, &in);
+	tfs_reply_entry(req, renamed(req, err, &in), &in);
 }
 
 static void op_mknod(fuse_req_t req, fuse_ino_t dir, const char *name,
@@ -127,7 +146,7 @@ static void op_create(fuse_req_t req, fuse_ino_t dir, const char *name,
 		name = NULL;
 	err = tfs_create(tfs_req_fs(req), (uint32_t)dir, name, &new, &in);
 	fi->keep_cache = 1;
-	tfs_reply_create(req, err, &in, fi);
+	tfs_reply_create(req, renamed(req, err, &in), &in, fi);
 }
 
 static void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t dir,
@@ -137,17 +156,21 @@ static void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t dir,
 	int err = tfs_link(tfs_req_fs(req), (uint32_t)ino, (uint32_t)dir, name,
 			   &in);
 
-	tfs_reply_entry(req, err, &in);
+	tfs_reply_entry(req, renamed(req, err, &in), &in);
 }
 
 static void op_unlink(fuse_req_t req, fuse_ino_t dir, const char *name)
 {
-	tfs_reply_err(req, tfs_unlink(tfs_req_fs(req), (uint32_t)dir, name));
+	int err = tfs_unlink(tfs_req_fs(req), (uint32_t)dir, name);
+
+	tfs_reply_err(req, renamed(req, err, NULL));
 }
 
 static void op_rmdir(fuse_req_t req, fuse_ino_t dir, const char *name)
 {
-	tfs_reply_err(req, tfs_rmdir(tfs_req_fs(req), (uint32_t)dir, name));
+	int err = tfs_rmdir(tfs_req_fs(req), (uint32_t)dir, name);
+
+	tfs_reply_err(req, renamed(req, err, NULL));
 }
 
 static void op_rename(fuse_req_t req, fuse_ino_t dir, const char *name,
@@ -155,10 +178,10 @@ static void op_rename(fuse_req_t req, fuse_ino_t dir, const char *name,
 		      unsigned int flags)
 {
 	struct tfs_new white = new_of(req, S_IFCHR);
+	int err = tfs_rename(tfs_req_fs(req), (uint32_t)dir, name,
+			     (uint32_t)newdir, newname, flags, &white);
 
-	tfs_reply_err(req, tfs_rename(tfs_req_fs(req), (uint32_t)dir, name,
-				      (uint32_t)newdir, newname, flags,
-				      &white));
+	tfs_reply_err(req, renamed(req, err, NULL));
 }
 
 static void op_readlink(fuse_req_t req, fuse_ino_t ino)
@@ -235,7 +258,7 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st,
 	(void)fi;
 	set_times(st, set, &in);
 	err = tfs_setattr(tfs_req_fs(req), (uint32_t)ino, set_mask(set), &in);
-	tfs_reply_attr(req, err, &in);
+	tfs_reply_attr(req, changed(req, err), &in);
 }
 
 static void op_statfs(fuse_req_t req, fuse_ino_t ino)
@@ -329,7 +352,7 @@ static void read_page(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	} else {
 		err = tfs_readdir(pg.fs, (uint32_t)ino, (uint64_t)off, plus,
 				  page_add, &pg);
-		if (!off)
+		if (!off && !tfs_req_ops(req)->nodiratime)
 			tfs_accessed(pg.fs, (uint32_t)ino);
 		page_reply(&pg, err);
 	}
@@ -578,7 +601,7 @@ static void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
 	if (!xattr_ours(name))
 		err = tfs_setxattr(tfs_req_fs(req), (uint32_t)ino, name, value,
 				   size, flags, kill);
-	tfs_reply_err(req, err);
+	tfs_reply_err(req, changed(req, err));
 }
 
 static void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
@@ -587,7 +610,7 @@ static void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 
 	if (!xattr_ours(name))
 		err = tfs_removexattr(tfs_req_fs(req), (uint32_t)ino, name);
-	tfs_reply_err(req, err);
+	tfs_reply_err(req, changed(req, err));
 }
 
 /* ---- the connection ----------------------------------------------------- */
@@ -616,6 +639,8 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 
 	conn->want &= ~CAPS_OFF;
 	conn->want |= CAPS_ON & conn->capable;
+	if (ops->noacl)
+		conn->want &= ~FUSE_CAP_POSIX_ACL;
 	if (ops->writeback && conn->capable & FUSE_CAP_WRITEBACK_CACHE)
 		conn->want |= FUSE_CAP_WRITEBACK_CACHE;
 	else

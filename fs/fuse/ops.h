@@ -13,6 +13,10 @@ struct tfs_ops_how {
 	const char	*options;	/* for the mount, comma-separated */
 	bool		writeback;	/* the kernel may delay writes */
 	bool		single;		/* one request at a time */
+	bool		nodiratime;	/* of directories no access times */
+	bool		sync, dirsync;	/* changes of attributes, of names, are
+					 * durable when they are answered */
+	bool		noacl;		/* as the filesystem was opened */
 	bool		debug;		/* every request goes to the log */
 	unsigned int	max_read;	/* as in options; 0: not there */
 };

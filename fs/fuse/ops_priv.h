@@ -18,6 +18,8 @@ struct tfs_ops {
 	struct fuse_session *se;
 	bool		writeback;	/* asked for; after init: in use */
 	bool		single;
+	bool		sync, dirsync, noacl;	/* as asked for */
+	atomic_bool	nodiratime;
 	unsigned int	max_read;	/* 0: no limit */
 	atomic_bool	mounted;
 	int		dead;		/* a pipe that nobody reads */

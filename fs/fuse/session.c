@@ -93,6 +93,10 @@ int tfs_ops_create(struct tfs_ops **out, struct tfs *fs,
 	ops->fs = fs;
 	ops->writeback = how->writeback;
 	ops->single = how->single;
+	ops->nodiratime = how->nodiratime;
+	ops->sync = how->sync;
+	ops->dirsync = how->sync || how->dirsync;
+	ops->noacl = how->noacl;
 	ops->max_read = how->max_read;
 	pthread_mutex_init(&ops->lock, NULL);
 	pthread_cond_init(&ops->idle, NULL);

@@ -53,6 +53,7 @@ struct tfs *tfs_alloc_fs(struct eng_dev *dev)
 	pthread_mutex_init(&fs->ckpt.lock, NULL);
 	pthread_cond_init(&fs->ckpt.cond, NULL);
 	pthread_mutex_init(&fs->helper_lock, NULL);
+	pthread_mutex_init(&fs->remount, NULL);
 	pthread_condattr_init(&clock);
 	pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
 	pthread_cond_init(&fs->helper_cond, &clock);
@@ -71,6 +72,7 @@ void tfs_free_fs(struct tfs *fs)
 	tfs_runs_clear(&fs->frees);
 	pthread_cond_destroy(&fs->helper_cond);
 	pthread_mutex_destroy(&fs->helper_lock);
+	pthread_mutex_destroy(&fs->remount);
 	pthread_cond_destroy(&fs->ckpt.cond);
 	pthread_mutex_destroy(&fs->ckpt.lock);
 	pthread_rwlock_destroy(&fs->tree);
@@ -294,7 +296,7 @@ int tfs_close(struct tfs *fs)
 		return 0;
 	tfs_readers_wait(fs);
 	tfs_helper_stop(fs);
-	if (!fs->opt.rdonly)
+	if (!fs->opt.rdonly && !atomic_load(&fs->paused))
 		err = tfs_ckpt_force(fs, true);
 	tfs_fence_leave(fs);
 	tfs_free_fs(fs);

@@ -18,6 +18,7 @@
 
 #include "name/acl.h"
 #include "name/xattr_item.h"
+#include "tfs.h"
 
 #define NO_ID	0xffffffffu
 
@@ -233,7 +234,8 @@ int tfs_acl_inherit(struct tfs_txn *tx, const struct tfs_inode *dir,
 
 	if (S_ISLNK(in->mode))
 		return 0;
-	err = acl_load(tx, dir->ino, TFS_ACL_DEFAULT, &acl, &size);
+	err = tfs_txn_fs(tx)->opt.noacl ? -ENODATA :
+		acl_load(tx, dir->ino, TFS_ACL_DEFAULT, &acl, &size);
 	if (err == -ENODATA) {
 		in->mode &= ~(umask & 0777);
 		return 0;

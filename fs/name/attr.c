@@ -33,6 +33,8 @@ static int access_look(struct tfs_txn *tx, void *p)
 
 	if (err)
 		return err;
+	if (__atomic_load_n(&tfs_txn_fs(tx)->opt.strictatime, __ATOMIC_RELAXED))
+		return 0;
 	if (!older(&a->in.atime, &a->in.mtime) &&
 	    !older(&a->in.atime, &a->in.ctime) &&
 	    a->in.atime.tv_sec + DAY > a->now.tv_sec)
@@ -53,7 +55,7 @@ void tfs_accessed(struct tfs *fs, uint32_t ino)
 {
 	struct access_arg a = { .ino = ino, .now = tfs_now() };
 
-	if (!fs->opt.relatime || tfs_rdonly(fs))
+	if (!__atomic_load_n(&fs->opt.relatime, __ATOMIC_RELAXED) || tfs_rdonly(fs))
 		return;
 	if (!tfs_txn_read(fs, access_look, &a))
 		tfs_txn_write(fs, access_fn, &a, 0);	/* else: not kept */

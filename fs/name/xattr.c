@@ -27,7 +27,7 @@ static bool is_acl(const char *name)
 
 /* The name spaces are those of other Linux filesystems; and our own, which
  * is written by nobody. */
-static int name_check(const char *name, bool write)
+static int name_check(const struct tfs *fs, const char *name, bool write)
 {
 	static const char *const known[] = {
 		"user.", TRUSTED, "security.",
@@ -41,7 +41,7 @@ static int name_check(const char *name, bool write)
 	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
 		if (has_prefix(name, known[i]))
 			return name[strlen(known[i])] ? 0 : -EINVAL;
-	return is_acl(name) ? 0 : -EOPNOTSUPP;
+	return is_acl(name) && !fs->opt.noacl ? 0 : -EOPNOTSUPP;
 }
 
 struct xattr_arg {
@@ -70,7 +70,7 @@ ssize_t tfs_getxattr(struct tfs *fs, uint32_t ino, const char *name,
 	struct xattr_arg arg = {
 		.ino = ino, .name = name, .buf = buf, .size = size,
 	};
-	int err = name_check(name, false);
+	int err = name_check(fs, name, false);
 
 	if (!err)
 		err = tfs_txn_read(fs, get_fn, &arg);
@@ -104,7 +104,7 @@ int tfs_setxattr(struct tfs *fs, uint32_t ino, const char *name,
 		.ino = ino, .name = name, .value = value, .size = size,
 		.flags = flags, .kill_sgid = kill_sgid, .now = tfs_now(),
 	};
-	int err = name_check(name, true);
+	int err = name_check(fs, name, true);
 
 	if (flags & ~(XATTR_CREATE | XATTR_REPLACE))
 		return -EINVAL;
@@ -136,23 +136,33 @@ int tfs_removexattr(struct tfs *fs, uint32_t ino, const char *name)
 	struct xattr_arg arg = {
 		.ino = ino, .name = name, .now = tfs_now(),
 	};
-	int err = name_check(name, true);
+	int err = name_check(fs, name, true);
 
 	return err ? err : tfs_txn_write(fs, remove_fn, &arg, TFS_TXN_FREES);
 }
 
 /* ---- listing (2) --------------------------------------------------------- */
 
-static bool hidden(const struct tfs_xattr_list *ls,
+static bool named(const struct tfs_xattr *xa, const char *name)
+{
+	return xa->name_len == strlen(name) &&
+		!memcmp(xa->name, name, xa->name_len);
+}
+
+static bool hidden(const struct tfs *fs, const struct tfs_xattr_list *ls,
 		   const struct tfs_xattr *xa)
 {
+	if (fs->opt.noacl &&
+	    (named(xa, TFS_ACL_ACCESS) || named(xa, TFS_ACL_DEFAULT)))
+		return true;
 	return !ls->trusted && xa->name_len >= strlen(TRUSTED) &&
 		!memcmp(xa->name, TRUSTED, strlen(TRUSTED));
 }
 
-static int list_name(struct tfs_xattr_list *ls, const struct tfs_xattr *xa)
+static int list_name(const struct tfs *fs, struct tfs_xattr_list *ls,
+		     const struct tfs_xattr *xa)
 {
-	if (hidden(ls, xa))
+	if (hidden(fs, ls, xa))
 		return 0;
 	if (ls->size) {
 		if (ls->len + xa->name_len + 1 > ls->size)
@@ -183,7 +193,7 @@ static int list_fn(struct tfs_txn *tx, void *p)
 			return 0;
 		}
 		if (!err)
-			err = list_name(ls, &xa);
+			err = list_name(tfs_txn_fs(tx), ls, &xa);
 		if (err)
 			return err;
 		ls->at = xa.off;

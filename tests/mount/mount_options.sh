@@ -263,6 +263,7 @@ else
 	expect 0 "" "and writes" user sh -c "echo mine >$u/mnt/a"
 	expect 1 "" "root is kept out" test -e "$u/mnt/a"
 	expect 0 "" "and unmounts" user fusermount3 -u "$u/mnt"
+	chmod 600 "$img"
 	expect 1 "denied" "an image of others" user "$u/tagfs" "$img" \
 		"$u/mnt"
 fi

@@ -20,6 +20,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <syslog.h>
@@ -33,7 +34,9 @@
 #include "mounts.h"
 #include "options.h"
 #include "place.h"
+#include "remount.h"
 #include "report.h"
+#include "umount.h"
 
 #define FENCE_SECONDS	5
 #define READAHEAD_KB	4096	/* the kernel's default is 128 */
@@ -89,13 +92,18 @@ static int wait_for_device(struct mount *m)
 	return 0;	/* eng_dev_open() will say it */
 }
 
-/* Such a device can be opened for writing, only writes fail. */
+/* A device can be opened for writing all the same, only writes fail.  What
+ * can't be read either is no business of this one. */
 static bool write_protected(const char *path)
 {
 	struct stat st;
 	int fd, on = 0;
 
-	if (stat(path, &st) || !S_ISBLK(st.st_mode))
+	if (eaccess(path, R_OK) || stat(path, &st))
+		return false;
+	if (eaccess(path, W_OK))
+		return true;
+	if (!S_ISBLK(st.st_mode))
 		return false;
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
@@ -153,6 +161,7 @@ static int open_fs(struct mount *m)
 {
 	struct tfs_mount how = {
 		.rdonly = m->opt.rdonly, .relatime = m->opt.relatime,
+		.strictatime = m->opt.strictatime, .noacl = m->opt.noacl,
 		.discard = m->opt.discard, .commit = m->opt.commit,
 		.cache = m->opt.cache, .fence = fence_of(m),
 		.pause = pause_mount, .pause_arg = m->control,
@@ -163,12 +172,28 @@ static int open_fs(struct mount *m)
 	return err;
 }
 
+/* What libfuse can't be told.  An ordinary user's mounts are not his to
+ * change afterwards. */
+static int flag_mount(const struct mount *m)
+{
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_NOSYMFOLLOW };
+
+	if (!m->opt.nosymfollow ||
+	    !mount_setattr(AT_FDCWD, m->point, AT_SYMLINK_NOFOLLOW, &attr,
+			   sizeof(attr)))
+		return 0;
+	eng_log(LOG_ERR, "nosymfollow: %s", strerror(errno));
+	return -errno;
+}
+
 static int mount_fs(struct mount *m)
 {
 	struct tfs_ops_how how = {
 		.writeback = m->opt.writeback && !m->rdonly,
 		.single = m->opt.single, .debug = m->opt.debug,
-		.max_read = m->opt.max_read,
+		.max_read = m->opt.max_read, .noacl = m->opt.noacl,
+		.nodiratime = m->opt.nodiratime,
+		.sync = m->opt.sync, .dirsync = m->opt.dirsync,
 	};
 	char *options = options_for_mount(&m->opt, m->path, m->rdonly);
 	int err = -ENOMEM;
@@ -180,6 +205,8 @@ static int mount_fs(struct mount *m)
 	if (err)
 		return err;
 	err = tfs_ops_mount(m->ops, m->point);
+	if (!err)
+		err = flag_mount(m);
 	if (tfs_ops_connected(m->ops)) {
 		err = place_learn(&m->place, m->point) ?: err;
 		if (err)	/* (3) */
@@ -326,13 +353,15 @@ static int serve(struct mount *m)
 }
 
 /* (1) */
-static int wait_ready(int fd, pid_t pid)
+static int wait_ready(const struct mount *m, int fd, pid_t pid)
 {
 	int status;
 	char c;
 
-	if (read(fd, &c, 1) == 1)
+	if (read(fd, &c, 1) == 1) {
+		umount_announce(m->path, m->point);
 		return EXIT_OK;
+	}
 	if (waitpid(pid, &status, 0) != pid)
 		return EXIT_SYSTEM;
 	if (WIFEXITED(status))
@@ -352,12 +381,17 @@ static int serve_in_background(struct mount *m)
 	}
 	if (pid) {
 		close(fds[1]);
-		return wait_ready(fds[0], pid);
+		return wait_ready(m, fds[0], pid);
 	}
 	close(fds[0]);
 	setsid();
 	m->parent = fds[1];
 	return serve(m);
+}
+
+static bool is_missing(const char *path)
+{
+	return access(path, F_OK) && (errno == ENOENT || errno == ENXIO);
 }
 
 static char *resolve(const char *path, bool dir)
@@ -405,13 +439,20 @@ int main(int argc, char **argv)
 	if (fds_tidy())
 		return EXIT_SYSTEM;
 	eng_log_to(report_line);
+	if (options_called(argv[0], "umount."))
+		return umount_main(argc, argv);
 	res = options_parse(&m.opt, argc, argv);
 	if (res == EXIT_SYSTEM)
 		eng_log(LOG_ERR, "%s", strerror(ENOMEM));
 	if (res >= 0)
 		goto out;
+	res = EXIT_OK;
+	if (m.opt.nofail && is_missing(m.opt.path))
+		goto out;
 	res = prepare(&m);
-	if (!res && (m.opt.foreground || m.opt.fake))
+	if (!res && m.opt.remount)
+		res = remount(&m.opt, m.point);
+	else if (!res && (m.opt.foreground || m.opt.fake))
 		res = serve(&m);
 	else if (!res)
 		res = serve_in_background(&m);

@@ -5,7 +5,9 @@
  * (1) A comma within the value of an -o option is written "\,", and so is
  *     what is passed on.
  * (2) What is unknown here goes to libfuse, which refuses what it does not
- *     know either. */
+ *     know either.
+ * (3) A mount that must not become read-only is asked for with -o rw, but
+ *     mount(8) hands that on always, so of its helper only with -w. */
 #include "config.h"
 
 #include <ctype.h>
@@ -15,12 +17,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <syslog.h>
 #include <unistd.h>
 
 #include "fuse/ops.h"
 #include "options.h"
 #include "tagpi.h"
+
+#ifndef MS_NOSYMFOLLOW
+#define MS_NOSYMFOLLOW	256
+#endif
 
 static const char usage[] =
 "Usage: tagfs [options] PATH MOUNTPOINT\n"
@@ -46,11 +53,19 @@ static const char usage[] =
 "     allow_other       other users may enter (default if root mounts)\n"
 "     ...               and the options of mount(8) and FUSE\n";
 
-/* Of mount(8) and fstab(5), no business of ours. */
+/* Of mount(8) and fstab(5): no business of ours, done by somebody else, or
+ * what is done in any case. */
 static const char *const ignored[] = {
-	"defaults", "auto", "noauto", "user", "nouser", "users", "owner",
-	"noowner", "group", "nogroup", "nofail", "_netdev",
-	"default_permissions", "loop",
+	"defaults", "auto", "noauto", "user", "nouser", "users", "nousers",
+	"owner", "noowner", "group", "nogroup", "_netdev",
+	"default_permissions", "loop", "silent", "loud", "mand", "nomand",
+	"iversion", "noiversion", "lazytime", "nolazytime", "sub", "nosub",
+	"norelatime", "nostrictatime", "acl", "user_xattr", "nouser_xattr",
+	"errors=remount-ro", "errors=continue",
+};
+/* The same, with a value. */
+static const char *const ignored_values[] = {
+	"x-", "X-", "comment=", "user=", "uhelper=", "helper=",
 };
 
 static int bad(const char *what, const char *opt)
@@ -127,7 +142,23 @@ static int take_flag(struct options *o, const char *opt)
 		{ "rw", &o->rw, true },
 		{ "ro", &o->rw, false },
 		{ "relatime", &o->relatime, true },
+		{ "relatime", &o->strictatime, false },
+		{ "atime", &o->relatime, true },
+		{ "strictatime", &o->relatime, true },
+		{ "strictatime", &o->strictatime, true },
 		{ "noatime", &o->relatime, false },
+		{ "nodiratime", &o->nodiratime, true },
+		{ "diratime", &o->nodiratime, false },
+		{ "noacl", &o->noacl, true },
+		{ "acl", &o->noacl, false },
+		{ "sync", &o->sync, true },
+		{ "async", &o->sync, false },
+		{ "dirsync", &o->dirsync, true },
+		{ "nodirsync", &o->dirsync, false },
+		{ "nosymfollow", &o->nosymfollow, true },
+		{ "symfollow", &o->nosymfollow, false },
+		{ "remount", &o->remount, true },
+		{ "nofail", &o->nofail, true },
 		{ "discard", &o->discard, true },
 		{ "nodiscard", &o->discard, false },
 		{ "writeback", &o->writeback, true },
@@ -145,6 +176,26 @@ static int take_flag(struct options *o, const char *opt)
 			res = 0;
 		}
 	return res;
+}
+
+/* For a remount: what mount(2) has as a flag is also passed on. */
+static void note_flag(struct options *o, const char *opt)
+{
+	static const struct { const char *name; unsigned long ms; } map[] = {
+		{ "suid", MS_NOSUID }, { "dev", MS_NODEV },
+		{ "exec", MS_NOEXEC }, { "atime", MS_NOATIME },
+		{ "diratime", MS_NODIRATIME },
+		{ "symfollow", MS_NOSYMFOLLOW },
+	};
+	bool no = !strncmp(opt, "no", 2);
+
+	for (size_t i = 0; i < sizeof(map) / sizeof(map[0]); i++)
+		if (!strcmp(no ? opt + 2 : opt, map[i].name)) {
+			o->ms_set = no ? o->ms_set | map[i].ms :
+				o->ms_set & ~map[i].ms;
+			o->ms_clear = no ? o->ms_clear & ~map[i].ms :
+				o->ms_clear | map[i].ms;
+		}
 }
 
 /* -1: not that option. */
@@ -167,8 +218,11 @@ static bool is_ignored(const char *opt)
 	for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
 		if (!strcmp(opt, ignored[i]))
 			return true;
-	return !*opt || !strncmp(opt, "x-", 2) ||
-	       !strncmp(opt, "X-", 2) || !strncmp(opt, "comment=", 8);
+	for (size_t i = 0; i < sizeof(ignored_values) / sizeof(char *); i++)
+		if (!strncmp(opt, ignored_values[i],
+			     strlen(ignored_values[i])))
+			return true;
+	return !*opt;
 }
 
 /* Append opt to *list, its commas and backslashes escaped (1). */
@@ -196,11 +250,12 @@ static int take(struct options *o, const char *opt)
 {
 	int res = take_number(o, opt);
 
+	note_flag(o, opt);
 	if (res < 0)
 		res = take_flag(o, opt);
 	if (res < 0)
 		res = take_backend(o, opt);
-	if (res >= 0 && strcmp(opt, "noatime"))
+	if (res >= 0)
 		return res;
 	if (is_ignored(opt))
 		return 0;
@@ -284,11 +339,11 @@ static int take_switch(struct options *o, int c, bool helper)
 	}
 }
 
-static bool called_as_helper(const char *argv0)
+bool options_called(const char *argv0, const char *prefix)
 {
 	const char *base = strrchr(argv0, '/');
 
-	return !strncmp(base ? base + 1 : argv0, "mount.", 6);
+	return !strncmp(base ? base + 1 : argv0, prefix, strlen(prefix));
 }
 
 int options_parse(struct options *o, int argc, char **argv)
@@ -299,7 +354,7 @@ int options_parse(struct options *o, int argc, char **argv)
 		{ "options", required_argument, NULL, 'o' },
 		{ NULL, 0, NULL, 0 },
 	};
-	bool helper = called_as_helper(argv[0]);
+	bool helper = options_called(argv[0], "mount.");
 	int c, res;
 
 	*o = (struct options) {
@@ -313,6 +368,8 @@ int options_parse(struct options *o, int argc, char **argv)
 			res = take_switch(o, c, helper);
 		if (res >= 0)
 			return res;
+		if (helper && c == 'o' && !o->remount)
+			o->rw = false;	/* mount(8) writes it by itself (3) */
 	}
 	if (argc - optind != 2) {
 		fputs(usage, stderr);
@@ -349,6 +406,12 @@ char *options_for_mount(const struct options *o, const char *source,
 		err = err ?: append(&list, "allow_other");
 	if (rdonly)
 		err = err ?: append(&list, "ro");
+	if (!o->relatime)
+		err = err ?: append(&list, "noatime");
+	if (o->sync)
+		err = err ?: append(&list, "sync");
+	if (o->dirsync)
+		err = err ?: append(&list, "dirsync");
 	free(fsname);
 	if (!err && o->pass) {	/* already escaped */
 		fsname = NULL;

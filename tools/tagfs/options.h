@@ -15,12 +15,20 @@ enum {
 	EXIT_MOUNT	= 32,
 };
 
+/* The name that a program was called by is PREFIX and more: as mount(8) and
+ * umount(8) call their helpers. */
+bool options_called(const char *argv0, const char *prefix);
+
 struct options {
 	const char	*path, *mountpoint;	/* as given */
 	bool		foreground, debug, single;
 	bool		fake;		/* mount.tagfs -f: all but the mount */
 	bool		rdonly, rw;	/* asked for */
-	bool		relatime, discard, writeback;
+	bool		relatime, strictatime, nodiratime;
+	bool		discard, writeback, noacl;
+	bool		sync, dirsync, nosymfollow;
+	bool		remount, nofail;
+	unsigned long	ms_set, ms_clear;	/* MS_*, as for mount(2) */
 	bool		allow;		/* allow_other given */
 	unsigned int	commit;		/* seconds */
 	unsigned int	fence;		/* seconds; 0: off */
