@@ -3,7 +3,9 @@
  *  (1) The device is asked to check guard and reference tag of every transfer
  *      (of type 3 the guard alone, since it has no reference tag and asking
  *      fails everything).  Application tags are compared by us: a device takes
- *      one value per command, and ours differ from interval to interval.
+ *      one value per command, and ours differ from interval to interval.  It
+ *      is not asked where the reader takes what he finds, as it may be
+ *      nothing: that is for our own verification, or for him, to say.
  *  (2) A refused read leaves the buffers as they were.  So that the caller
  *      gets facts, it is repeated without checks, and our own verification
  *      names the interval and the check.  Some devices check all the same;
@@ -203,7 +205,8 @@ static void native_submit(struct eng_dev *dev, struct eng_io *io)
 	op->op.prep = prep;
 	op->op.end = complete;
 	op->io = io;
-	start_stage(n, op, CHECKED);
+	start_stage(n, op, io->op == ENG_READ && io->flags &
+		    (ENG_IO_TAGS_OUT | ENG_IO_PROTECTED) ? UNCHECKED : CHECKED);
 }
 
 static size_t native_room(const struct eng_dev *dev, uint32_t intervals,

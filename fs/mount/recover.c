@@ -66,6 +66,15 @@ struct recovery {
 
 /* ---- reading -------------------------------------------------------------- */
 
+/* Zeros that give zero as their address: so some devices read where nothing
+ * was ever written. */
+static bool is_blank(const struct tfs *fs, const struct eng_fault *fault,
+		     const uint8_t *buf)
+{
+	return fault->kind == ENG_FAULT_REF && !fault->actual &&
+		tfs_all_zero(buf, fs->csize);
+}
+
 /* Quietly: the end of a log is no news. */
 static int read_clusters(struct tfs *fs, uint64_t pos, uint32_t n,
 			 uint8_t *buf, uint16_t *tags)
@@ -75,8 +84,10 @@ static int read_clusters(struct tfs *fs, uint64_t pos, uint32_t n,
 				   &fault);
 
 	/* Never written, or some of it. */
-	return err == -EBADMSG && fault.kind == ENG_FAULT_ESCAPE ? -ENOENT :
-		err;
+	if (err == -EBADMSG && (fault.kind == ENG_FAULT_ESCAPE ||
+				(n == 1 && is_blank(fs, &fault, buf))))
+		err = -ENOENT;
+	return err;
 }
 
 /* Its tags say that the cluster was written as one of the log. */
