@@ -106,6 +106,14 @@ int eng_dev_stats(struct eng_dev *dev, char *buf, size_t size)
 				 snprintf(buf, size, "{}");
 }
 
+int eng_dev_audit(struct eng_dev *dev, struct eng_audit *a)
+{
+	if (dev->ops->audit)
+		return dev->ops->audit(dev, a);
+	a->at = a->all = 0;
+	return 0;
+}
+
 uint64_t eng_dev_byte(const struct eng_dev *dev, uint64_t interval)
 {
 	return dev->ops->byte_of ? dev->ops->byte_of(dev, interval) :

@@ -7,6 +7,28 @@
 
 struct eng_bufs;	/* buf.c */
 
+/* One copy of what a backend keeps for itself, and keeps twice. */
+struct eng_spare {
+	const char	*what;		/* "tuple page" */
+	const char	*why;		/* it is no good */
+	unsigned int	copy;
+	uint64_t	byte;		/* where on the storage below */
+	uint64_t	start, count;	/* intervals that it is for */
+	bool		cut;		/* being written as the power went */
+	bool		kept;		/* it can't be read, which may pass: it
+					 * is not rewritten for that */
+	int		err;		/* no copy will do: these intervals
+					 * can't be read */
+};
+
+/* The caller sets found, and at to 0 before the first call. */
+struct eng_audit {
+	void		(*found)(struct eng_audit *a,
+				 const struct eng_spare *s);
+	void		*arg;
+	uint64_t	at, all;	/* how far, of how many parts */
+};
+
 struct eng_dev_ops {
 	/* Move io->iov and io->tuples to or from the medium, then call
 	 * eng_io_done() once, from any thread.  A write arrives with its
@@ -26,6 +48,8 @@ struct eng_dev_ops {
 	/* May be NULL: intervals are one after the other from byte 0.  Rises
 	 * with the interval. */
 	uint64_t (*byte_of)(const struct eng_dev *dev, uint64_t interval);
+	/* May be NULL: nothing is kept twice. */
+	int	(*audit)(struct eng_dev *dev, struct eng_audit *a);
 	/* Free what the backend allocated, the struct eng_dev included. */
 	void	(*close)(struct eng_dev *dev);
 };
@@ -67,6 +91,13 @@ int eng_dev_init(struct eng_dev *dev);
 uint64_t eng_dev_byte(const struct eng_dev *dev, uint64_t interval);
 int eng_dev_interval(const struct eng_dev *dev, uint64_t byte,
 		     uint64_t *interval);
+
+/* Look at both copies of the next few parts of what the backend keeps for
+ * itself, on the medium.  Where it is open for writing, the next flush rewrites
+ * those that are no good.  a->at is a->all after the last one, at once where
+ * nothing is kept.  Beside I/O, too: what is being written is passed over.
+ * 0, or why it can't go on. */
+int eng_dev_audit(struct eng_dev *dev, struct eng_audit *a);
 
 static inline struct eng_hook *eng_dev_hook(const struct eng_dev *dev)
 {

@@ -13,6 +13,7 @@
 #include <syslog.h>
 
 #include "soft/dev_soft.h"
+#include "soft/soft_audit.h"
 #include "soft/soft_io.h"
 #include "soft/soft_pages.h"
 
@@ -119,6 +120,7 @@ static const struct eng_dev_ops soft_ops = {
 	.bypass = soft_bypass,
 	.stats = soft_stats,
 	.byte_of = soft_byte_of,
+	.audit = soft_audit,
 	.close = soft_close,
 };
 

@@ -56,6 +56,8 @@ struct soft_load {
 	struct soft	*s;
 	struct soft_page *page;
 	soft_loaded_fn	*end;
+	soft_tell_fn	*tell;
+	void		*tell_arg;
 	struct soft_load *next;
 	unsigned int	slot;		/* being read alone */
 	bool		again;		/* (7) */
@@ -348,6 +350,9 @@ static void pair_log(struct soft_load *load)
 			(unsigned long long)(soft_zone_off(&s->head.lay,
 				load->page->zone) + i * SOFT_BLOCK),
 			img->what);
+		if (load->tell)
+			load->tell(load->tell_arg, i, img->what, img->cut,
+				   img->err);
 	}
 }
 
@@ -649,6 +654,12 @@ static void load_both_end(struct eng_raw_io *raw, int err)
 		load_pair(load);
 	else	/* which of them? */
 		load_read(load, raw->off, load->buf, SOFT_BLOCK, load_one_end);
+}
+
+void soft_load_tell(struct soft_load *load, soft_tell_fn *tell, void *arg)
+{
+	load->tell = tell;
+	load->tell_arg = arg;
 }
 
 void soft_load_start(struct soft_load *load)

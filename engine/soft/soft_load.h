@@ -13,6 +13,10 @@ typedef void soft_loaded_fn(struct soft *s, struct soft_page *page, int err);
 /* medium: nothing that a cache of this host has counts. */
 struct soft_load *soft_load_create(struct soft *s, struct soft_page *page,
 				   bool medium, soft_loaded_fn *end);
+/* Each page that is no good, before the load is over.  err: of its read. */
+typedef void soft_tell_fn(void *arg, unsigned int page, const char *why,
+			  bool cut, int err);
+void soft_load_tell(struct soft_load *load, soft_tell_fn *tell, void *arg);
 /* Read both pages. */
 void soft_load_start(struct soft_load *load);
 /* A read that goes over the two pages anyway can bring them: it reads them

@@ -4,6 +4,7 @@
  * Each of these calls only those below it:
  *
  * dev_soft.c	open, close, format
+ * soft_audit.c	all that is kept twice, looked at
  * soft_io.c	requests: data and tuples of an eng_io to raw I/O
  * soft_pages.c	the cache of tuple pages, flush
  * soft_load.c	one zone's tuples from what its two pages still hold

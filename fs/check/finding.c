@@ -3,8 +3,10 @@
 #include "check/finding.h"
 
 static const char *const names[TFS_F_KINDS] = {
+	[TFS_F_CONTAINER]	= "container",
 	[TFS_F_SUPER]		= "superblock",
 	[TFS_F_SLOT]		= "slot",
+	[TFS_F_LOG]		= "log",
 	[TFS_F_OLDER]		= "older-state",
 	[TFS_F_COPY]		= "node-copy",
 	[TFS_F_DIFFER]		= "node-copies-differ",

@@ -7,8 +7,10 @@
 #include <stdint.h>
 
 enum tfs_finding_kind {
+	TFS_F_CONTAINER,	/* a copy of what the device keeps for itself */
 	TFS_F_SUPER,		/* a copy of the superblock */
 	TFS_F_SLOT,		/* a copy of a checkpoint slot */
+	TFS_F_LOG,		/* a place of the log that nobody needs */
 	TFS_F_OLDER,		/* something acknowledged is missing */
 	TFS_F_COPY,		/* a copy of a node is bad */
 	TFS_F_DIFFER,		/* both are good and not the same */

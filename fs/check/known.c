@@ -87,5 +87,5 @@ int tfs_check_progress(struct tfs_checking *ck, unsigned int step,
 {
 	struct tfs_check *c = ck->c;
 
-	return c->progress && !c->progress(c, step, 5, done) ? -EINTR : 0;
+	return c->progress && !c->progress(c, step, 4, done) ? -EINTR : 0;
 }

@@ -140,7 +140,8 @@ static struct tfs_record super_record(const struct tfs_super *s,
 /* Read one copy; its tags are checked with the nonce that it names.  *why:
  * it is no good; *bytes: all the same they are a superblock's. */
 static int super_read_at(struct tfs *fs, uint64_t addr, unsigned int copy,
-			 struct tfs_super *s, const char **why, bool *bytes)
+			 unsigned int flags, struct tfs_super *s,
+			 const char **why, bool *bytes)
 {
 	struct tfs_record_key key;
 	struct tfs_record rec;
@@ -154,7 +155,7 @@ static int super_read_at(struct tfs *fs, uint64_t addr, unsigned int copy,
 	if (!buf)
 		goto out;
 	memset(buf, 0, fs->csize);
-	err = tfs_cluster_tags(fs, addr, 1, 0, buf, tags, &fault);
+	err = tfs_cluster_tags(fs, addr, 1, flags, buf, tags, &fault);
 	*bytes = !super_decode(fs, (void *)buf, copy, s, why) &&
 		tfs_all_zero(buf + sizeof(struct tfs_disk_super),
 			     fs->csize - sizeof(struct tfs_disk_super));
@@ -189,7 +190,8 @@ const char *tfs_super_look(struct tfs *fs, unsigned int copy,
 	bool bytes;
 
 	*out = (struct tfs_super){ 0 };
-	return super_read_at(fs, addr, copy, out, &why, &bytes) ? why : NULL;
+	return super_read_at(fs, addr, copy, ENG_IO_MEDIUM, out, &why,
+			     &bytes) ? why : NULL;
 }
 
 static int super_write_copy(struct tfs *fs, unsigned int copy)
@@ -249,12 +251,12 @@ int tfs_super_read(struct tfs *fs)
 			"any tagfs", (unsigned long long)n);
 		return -EMEDIUMTYPE;
 	}
-	err[0] = super_read_at(fs, TFS_AT_SUPER, 0, &s[0], &why[0],
+	err[0] = super_read_at(fs, TFS_AT_SUPER, 0, 0, &s[0], &why[0],
 			       &bytes[0]);
 	if (!err[0])
 		n = s[0].clusters;
-	err[1] = super_read_at(fs, n - TFS_END_SUPER, 1, &s[1], &why[1],
-			       &bytes[1]);
+	err[1] = super_read_at(fs, n - TFS_END_SUPER, 1, 0, &s[1],
+			       &why[1], &bytes[1]);
 	if (err[0] && err[1]) {
 		good = err[0] == -EMEDIUMTYPE ? 1 : 0;
 		eng_log(LOG_ERR, "no usable superblock: at the start: %s; "
@@ -354,8 +356,8 @@ static const char *slot_decode(const struct tfs *fs,
 	return NULL;
 }
 
-static uint64_t slot_addr(const struct tfs *fs, unsigned int i,
-			  unsigned int copy)
+uint64_t tfs_slot_addr(const struct tfs *fs, unsigned int i,
+		       unsigned int copy)
 {
 	return copy ? fs->super.clusters - TFS_END_SLOT + i : TFS_AT_SLOT + i;
 }
@@ -377,7 +379,7 @@ static bool slot_tags(const struct tfs *fs, unsigned int i, unsigned int copy,
 	};
 	uint16_t lanes[TFS_LANES];
 
-	tfs_record_encode(&fs->key, &rec, slot_addr(fs, i, copy), lanes);
+	tfs_record_encode(&fs->key, &rec, tfs_slot_addr(fs, i, copy), lanes);
 	return !memcmp(lanes, tags, sizeof(lanes));
 }
 
@@ -404,7 +406,7 @@ static void slot_judge(struct tfs *fs, unsigned int i, unsigned int copy,
 
 /* 0, whatever is there, or -ENOMEM. */
 static int slot_read_at(struct tfs *fs, unsigned int i, unsigned int copy,
-			struct slot_copy *c)
+			unsigned int flags, struct slot_copy *c)
 {
 	uint8_t *buf = eng_buf_get(fs->dev, fs->csize);
 	uint16_t tags[TFS_LANES];
@@ -413,8 +415,8 @@ static int slot_read_at(struct tfs *fs, unsigned int i, unsigned int copy,
 	if (!buf)
 		return -ENOMEM;
 	memset(buf, 0, fs->csize);
-	c->err = tfs_cluster_tags(fs, slot_addr(fs, i, copy), 1, 0, buf, tags,
-				  &fault);
+	c->err = tfs_cluster_tags(fs, tfs_slot_addr(fs, i, copy), 1, flags,
+				  buf, tags, &fault);
 	slot_judge(fs, i, copy, &fault, tags, buf, c);
 	eng_buf_put(fs->dev, buf, fs->csize);
 	return c->err == -ENOMEM ? -ENOMEM : 0;
@@ -424,7 +426,7 @@ const char *tfs_slot_look(struct tfs *fs, unsigned int i, unsigned int copy,
 			  struct tfs_slot *out)
 {
 	struct slot_copy c = { .err = 0 };
-	int err = slot_read_at(fs, i, copy, &c);
+	int err = slot_read_at(fs, i, copy, ENG_IO_MEDIUM, &c);
 
 	*out = c.slot;
 	return err ? strerror(-err) : c.why;
@@ -438,10 +440,18 @@ static bool slot_interrupted(const struct slot_copy *c,
 		c->slot.number + 3 >= newest;
 }
 
+/* (6): both of its slot missed a checkpoint. */
+static bool slot_is_old(const struct slot_copy *c,
+			const struct slot_copy *sibling, uint64_t newest)
+{
+	return !c->err && c->slot.number + 2 < newest &&
+		!(sibling->slot.number + 2 > newest);
+}
+
 static void slot_say(const struct tfs *fs, unsigned int i,
 		     const struct slot_copy *c, bool interrupted)
 {
-	unsigned long long addr = slot_addr(fs, i / 2, i % 2);
+	unsigned long long addr = tfs_slot_addr(fs, i / 2, i % 2);
 
 	if (interrupted)
 		eng_log(LOG_NOTICE, "checkpoint slot %u, copy %u (cluster "
@@ -469,7 +479,6 @@ static unsigned int slot_sum_up(struct tfs *fs, const struct slot_copy c[4],
 		return 0;
 	for (unsigned int i = 0; i < 4; i++) {
 		bool cut = slot_interrupted(&c[i], &c[i ^ 1], newest);
-		uint64_t number = c[i].slot.number;
 
 		fs->slot_first[i / 2] = slot_next(c + i / 2 * 2);
 		if (c[i].err)
@@ -478,8 +487,7 @@ static unsigned int slot_sum_up(struct tfs *fs, const struct slot_copy c[4],
 			odd |= TFS_SLOT_BAD;
 		if (c[i].err && c[i ^ 1].err)
 			odd |= TFS_SLOT_LOST;
-		if (!c[i].err && number + 2 < newest &&
-		    !(c[i ^ 1].slot.number + 2 > newest))
+		if (slot_is_old(&c[i], &c[i ^ 1], newest))
 			odd |= TFS_SLOT_OLD;
 	}
 	return odd;
@@ -492,7 +500,7 @@ int tfs_slot_read(struct tfs *fs, struct tfs_slot *out, unsigned int *odd)
 	int err = 0;
 
 	for (unsigned int i = 0; i < 4 && !err; i++) {
-		err = slot_read_at(fs, i / 2, i % 2, &c[i]);
+		err = slot_read_at(fs, i / 2, i % 2, 0, &c[i]);
 		if (!c[i].err && (!best || c[i].slot.number >
 				  best->slot.number))
 			best = &c[i];
@@ -512,6 +520,29 @@ int tfs_slot_read(struct tfs *fs, struct tfs_slot *out, unsigned int *odd)
 	return 0;
 }
 
+int tfs_slot_survey(struct tfs *fs, const char *why[4], unsigned int *bad)
+{
+	struct slot_copy c[4] = { 0 };
+	uint64_t newest = 0;
+	int err = 0;
+
+	*bad = 0;
+	if (!(fs->super.incompat & TFS_INCOMPAT_LOG))
+		return 0;
+	for (unsigned int i = 0; i < 4 && !err; i++) {
+		err = slot_read_at(fs, i / 2, i % 2, ENG_IO_MEDIUM, &c[i]);
+		if (!c[i].err && c[i].slot.number > newest)
+			newest = c[i].slot.number;
+	}
+	for (unsigned int i = 0; i < 4 && !err; i++) {
+		why[i] = c[i].err ? c[i].why : "it missed a checkpoint";
+		if (c[i].err ? !slot_interrupted(&c[i], &c[i ^ 1], newest) :
+		    slot_is_old(&c[i], &c[i ^ 1], newest))
+			*bad |= 1u << i;
+	}
+	return err;
+}
+
 int tfs_slot_write(struct tfs *fs, const struct tfs_slot *slot)
 {
 	struct tfs_record rec = { .kind = TFS_K_SLOT,
@@ -526,7 +557,7 @@ int tfs_slot_write(struct tfs *fs, const struct tfs_slot *slot)
 	slot_encode(fs, (void *)buf, slot);
 	for (unsigned int i = 0; !err && i < 2; i++) {
 		rec.index = i ^ fs->slot_first[rec.owner];
-		err = tfs_cluster_write(fs, slot_addr(fs, rec.owner,
+		err = tfs_cluster_write(fs, tfs_slot_addr(fs, rec.owner,
 						      rec.index), &rec, buf);
 		if (!err)
 			err = eng_dev_flush(fs->dev);		/* (4) */

@@ -31,8 +31,8 @@ static inline uint64_t tfs_slot_top(const struct tfs_slot *s)
  * -EOPNOTSUPP: it can't take a whole one in one request. */
 int tfs_measure(struct tfs *fs, uint64_t *clusters);
 int tfs_super_read(struct tfs *fs);
-/* One copy as it is there, of a filesystem whose superblock was read.  NULL or
- * what is wrong with it. */
+/* One copy as the medium has it, of a filesystem whose superblock was read.
+ * NULL or what is wrong with it. */
 const char *tfs_super_look(struct tfs *fs, unsigned int copy,
 			   struct tfs_super *out);
 /* Both copies, one after the other. */
@@ -45,9 +45,15 @@ enum {
 };
 /* The newest one that is good; *odd: the above. */
 int tfs_slot_read(struct tfs *fs, struct tfs_slot *out, unsigned int *odd);
-/* One copy of slot i, as it is there.  NULL or what is wrong with it. */
+/* One copy of slot i, as the medium has it.  NULL or what is wrong with it. */
 const char *tfs_slot_look(struct tfs *fs, unsigned int i, unsigned int copy,
 			  struct tfs_slot *out);
+uint64_t tfs_slot_addr(const struct tfs *fs, unsigned int i,
+		       unsigned int copy);
+/* All four copies, slot 0's first: *bad has a bit for each that is damaged or
+ * missed its turn, as no cut leaves it, and why[] says so.  Nothing is said or
+ * remembered.  0 or -ENOMEM. */
+int tfs_slot_survey(struct tfs *fs, const char *why[4], unsigned int *bad);
 /* Both copies, one after the other; durable when it returns 0. */
 int tfs_slot_write(struct tfs *fs, const struct tfs_slot *slot);
 

@@ -523,6 +523,99 @@ START_TEST(medium_is_read)
 }
 END_TEST
 
+struct audited {
+	unsigned int	n;
+	struct eng_spare last;
+};
+
+static void audited(struct eng_audit *a, const struct eng_spare *s)
+{
+	struct audited *to = a->arg;
+
+	to->n++;
+	to->last = *s;
+}
+
+static struct audited audit(struct bed *b)
+{
+	struct audited all = { 0 };
+	struct eng_audit a = { .found = audited, .arg = &all };
+
+	do
+		ck_assert_int_eq(eng_dev_audit(b->dev, &a), 0);
+	while (a.at < a.all);
+	ck_assert_uint_eq(a.all, 1 + b->lay.zones);
+	return all;
+}
+
+/* Each page and header that is no good is named by an audit, whichever copy it
+ * is, also where the other one alone would do; a flush mends it.  Opened
+ * read-only it is named as often as one looks. */
+START_TEST(audit_finds_each_copy)	/* _i: profile, mode */
+{
+	struct bed base, b;
+	uint64_t at[4] = { SOFT_BLOCK + 70, 2 * SOFT_BLOCK + 70, 100, 0 };
+	struct audited all;
+
+	bed_rot_base(&base, _i % NPROFILES);
+	at[3] = base.lay.size - SOFT_BLOCK + 9;
+	for (unsigned int i = 0; i < 8; i++) {
+		bed_clone(&b, &base);
+		b.mode = _i / NPROFILES ? SIM_MANUAL : SIM_INLINE;
+		snprintf(b.where, sizeof(b.where), "%s, byte %llu",
+			 b.lay.profile->name, (unsigned long long)at[i % 4]);
+		bed_open(&b);
+		ck_assert_msg(!audit(&b).n, "%s: found where nothing is",
+			      b.where);
+		sim_flip(b.sim, at[i % 4], 0xff);
+		if (i >= 4) {
+			bed_close(&b);
+			sim_set_rdonly(b.sim, true);
+			bed_open(&b);
+			audit(&b);
+		}
+		all = audit(&b);
+		ck_assert_msg(all.n == 1, "%s: %u found", b.where, all.n);
+		ck_assert_uint_eq(all.last.byte, at[i % 4] / SOFT_BLOCK *
+				  SOFT_BLOCK);
+		ck_assert(!all.last.cut && !all.last.kept && !all.last.err);
+		if (i < 4) {
+			must_flush(&b);
+			ck_assert_msg(!audit(&b).n, "%s: not mended",
+				      b.where);
+			must_heal(&b);
+			ck_assert_uint_eq(audit(&b).n, 0);
+		}
+		bed_free(&b);
+	}
+	bed_free(&base);
+}
+END_TEST
+
+/* What can't be read is said, and not written over. */
+START_TEST(audit_tells_of_what_cannot_be_read)
+{
+	struct audited all;
+	struct bed b;
+
+	bed_rot_base(&b, 0);
+	bed_open(&b);
+	sim_fault(b.sim, SIM_READ_FAIL, SOFT_BLOCK, SOFT_BLOCK, -EIO, 0, 0);
+	all = audit(&b);
+	ck_assert_uint_eq(all.n, 1);
+	ck_assert(all.last.kept && !all.last.err);
+	sim_fault(b.sim, SIM_READ_FAIL, SOFT_BLOCK, SOFT_PAGES, -EIO, 0, 0);
+	all = audit(&b);
+	ck_assert_uint_eq(all.n, 1);
+	ck_assert_int_eq(all.last.err, -EIO);
+	ck_assert_uint_eq(all.last.count, b.lay.zone_intervals);
+	sim_clear_faults(b.sim);
+	ck_assert_uint_eq(audit(&b).n, 0);
+	must_be_intact(&b);
+	bed_free(&b);
+}
+END_TEST
+
 static TCase *damage_case(void)
 {
 	TCase *tc = tcase_create("damage");
@@ -546,6 +639,8 @@ static TCase *damage_case(void)
 	tcase_add_loop_test(tc, lies_are_told, 0, 10 * seeds());
 	tcase_add_test(tc, forged_pages_do_no_harm);
 	tcase_add_loop_test(tc, rotten_data_is_a_guard_error, 0, NPROFILES);
+	tcase_add_loop_test(tc, audit_finds_each_copy, 0, 2 * NPROFILES);
+	tcase_add_test(tc, audit_tells_of_what_cannot_be_read);
 	tcase_add_test(tc, rdonly_writes_nothing);
 	tcase_add_test(tc, medium_is_read);
 	return tc;

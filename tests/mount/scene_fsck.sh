@@ -112,6 +112,15 @@ check "and put right" fsck 1 -fy
 check "for good" fsck 0 -fn
 check "the image has kept its size" test "$(stat -c %s "$img")" -eq "$size"
 
+# What the container keeps for itself: a header, a tuple page.
+for at in 100 $((size - 4000)) 5004 9004; do
+	printf 'ROT' | dd of="$img" bs=1 seek=$at conv=notrunc 2>/dev/null
+	check "the container's own rot at byte $at is found" fsck 4 -fn
+	check "and named" says "copy [01] at byte .*not fixed"
+	check "and put right without asking" fsck 1 -fp
+	check "for good" fsck 0 -fn
+done
+
 # Every superblock, slot and cluster of the log.
 must_mount
 find "$mnt" -type f ! -path '*/d/file' ! -path '*/d/name' -print0 | sort -z |

@@ -16,6 +16,7 @@
 #include <syslog.h>
 #include <unistd.h>
 
+#include "check/medium.h"
 #include "check/rebuild.h"
 #include "check/treewalk.h"
 #include "commit/super.h"
@@ -33,8 +34,10 @@ struct job {
 	struct tfs_check check;
 	bool		stopped;	/* -p met what it must not decide */
 	bool		all;		/* the person said: yes to all */
-	unsigned int	at_open;	/* problems that opening it shows */
-	unsigned int	agreed;		/* of them: to be put right */
+	/* Problems that show before the check, which opening it for writing
+	 * puts right. */
+	unsigned int	at_open;
+	unsigned int	offered, agreed; /* of them: could be, and is to be */
 	bool		written;	/* it was opened for writing, so they are */
 };
 
@@ -89,8 +92,10 @@ static int close_fs(struct job *j)
 static bool is_safe(enum tfs_finding_kind kind)
 {
 	switch (kind) {
+	case TFS_F_CONTAINER:
 	case TFS_F_SUPER:
 	case TFS_F_SLOT:
+	case TFS_F_LOG:
 	case TFS_F_COPY:
 	case TFS_F_DIFFER:
 	case TFS_F_NEAR:
@@ -170,7 +175,8 @@ static bool progress(struct tfs_check *c, unsigned int step,
 	struct job *j = c->arg;
 
 	if (j->opt.progress >= 0)
-		say_progress(j->opt.progress, step, steps, done, j->opt.path);
+		say_progress(j->opt.progress, step + 1, steps + 1, done,
+			     j->opt.path);
 	return !interrupted && !j->stopped;
 }
 
@@ -211,7 +217,7 @@ static int check(struct job *j)
 	};
 	err = tfs_check(c);
 	c->problems += j->at_open;
-	c->fixed += j->written ? j->at_open : 0;
+	c->fixed += j->written ? j->agreed : 0;
 	if (err == -EINTR && j->stopped)
 		err = 0;
 	if (!err)
@@ -232,12 +238,44 @@ static int check(struct job *j)
 static void at_open(struct job *j, const struct tfs_finding *f)
 {
 	j->at_open++;
+	j->offered += f->fixable;
 	j->agreed += found(&j->check, f);
+}
+
+static void found_beside(struct tfs_medium *m, const struct tfs_finding *f)
+{
+	at_open(m->arg, f);
+}
+
+/* It was said before. */
+static void mended(struct tfs_medium *m, const struct tfs_finding *f)
+{
+	(void)m;
+	(void)f;
+}
+
+/* What there is beside the tree.  Where it is open for writing, it is put
+ * right. */
+static int look_beside(struct job *j)
+{
+	struct tfs_medium m = {
+		.fs = j->fs, .arg = j, .found = j->written ? mended :
+			found_beside,
+	};
+	int err = tfs_medium_begin(&m);
+
+	while (!err && !m.done) {
+		err = tfs_medium_step(&m);
+		if (!err && !progress(&j->check, 0, 4, m.at * 1000 / m.all))
+			err = -EINTR;
+	}
+	tfs_medium_end(&m);
+	return err;
 }
 
 /* What opening it for writing puts right, all at once: so all of it must be
  * wanted.  The gravest is asked first. */
-static void found_open(struct job *j)
+static int found_open(struct job *j)
 {
 	struct tfs_finding f = { .kind = TFS_F_OLDER, .fixable = true };
 
@@ -246,18 +284,7 @@ static void found_open(struct job *j)
 			 "then is lost", j->fs->doubt);
 		at_open(j, &f);
 	}
-	f.kind = TFS_F_SUPER;
-	if (j->fs->super_outdated >= 0) {
-		snprintf(f.text, sizeof(f.text), "copy %d of the superblock "
-			 "is bad or out of date", j->fs->super_outdated);
-		at_open(j, &f);
-	}
-	f.kind = TFS_F_SLOT;
-	if (j->fs->slots_odd && !*j->fs->doubt) {
-		snprintf(f.text, sizeof(f.text), "a copy of a checkpoint slot "
-			 "is damaged or out of date");
-		at_open(j, &f);
-	}
+	return look_beside(j);
 }
 
 /* ---- rebuild ------------------------------------------------------------------- */
@@ -289,6 +316,18 @@ static void tell(const struct job *j, const struct tfs_rebuild *how)
 		 how->rdonly ? "; nothing was written" : "");
 }
 
+/* The tree is written: the rest, without which a check would not be clean. */
+static int mend_beside(struct job *j)
+{
+	int err;
+
+	close_fs(j);
+	err = open_fs(j, false);
+	j->written = !err;
+	j->check = (struct tfs_check){ .fs = j->fs, .arg = j };
+	return err ? err : look_beside(j);
+}
+
 static int rebuild(struct job *j)
 {
 	struct tfs_rebuild how = {
@@ -310,6 +349,8 @@ static int rebuild(struct job *j)
 		how.fence = FENCE_MS;
 	err = tfs_rebuild(&how);
 	j->fs = how.fs;
+	if (!err && !how.rdonly)
+		err = mend_beside(j);
 	if (!err)
 		tell(j, &how);
 	else if (err != -EINTR)
@@ -382,13 +423,17 @@ static int run(struct job *j)
 		close_fs(j);
 		return rebuild(j);
 	}
-	found_open(j);
-	if (read_only || j->agreed < j->at_open)
+	err = found_open(j);
+	if (err && err != -EINTR)
+		return err;
+	if (err || read_only || j->agreed < j->offered)
 		return check(j);
 	close_fs(j);
 	err = open_fs(j, false);
 	j->written = !err;
-	return err ? err : check(j);
+	if (!err && j->agreed)
+		err = look_beside(j);
+	return err && err != -EINTR ? err : check(j);
 }
 
 int main(int argc, char **argv)

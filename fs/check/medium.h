@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* medium.h - what there is beside tree and content: what the device keeps for
+ * itself, superblocks, checkpoint slots, the log.  Each copy is looked at.
+ *
+ * For a filesystem that is open, also beside others who use it. */
+#ifndef TFS_MEDIUM_H
+#define TFS_MEDIUM_H
+
+#include "check/finding.h"
+#include "core/dev.h"
+#include "tfs.h"
+
+/* The caller sets the first part. */
+struct tfs_medium {
+	struct tfs	*fs;
+	void		*arg;
+	/* What is fixable is put right where the filesystem can be written:
+	 * at once, or by the next checkpoint, or when it was opened. */
+	void		(*found)(struct tfs_medium *m,
+				 const struct tfs_finding *f);
+
+	/* The result, so far. */
+	bool		done;
+	uint64_t	at, all;	/* how far */
+	uint64_t	problems;
+
+	/* medium.c's own */
+	struct eng_audit audit;
+	bool		audited;
+	uint64_t	pos;		/* in the log */
+	uint8_t		*buf;
+	size_t		buf_size;
+	uint16_t	*tags;
+};
+
+/* 0 or -ENOMEM. */
+int tfs_medium_begin(struct tfs_medium *m);
+/* A few of them.  0, also where something is found, or why it can't go on. */
+int tfs_medium_step(struct tfs_medium *m);
+void tfs_medium_end(struct tfs_medium *m);
+
+#endif

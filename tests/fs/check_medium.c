@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* check_medium.c - each copy of what lies beside the tree is looked at: what
+ * is bad is named, read-only and not, and put right. */
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check/medium.h"
+#include "commit/ckpt.h"
+#include "commit/log.h"
+#include "commit/super.h"
+#include "support/fs_bed.h"
+
+struct result {
+	unsigned int	n[TFS_F_KINDS], all;
+	char		text[1000];
+};
+
+static void found(struct tfs_medium *m, const struct tfs_finding *f)
+{
+	struct result *r = m->arg;
+	size_t n = strlen(r->text);
+
+	r->n[f->kind]++;
+	r->all++;
+	ck_assert(f->fixable);
+	snprintf(r->text + n, sizeof(r->text) - n, "%s %llu: %s\n",
+		 tfs_finding_name(f->kind), (unsigned long long)f->cluster,
+		 f->text);
+}
+
+static struct result look(struct bed *b)
+{
+	struct result r = { .all = 0 };
+	struct tfs_medium m = { .fs = b->fs, .arg = &r, .found = found };
+
+	ck_assert_int_eq(tfs_medium_begin(&m), 0);
+	while (!m.done)
+		ck_assert_int_eq(tfs_medium_step(&m), 0);
+	ck_assert_uint_eq(m.at, m.all);
+	ck_assert_uint_eq(m.problems, r.all);
+	tfs_medium_end(&m);
+	return r;
+}
+
+static void mount_as(struct bed *b, bool rdonly)
+{
+	b->how = (struct tfs_mount){ .rdonly = rdonly };
+	bed_mount(b);
+}
+
+/* Many commits, so that the log has been round: all of it is of this life. */
+static void make(struct bed *b, unsigned int seed)
+{
+	char name[16];
+
+	bed_make(b, seed % 2 ? "4096+8" : "512+8", 2048, seed);
+	for (unsigned int i = 0; i < 300; i++) {
+		snprintf(name, sizeof(name), "f%u", i);
+		bed_file(b, name);
+		ck_assert_int_eq(tfs_sync(b->fs), 0);
+	}
+	bed_umount(b);
+	mount_as(b, true);
+}
+
+/* ---- places --------------------------------------------------------------- */
+
+static uint64_t super_at(struct bed *b, unsigned int i)
+{
+	return bed_data_at(b, i ? b->fs->super.clusters - TFS_END_SUPER :
+			   TFS_AT_SUPER) + 20;
+}
+
+static uint64_t slot_at(struct bed *b, unsigned int i)
+{
+	return bed_data_at(b, tfs_slot_addr(b->fs, i / 2, i % 2)) + 30;
+}
+
+/* Behind all that a cut could explain. */
+static uint64_t log_at(struct bed *b, unsigned int i)
+{
+	return bed_data_at(b, tfs_log_addr(b->fs, b->fs->log.head +
+					   b->fs->log.room + 2 + i)) + 40;
+}
+
+static uint64_t page_at(struct bed *b, unsigned int i)
+{
+	(void)b;
+	return (1 + i) * 4096 + 1000;
+}
+
+static uint64_t head_at(struct bed *b, unsigned int i)
+{
+	return i ? sim_raw(b->sim)->size / 4096 * 4096 - 4096 : 3;
+}
+
+static const struct place {
+	uint64_t	(*at)(struct bed *b, unsigned int i);
+	unsigned int	n;
+	enum tfs_finding_kind kind;
+} places[] = {
+	{ super_at, 2, TFS_F_SUPER },
+	{ slot_at, 4, TFS_F_SLOT },
+	{ log_at, 3, TFS_F_LOG },
+	{ page_at, 2, TFS_F_CONTAINER },
+	{ head_at, 2, TFS_F_CONTAINER },
+};
+
+#define PLACES	(sizeof(places) / sizeof(places[0]))
+
+/* Each bad copy is one finding; opened for writing it is put right, for good.
+ * What is whole is not found. */
+START_TEST(each_copy_is_looked_at)	/* _i: place, profile */
+{
+	const struct place *p = &places[_i / 2];
+	struct bed b;
+	struct result r;
+	uint64_t at;
+
+	make(&b, _i);
+	r = look(&b);
+	ck_assert_msg(!r.all, "of a sound one: %s", r.text);
+	for (unsigned int i = 0; i < p->n; i++) {
+		at = p->at(&b, i);
+		bed_umount(&b);
+		sim_flip(b.sim, at, 0xff);
+		mount_as(&b, true);
+		r = look(&b);
+		ck_assert_msg(r.all == 1 && r.n[p->kind] == 1, "copy %u: %s",
+			      i, r.text);
+		r = look(&b);
+		ck_assert_msg(r.all == 1, "copy %u, again: %s", i, r.text);
+		bed_umount(&b);
+		mount_as(&b, false);
+		look(&b);
+		bed_umount(&b);
+		mount_as(&b, true);
+		r = look(&b);
+		ck_assert_msg(!r.all, "copy %u is left: %s", i, r.text);
+	}
+	bed_free(&b);
+}
+END_TEST
+
+/* What a power cut leaves is none. */
+START_TEST(cuts_are_no_damage)		/* _i: seed */
+{
+	struct result r;
+	struct bed b;
+
+	for (unsigned int cut = 0; cut < 60; cut += 4) {
+		bed_make(&b, "512+8", 2048, _i);
+		sim_power_off_at(b.sim, cut);
+		for (unsigned int i = 0; i < 20; i++) {
+			struct tfs_new new = { .mode = S_IFREG | 0600 };
+			struct tfs_inode in;
+			char name[16];
+
+			snprintf(name, sizeof(name), "f%u", i);
+			if (tfs_create(b.fs, TFS_ROOT_INO, name, &new, &in))
+				break;
+			tfs_unref(b.fs, in.ino, 1);
+			tfs_sync(b.fs);
+			if (i % 5 == 4)
+				tfs_ckpt_run(b.fs);
+		}
+		bed_drop(&b);
+		sim_crash(b.sim, _i * 100 + cut);
+		mount_as(&b, true);
+		r = look(&b);
+		ck_assert_msg(!r.all, "seed %d, cut %u: %s", _i, cut, r.text);
+		bed_free(&b);
+	}
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("medium");
+	TCase *tc = tcase_create("medium");
+
+	tcase_set_timeout(tc, 120);
+	tcase_add_loop_test(tc, each_copy_is_looked_at, 0, 2 * PLACES);
+	tcase_add_loop_test(tc, cuts_are_no_damage, 0, BED_LESS(12));
+	suite_add_tcase(s, tc);
+	return bed_run_suite(s);
+}
