@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* raw_uring.c - a file or block device as raw storage, through io_uring.
+/* raw_uring.c - a file or block device as raw storage, through io_uring or,
+ * where that is refused, by threads.
  *  (1) What the page cache can do at once is done in submit, end() included:
  *      reads of what is there, and writes, which only copy (and are held up
  *      only where the kernel means to throttle the writer).  The ring has
@@ -10,7 +11,9 @@
  *      one.
  *  (4) What is to go past the page cache goes through a second descriptor,
  *      O_DIRECT.  Where there is none, or memory and offset are not aligned
- *      for it, the range is written back and dropped first, or afterwards. */
+ *      for it, the range is written back and dropped first, or afterwards.
+ *  (5) One of ring and plain is there.  What is said of the ring goes for the
+ *      other, only that end() runs on one of its threads. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -22,6 +25,7 @@
 #include <unistd.h>
 
 #include "core/lock.h"
+#include "io/plain.h"
 #include "io/raw.h"
 #include "tagpi.h"
 
@@ -33,7 +37,8 @@ struct uring_raw {
 	int		direct;		/* (4); -1: there is none */
 	bool		bdev;		/* fixed after open */
 	bool		nowait;		/* atomic: RWF_NOWAIT is worth trying */
-	struct eng_ring	*ring;
+	struct eng_ring	*ring;		/* (5) */
+	struct eng_plain *plain;
 	char		*name;
 };
 
@@ -59,6 +64,24 @@ static void uring_prep(struct eng_ring_op *op, struct io_uring_sqe *sqe)
 			 io->iov, io->niov, io->off, io->done);
 }
 
+static int uring_run(struct eng_ring_op *op)
+{
+	struct eng_raw_io *io = to_io(op);
+	struct uring_raw *u = to_uring(io->raw);
+
+	return eng_plain_rw(io->direct ? u->direct : u->fd, io->write,
+			    io->iov, io->niov, io->off, io->done);
+}
+
+/* (5) */
+static void uring_start(struct uring_raw *u, struct eng_raw_io *io)
+{
+	if (u->ring)
+		eng_ring_start(u->ring, &io->op);
+	else
+		eng_plain_start(u->plain, &io->op);
+}
+
 /* (3) */
 static void uring_end(struct eng_ring_op *op, int res)
 {
@@ -71,7 +94,7 @@ static void uring_end(struct eng_ring_op *op, int res)
 	else if (io->done == io->len)
 		eng_raw_end(io, 0);
 	else
-		eng_ring_start(to_uring(io->raw)->ring, op);
+		uring_start(to_uring(io->raw), io);
 }
 
 static ssize_t uring_read_cached(struct uring_raw *u, struct eng_raw_io *io)
@@ -157,7 +180,7 @@ static void uring_submit(struct eng_raw *raw, struct eng_raw_io *io)
 	io->raw = raw;
 	io->op.prep = uring_prep;
 	io->op.end = uring_end;
-	eng_ring_start(u->ring, &io->op);
+	uring_start(u, io);
 }
 
 /* ---- the rest of the operations --------------------------------------- */
@@ -215,6 +238,7 @@ static void uring_close(struct eng_raw *raw)
 	struct uring_raw *u = to_uring(raw);
 
 	eng_ring_destroy(u->ring);
+	eng_plain_destroy(u->plain);
 	uring_free(u);
 }
 
@@ -269,6 +293,21 @@ static int uring_init(struct uring_raw *u, const char *path, int fd)
 	return uring_open_fd(u, fd);
 }
 
+/* (5)  Said once: it is the same for all that a program opens. */
+static int uring_open_ring(struct uring_raw *u)
+{
+	static bool said;
+	int why = eng_plain_reason();
+
+	if (!why)
+		return eng_ring_create(&u->ring, u->name, 0);
+	if (!__atomic_exchange_n(&said, true, __ATOMIC_RELAXED))
+		eng_log(LOG_NOTICE, "no io_uring here (forbidden by seccomp "
+			"or by sysctl kernel.io_uring_disabled?): %s; threads "
+			"read and write instead", strerror(-why));
+	return eng_plain_create(&u->plain, uring_run);
+}
+
 int eng_raw_open(struct eng_raw **out, const char *path, int fd,
 		 unsigned int flags)
 {
@@ -281,7 +320,7 @@ int eng_raw_open(struct eng_raw **out, const char *path, int fd,
 	u->raw.rdonly = flags & ENG_OPEN_RDONLY;
 	err = uring_init(u, path, fd);
 	if (!err)
-		err = eng_ring_create(&u->ring, u->name, 0);
+		err = uring_open_ring(u);
 	if (err)
 		uring_free(u);
 	else
