@@ -261,7 +261,7 @@ int target_check(const struct target *t, bool force)
 
 static int create(struct target *t)
 {
-	int fd = open(t->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+	int fd = open(t->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 
 	if (fd < 0)
 		return fail(t, -errno);
