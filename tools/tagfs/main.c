@@ -36,6 +36,7 @@
 #include "place.h"
 #include "remount.h"
 #include "report.h"
+#include "sandbox.h"
 #include "umount.h"
 
 #define FENCE_SECONDS	5
@@ -247,6 +248,16 @@ static void detach_stdio(void)
 		close(fd);
 }
 
+/* The mount is up: what was needed for that is not any more. */
+static void enter_sandbox(const struct mount *m)
+{
+	int err = m->opt.sandbox ? sandbox_enter() : 0;
+
+	if (err)
+		eng_log(LOG_WARNING, "%s: no filter of system calls: %s",
+			m->point, strerror(-err));
+}
+
 /* (1), (2) */
 static bool on_ready(void *arg)
 {
@@ -254,6 +265,7 @@ static bool on_ready(void *arg)
 	bool heard;
 
 	raise_readahead(&m->place);
+	enter_sandbox(m);
 	if (m->parent < 0)
 		return true;
 	report_background();
@@ -334,6 +346,12 @@ static int serve(struct mount *m)
 	int err, last;
 
 	block_signals();
+	if (!m->opt.dumps)
+		sandbox_no_dumps();
+	err = m->opt.sandbox ? sandbox_drop() : 0;	/* before threads */
+	if (err)
+		eng_log(LOG_WARNING, "%s: capabilities are kept: %s",
+			m->point, strerror(-err));
 	err = control_start(&m->control, &how);
 	err = err ?: start(m);
 	if (err && m->parent < 0)

@@ -50,6 +50,8 @@ static const char usage[] =
 "                       local filesystems); fence=off\n"
 "     log=FILE          messages also to FILE\n"
 "     backend=NAME      only block, nvme or soft (default: what is there)\n"
+"     no_sandbox        keep all capabilities and system calls\n"
+"     coredump          may dump core, with the bytes of files\n"
 "     allow_other       other users may enter (default if root mounts)\n"
 "     ...               and the options of mount(8) and FUSE\n";
 
@@ -167,6 +169,8 @@ static int take_flag(struct options *o, const char *opt)
 		{ "writeback_cache=off", &o->writeback, false },
 		{ "writeback_cache", &o->writeback, true },
 		{ "no_writeback_cache", &o->writeback, false },
+		{ "no_sandbox", &o->sandbox, false },
+		{ "coredump", &o->dumps, true },
 	};
 	int res = -1;
 
@@ -358,7 +362,8 @@ int options_parse(struct options *o, int argc, char **argv)
 	int c, res;
 
 	*o = (struct options) {
-		.relatime = true, .writeback = true, .commit = 5,
+		.relatime = true, .writeback = true, .sandbox = true,
+		.commit = 5,
 	};
 	while ((c = getopt_long(argc, argv, helper ? "o:N:t:fsnvrwhV" :
 				"o:fdsrwhV", names, NULL)) != -1) {

@@ -30,6 +30,7 @@ struct options {
 	bool		remount, nofail;
 	unsigned long	ms_set, ms_clear;	/* MS_*, as for mount(2) */
 	bool		allow;		/* allow_other given */
+	bool		sandbox, dumps;	/* see sandbox.h */
 	unsigned int	commit;		/* seconds */
 	unsigned int	fence;		/* seconds; 0: off */
 	bool		fence_given;
