@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* rebuild_data.c - content that no leaf maps, from its tags: (4) of
+ * rebuild.c. */
+#include "check/rebuild_priv.h"
+#include "commit/txn.h"
+#include "file/extent.h"
+#include "file/inode.h"
+
+struct gap {
+	struct rebuild	*rb;
+	struct tfs_extent ext;		/* what tags say, from here on */
+	uint32_t	ino;
+	bool		lost;		/* its inode is */
+	uint64_t	done, mapped;
+};
+
+static bool in_hole(const struct rebuild *rb, const struct tfs_key *key)
+{
+	size_t lo = 0, hi = rb->holes;
+
+	while (lo < hi) {
+		size_t mid = (lo + hi) / 2;
+
+		if (tfs_key_cmp(&rb->hole[mid].high, key) <= 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < rb->holes && tfs_range_has(&rb->hole[lo], key);
+}
+
+/* (4) How many clusters of the file may come from tags; 0: none. */
+static int allowed(struct tfs_txn *tx, struct gap *g, uint64_t *end)
+{
+	struct tfs_key key = tfs_key(g->ino, TFS_T_INODE, 0);
+	struct tfs *fs = tfs_txn_fs(tx);
+	struct tfs_inode in;
+	int err = tfs_inode_get(tx, g->ino, &in);
+
+	*end = TFS_FILE_CLUSTERS;
+	g->lost = err == -ENOENT;
+	if (err == -ENOENT && in_hole(g->rb, &key))
+		return 0;
+	*end = 0;
+	if (err == -ENOENT || err == -EUCLEAN)
+		return 0;
+	if (!err && S_ISREG(in.mode) && in.clusters &&
+	    g->ext.seq >= in.birth)
+		*end = (in.size + fs->csize - 1) / fs->csize;
+	return err;
+}
+
+/* Map what of it nothing is mapped to; one piece of it. */
+static int gap_fn(struct tfs_txn *tx, void *arg)
+{
+	struct gap *g = arg;
+	struct tfs_extent there, part;
+	uint64_t end = g->ext.lc + g->ext.len, max;
+	int err = allowed(tx, g, &max);
+
+	g->done = end;
+	g->mapped = 0;
+	end = end < max ? end : max;
+	if (err || g->ext.lc >= end)
+		return err;
+	err = tfs_extent_find(tx, g->ino, g->ext.lc, &there);
+	if (err && err != -ENOENT)
+		return err;
+	if (!err && there.lc <= g->ext.lc) {
+		g->done = there.lc + there.len;
+		return 0;
+	}
+	if (!err && there.lc < end)
+		end = there.lc;
+	g->done = end;
+	g->mapped = end - g->ext.lc;
+	part = tfs_extent_slice(&g->ext, g->ext.lc, g->mapped);
+	return tfs_extent_map(tx, g->ino, &part, false);
+}
+
+int tfs_rb_note_made(struct rebuild *rb, uint32_t ino)
+{
+	int err;
+
+	if (rb->made_n && rb->made[rb->made_n - 1] == ino)
+		return 0;
+	err = tfs_array_grow(&rb->made, &rb->made_room, rb->made_n + 1,
+			     sizeof(rb->made[0]));
+	if (!err)
+		rb->made[rb->made_n++] = ino;
+	return err;
+}
+
+static int fill_run(struct rebuild *rb, const struct range *r,
+		    const struct tfs_piece *p)
+{
+	const struct tfs_span *s = &rb->sv.data.at[p->span];
+	struct gap g = {
+		.rb = rb, .ino = r->low.obj,
+		.ext = { .lc = r->low.off, .seq = s->seq,
+			 .addr = s->addr[0] + (r->low.off - s->low.off) },
+	};
+	uint64_t end = r->high.off;
+	int err = 0;
+
+	while (g.ext.lc < end && !err) {
+		g.ext.len = end - g.ext.lc;
+		err = tfs_txn_write(rb->fs, gap_fn, &g, 0);
+		if (err == -EUCLEAN)	/* an extent makes no sense */
+			return 0;
+		if (!err && g.mapped && g.lost)
+			err = tfs_rb_note_made(rb, g.ino);
+		rb->how->clusters += g.mapped;
+		if (g.mapped && g.ino >= rb->fs->next_ino)
+			rb->fs->next_ino = g.ino + 1;
+		g.ext.addr += g.done - g.ext.lc;
+		g.ext.lc = g.done;
+	}
+	return err;
+}
+
+/* (4) */
+static bool all_old(const struct rebuild *rb)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < rb->data.n; i++)
+		sum += rb->data.at[i].high.off - rb->data.at[i].low.off;
+	return rb->how->slots_lost && rb->mapped < sum / 2;
+}
+
+int tfs_rb_fill(struct rebuild *rb)
+{
+	const struct tfs_pieces *all = &rb->data;
+	int err = 0;
+
+	if (all_old(rb)) {
+		rb->holes = 0;
+		err = tfs_rb_add_hole(rb, tfs_key(0, 0, 0), TFS_KEY_MAX);
+	}
+	if (err)
+		return err;
+
+	for (size_t k = 0; k < rb->holes; k++) {
+		struct range *h = &rb->hole[k];
+
+		for (size_t i = tfs_pieces_first(all, &h->low);
+		     i < all->n && !err; i++) {
+			struct range r = tfs_piece_meet(&h->low, &h->high, &all->at[i]);
+
+			if (tfs_key_cmp(&r.low, &r.high) >= 0)
+				break;
+			err = fill_run(rb, &r, &all->at[i]);
+		}
+		if (err)
+			break;
+	}
+	return err;
+}
