@@ -140,6 +140,9 @@ struct eng_geometry {
 
 enum {
 	ENG_OPEN_RDONLY	= 1,	/* nothing is ever written, not even repairs */
+	/* A container without any header is found by its tuple pages; with
+	 * RDONLY one that is cut short is opened, with what is left. */
+	ENG_OPEN_RESCUE	= 2,
 };
 
 struct eng_open {
@@ -147,6 +150,8 @@ struct eng_open {
 	struct eng_pool	*pool;		/* borrowed for the device's life */
 	size_t		cache;		/* bytes for cached tuples; 0: default */
 	const char	*backend;	/* this one or none; NULL: find out */
+	uint64_t	id;		/* RESCUE: of the container that is
+					 * meant; 0: the youngest */
 };
 
 /* How a path is protected.  The backends, in the order in which they are

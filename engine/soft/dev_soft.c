@@ -14,6 +14,7 @@
 
 #include "soft/dev_soft.h"
 #include "soft/soft_audit.h"
+#include "soft/guess.h"
 #include "soft/soft_io.h"
 #include "soft/soft_pages.h"
 
@@ -146,6 +147,20 @@ static int soft_settle(struct soft *s)
 	return err;
 }
 
+/* What is opened, or has to be found by its pages.  One that is cut short is
+ * none that lost its headers, and what a newer version made is not guessed
+ * at. */
+static int soft_find(struct soft *s, const struct eng_open *how)
+{
+	bool rescue = how->flags & ENG_OPEN_RESCUE;
+	int err = soft_head_find(s->raw, &s->head, rescue && s->rdonly);
+
+	if (!err || !rescue || s->head.cut || err == -ENOMEM ||
+	    err == -EOPNOTSUPP)
+		return err;
+	return soft_head_guess(s->raw, &s->head, how->id);
+}
+
 int eng_soft_open(struct eng_dev **out, struct eng_raw *raw,
 		  const struct eng_open *how)
 {
@@ -159,7 +174,7 @@ int eng_soft_open(struct eng_dev **out, struct eng_raw *raw,
 	s->rdonly = raw->rdonly || how->flags & ENG_OPEN_RDONLY;
 	err = soft_settle(s);
 	if (!err)
-		err = soft_head_find(raw, &s->head);
+		err = soft_find(s, how);
 	if (err)
 		goto out_free;
 	soft_set_up(s, how);

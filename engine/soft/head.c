@@ -5,7 +5,9 @@
  *  (2) Copy 0 of the header is the container; copy 1 stands in for it when
  *      it is damaged.  A bad copy is rewritten by the next flush.  One with a
  *      good checksum and a content that is not possible was made so, and is
- *      an error: no copy stands in for it. */
+ *      an error: no copy stands in for it.
+ *  (3) Of a container that is cut short whole groups are used, as many as
+ *      are there; it is for reading what is left of it, and nothing else. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,6 +79,7 @@ struct soft_try {
 	unsigned int	copy;
 	uint64_t	off;
 	int		level;		/* of messages */
+	bool		short_ok;	/* (3) */
 };
 
 static int head_bad(const struct soft_try *t, int err, const char *what,
@@ -172,16 +175,40 @@ static int head_check_layout(const struct soft_try *t,
 	return 0;
 }
 
-static int head_check_size(const struct soft_try *t, uint64_t size)
+static int head_check_size(const struct soft_try *t, struct soft_head *head,
+			   uint64_t size)
 {
 	if (size % SOFT_BLOCK)
 		return head_bad(t, -EUCLEAN, "size modulo 4096", 0,
 				size % SOFT_BLOCK);
 	if (size <= t->raw->size)
 		return 0;
-	eng_log(t->level, "%s: is truncated: the container has %llu bytes, "
-		"here are %llu", t->raw->name, (ull)size, (ull)t->raw->size);
-	return -EUCLEAN;
+	head->cut = true;
+	eng_log(t->short_ok ? LOG_WARNING : t->level, "%s: is truncated: the "
+		"container has %llu bytes, here are %llu", t->raw->name,
+		(ull)size, (ull)t->raw->size);
+	return t->short_ok ? 0 : -EUCLEAN;
+}
+
+/* (3) */
+static int head_clip(struct soft_head *head, uint64_t size)
+{
+	struct soft_layout *l = &head->lay;
+	uint64_t zone, left, n;
+
+	if (!head->cut)
+		return 0;
+	if (size <= SOFT_BLOCK + SOFT_PAGES)
+		return -EUCLEAN;
+	zone = (size - SOFT_BLOCK) / l->zone_bytes;
+	left = (size - SOFT_BLOCK) % l->zone_bytes;
+	n = zone * l->zone_intervals;
+	if (left > SOFT_PAGES)
+		n += (left - SOFT_PAGES) / l->profile->interval / l->group *
+			l->group;
+	if (n < l->intervals)
+		l->intervals = n;
+	return n ? 0 : -EUCLEAN;
 }
 
 static const struct eng_profile *head_profile_or_log(const struct soft_try *t,
@@ -212,7 +239,7 @@ static int head_decode(const struct soft_try *t, struct soft_head *head,
 	p = head_profile_or_log(t, d);
 	if (!p)
 		return -EUCLEAN;
-	err = head_check_size(t, get_le64(d->size));
+	err = head_check_size(t, head, get_le64(d->size));
 	if (err)
 		return err;
 	if (soft_layout(&head->lay, p, get_le64(d->size)))
@@ -220,7 +247,8 @@ static int head_decode(const struct soft_try *t, struct soft_head *head,
 				head->lay.zone_bytes, get_le64(d->size));
 	head->id = get_le64(d->id);
 	head->compat = get_le64(d->compat);
-	return head_check_layout(t, d, &head->lay);
+	err = head_check_layout(t, d, &head->lay);
+	return err ? err : head_clip(head, t->raw->size);
 }
 
 static int head_read(const struct soft_try *t, struct soft_disk_head *d)
@@ -277,8 +305,12 @@ static void check_copy1(struct eng_raw *raw, struct soft_head *head,
 		.raw = raw, .copy = 1, .level = LOG_WARNING,
 		.off = head_off(&head->lay, 1),
 	};
-	struct soft_head other;
+	struct soft_head other = { .cut = false };
 
+	if (head->cut) {
+		head->bad[1] = true;
+		return;
+	}
 	if (!head_read(&t, d) && !head_decode(&t, &other, d) &&
 	    other.id == head->id && other.lay.profile == head->lay.profile)
 		return;
@@ -288,9 +320,10 @@ static void check_copy1(struct eng_raw *raw, struct soft_head *head,
 }
 
 static int find_in(struct eng_raw *raw, struct soft_head *head,
-		   struct soft_disk_head *d)
+		   struct soft_disk_head *d, bool short_ok)
 {
-	struct soft_try t = { .raw = raw, .level = LOG_WARNING };
+	struct soft_try t = { .raw = raw, .level = LOG_WARNING,
+			      .short_ok = short_ok };
 	int err = head_read(&t, d);
 
 	if (err)
@@ -302,12 +335,13 @@ static int find_in(struct eng_raw *raw, struct soft_head *head,
 	return err;
 }
 
-int soft_head_find(struct eng_raw *raw, struct soft_head *head)
+int soft_head_find(struct eng_raw *raw, struct soft_head *head, bool short_ok)
 {
 	struct soft_disk_head *d;
 	int err;
 
 	memset(head->bad, 0, sizeof(head->bad));
+	head->cut = false;
 	if (raw->size < 3 * SOFT_BLOCK) {
 		eng_log(LOG_ERR, "%s: no container: only %llu bytes",
 			raw->name, (ull)raw->size);
@@ -316,7 +350,7 @@ int soft_head_find(struct eng_raw *raw, struct soft_head *head)
 	d = aligned_alloc(SOFT_BLOCK, SOFT_BLOCK);
 	if (!d)
 		return -ENOMEM;
-	err = find_in(raw, head, d);
+	err = find_in(raw, head, d, short_ok);
 	free(d);
 	return err;
 }

@@ -11,11 +11,12 @@ struct soft_head {
 	uint64_t	id;
 	uint64_t	compat;		/* feature bits, kept as they are */
 	bool		bad[2];		/* found damaged: to be rewritten */
+	bool		cut;		/* there is less than there should be */
 };
 
 /* Find and check it.  -EMEDIUMTYPE: there is none.  What is wrong is in the
- * log. */
-int soft_head_find(struct eng_raw *raw, struct soft_head *head);
+ * log.  short_ok: a container that is cut short has what is left. */
+int soft_head_find(struct eng_raw *raw, struct soft_head *head, bool short_ok);
 int soft_head_write(struct eng_raw *raw, const struct soft_head *head,
 		    unsigned int copy);
 

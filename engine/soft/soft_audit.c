@@ -174,7 +174,7 @@ static int heads(struct audit *au)
 		s->raw->ops->forget(s->raw, 0, SOFT_BLOCK);
 		s->raw->ops->forget(s->raw, end, SOFT_BLOCK);
 	}
-	err = soft_head_find(s->raw, &now);
+	err = soft_head_find(s->raw, &now, s->head.cut);
 	if (err == -ENOMEM)
 		return err;
 	for (unsigned int i = 0; i < 2; i++) {

@@ -8,6 +8,7 @@
  * soft_io.c	requests: data and tuples of an eng_io to raw I/O
  * soft_pages.c	the cache of tuple pages, flush
  * soft_load.c	one zone's tuples from what its two pages still hold
+ * guess.c	a container without headers
  * head.c	the two headers
  * layout.c	where everything is
  *
