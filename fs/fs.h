@@ -50,6 +50,8 @@ struct tfs_host {
 
 struct tfs_mount {
 	bool		rdonly;
+	bool		rescue;		/* with rdonly: a device that is shorter
+					 * than the filesystem will do */
 	bool		relatime;	/* keep access times: within a day, and
 					 * later than the last change; else
 					 * none are kept */

@@ -102,6 +102,8 @@ static int cluster_io(struct tfs *fs, enum eng_op op, uint64_t addr,
 
 	if (addr >= fs->super.clusters)
 		return -EUCLEAN;
+	if (addr >= fs->geo->intervals / fs->ipc)
+		return -EIO;		/* it is cut short */
 	io = eng_io_get(fs->dev, fs->ipc, 1);
 	if (!io)
 		return -ENOMEM;

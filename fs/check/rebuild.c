@@ -141,6 +141,46 @@ static bool scanned(struct tfs_salvage *sv, unsigned int done)
 		rb->how->progress(rb->how, 1, STEPS, done);
 }
 
+static bool is_own(const struct rebuild *rb, const struct tfs_vote *v)
+{
+	return !memcmp(v->nonce, rb->fs->super.nonce, TFS_NONCE);
+}
+
+static void say_others(const struct rebuild *rb)
+{
+	const struct tfs_votes *v = &rb->sv.votes;
+	char text[33];
+
+	for (unsigned int i = 0; i < v->n; i++) {
+		if (is_own(rb, &v->at[i]))
+			continue;
+		tfs_nonce_text(v->at[i].nonce, text);
+		eng_log(LOG_WARNING, "%llu clusters of metadata of another "
+			"filesystem are there, too; its nonce is %s",
+			(unsigned long long)v->at[i].n, text);
+	}
+}
+
+/* Where nothing but the first nodes said whose it is, most of them may be
+ * somebody else's. */
+static int scan_for(struct rebuild *rb)
+{
+	struct tfs *fs = rb->fs;
+	const struct tfs_vote *most;
+	int err = tfs_salvage_scan(&rb->sv);
+
+	most = tfs_votes_most(&rb->sv.votes, NULL);
+	if (!err && rb->unsure && most && !is_own(rb, most)) {
+		memcpy(fs->super.nonce, most->nonce, TFS_NONCE);
+		tfs_record_key_init(&fs->key, fs->super.nonce);
+		tfs_salvage_clear(&rb->sv);
+		err = tfs_salvage_scan(&rb->sv);
+	}
+	if (!err)
+		say_others(rb);
+	return err;
+}
+
 static int scan(struct rebuild *rb)
 {
 	struct tfs *fs = rb->fs;
@@ -150,7 +190,7 @@ static int scan(struct rebuild *rb)
 	sv->fs = fs;
 	sv->arg = rb;
 	sv->progress = scanned;
-	err = tfs_salvage_scan(sv);
+	err = scan_for(rb);
 	rb->how->unreadable = sv->unreadable;
 	rb->limit = rb->how->slots_lost ? sv->seq : rb->slot.seq;
 	if (fs->seq <= sv->seq)
@@ -298,7 +338,7 @@ int tfs_rebuild(struct tfs_rebuild *how)
 	how->fs = NULL;
 	if (!rb.fs)
 		return -ENOMEM;
-	rb.fs->opt.rdonly = true;
+	rb.fs->opt.rdonly = rb.fs->opt.rescue = true;
 	err = bring_back(&rb);
 	if (!err && !how->rdonly)
 		err = write_all(&rb);

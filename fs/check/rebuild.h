@@ -11,6 +11,8 @@ struct tfs_rebuild {
 	bool		rdonly;		/* nothing is written: see fs */
 	unsigned int	fence;		/* as of a mount; 0: nobody else can
 					 * reach it */
+	const uint8_t	*nonce;		/* whose filesystem it is, where no
+					 * superblock says it; NULL: find out */
 	void		*arg;
 	/* What became of what was found damaged, and what the check at the
 	 * end puts right.  NULL: nobody wants to know. */

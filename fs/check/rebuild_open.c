@@ -30,10 +30,12 @@ static int guess_fence(struct tfs *fs)
 }
 
 /* As mkfs would have made it on this device. */
-static int guess_super(struct tfs *fs)
+static int guess_super(struct rebuild *rb)
 {
+	struct tfs *fs = rb->fs;
 	struct tfs_super *s = &fs->super;
-	int err;
+	bool sure = true;
+	int err = 0;
 
 	*s = (struct tfs_super){
 		.seq = 1, .cluster_size = fs->csize,
@@ -45,7 +47,11 @@ static int guess_super(struct tfs *fs)
 	if (s->clusters > TFS_CLUSTERS_MAX)
 		s->clusters = TFS_CLUSTERS_MAX;
 	s->log_clusters = tfs_log_size(s->clusters, fs->csize);
-	err = tfs_salvage_nonce(fs, s->nonce);
+	if (rb->how->nonce)
+		memcpy(s->nonce, rb->how->nonce, TFS_NONCE);
+	else
+		err = tfs_nonce_find(fs, s->nonce, &sure);
+	rb->unsure = !sure;
 	if (!err)
 		err = guess_fence(fs);
 	tfs_record_key_init(&fs->key, s->nonce);
@@ -71,12 +77,25 @@ static int keep_out(struct rebuild *rb)
 	return err ? err : tfs_fence_start(fs);
 }
 
+/* What is not there can't be written. */
+static int cut_short(const struct tfs *fs)
+{
+	eng_log(LOG_ERR, "the filesystem has %llu clusters, and here are "
+		"%llu: it can be copied out, but not rebuilt where it is",
+		(unsigned long long)fs->super.clusters,
+		(unsigned long long)(fs->geo->intervals / fs->ipc));
+	return -EFBIG;
+}
+
 int tfs_rb_open(struct rebuild *rb)
 {
 	struct tfs_rebuild *how = rb->how;
 	struct tfs *fs = rb->fs;
 	int err = tfs_super_read(fs);
 
+	if (!err && fs->super.clusters > fs->geo->intervals / fs->ipc &&
+	    !how->rdonly)
+		return cut_short(fs);
 	if (!err && !how->rdonly)
 		err = keep_out(rb);
 	if (err == -EBUSY)
@@ -85,7 +104,7 @@ int tfs_rb_open(struct rebuild *rb)
 	how->super_lost = err == -EUCLEAN || err == -EMEDIUMTYPE ||
 		err == -EIO || err == -EBADMSG || err == -EILSEQ;
 	if (how->super_lost)
-		err = guess_super(fs);
+		err = guess_super(rb);
 	if (!err)
 		err = tfs_slot_read(fs, &rb->slot, &rb->odd);
 	how->slots_lost = err == -EUCLEAN;

@@ -19,6 +19,7 @@ struct rebuild {
 	struct tfs_slot	slot;
 	unsigned int	odd;
 	struct tfs_salvage sv;
+	bool		unsure;		/* whose filesystem it is */
 	uint64_t	limit;		/* (6) */
 	uint64_t	mapped;		/* clusters of extents that are left */
 	struct tfs_miss	*lost;

@@ -6,7 +6,8 @@
  *      can't be read costs itself alone.
  *  (2) Memory is 56 bytes for a leaf, and as much for a run of data clusters
  *      that continue one another in file, place and commit.
- *  (3) Of the spans that have a key the one with the highest sequence has it. *  (4) Tags of something else decode to a record one time in 4096, with any
+ *  (3) Of the spans that have a key the one with the highest sequence has it.
+ *  (4) Tags of something else decode to a record one time in 4096, with any
  *      sequence.  So that of data counts as the highest only if it is no more
  *      than a few lives above one that does.
  */
@@ -14,132 +15,11 @@
 #include <string.h>
 
 #include "base/cluster.h"
-#include "base/hash.h"
+#include "check/pass.h"
 #include "check/salvage.h"
 #include "commit/log.h"
 
 #define LIVES	16u		/* (4) */
-#define VOTES	16u		/* clusters that agree on a nonce */
-
-/* ---- reading ---------------------------------------------------------------- */
-
-struct pass {
-	struct tfs	*fs;
-	void		*arg;
-	int		(*see)(struct pass *p, uint64_t addr, uint8_t *data,
-			       const uint16_t *tags);
-	uint64_t	unreadable;
-	bool		(*progress)(struct pass *p, unsigned int done);
-};
-
-static bool is_escape(const uint16_t *tags)
-{
-	for (unsigned int i = 0; i < TFS_LANES; i++)
-		if (tags[i] & 0x8000)
-			return true;
-	return false;
-}
-
-/* (1) */
-static int read_part(struct pass *p, uint64_t addr, uint32_t n, uint8_t *buf,
-		     uint16_t *tags)
-{
-	struct tfs *fs = p->fs;
-	struct eng_fault fault;
-	int err = tfs_cluster_tags(fs, addr, n, ENG_IO_ESCAPES, buf, tags,
-				   &fault);
-
-	if (err == -ENOMEM)
-		return err;
-	if (err && n == 1) {
-		p->unreadable++;
-		return 0;
-	}
-	for (uint32_t i = 0; i < n; i++) {
-		int bad = err ? read_part(p, addr + i, 1, buf, tags) :
-			is_escape(tags + i * fs->ipc) ? 0 :
-			p->see(p, addr + i, buf + (size_t)i * fs->csize,
-			       tags + i * fs->ipc);
-
-		if (bad)
-			return bad;
-	}
-	return 0;
-}
-
-static int read_all(struct pass *p)
-{
-	struct tfs *fs = p->fs;
-	uint64_t all = fs->super.clusters;
-	uint32_t batch = fs->geo->max_io / fs->ipc;
-	uint8_t *buf = eng_buf_get(fs->dev, (size_t)batch * fs->csize);
-	uint16_t *tags = malloc(batch * fs->ipc * sizeof(*tags));
-	int err = buf && tags ? 0 : -ENOMEM;
-
-	for (uint64_t at = 0; at < all && !err; at += batch) {
-		err = read_part(p, at, all - at < batch ? all - at : batch,
-				buf, tags);
-		if (!err && p->progress && !p->progress(p, at * 1000 / all))
-			err = -EINTR;
-	}
-	free(tags);
-	eng_buf_put(fs->dev, buf, (size_t)batch * fs->csize);
-	return err;
-}
-
-/* ---- the nonce --------------------------------------------------------------- */
-
-struct votes {
-	struct vote {
-		uint8_t	nonce[TFS_NONCE];
-		unsigned int n;
-	}		vote[8];
-	struct vote	*best;
-};
-
-static bool sound(const struct tfs *fs, const uint8_t *data)
-{
-	const struct tfs_disk_node *h = (const void *)data;
-	uint32_t magic = le32toh(h->magic);
-
-	return (magic == TFS_NODE_MAGIC || magic == TFS_LOG_MAGIC) &&
-		le32toh(h->crc) == tfs_crc32c(data, fs->csize,
-				offsetof(struct tfs_disk_node, crc));
-}
-
-static int see_nonce(struct pass *p, uint64_t addr, uint8_t *data,
-		     const uint16_t *tags)
-{
-	const struct tfs_disk_node *h = (const void *)data;
-	struct votes *v = p->arg;
-	struct vote *vote = v->vote;
-
-	(void)addr;
-	(void)tags;
-	if (!sound(p->fs, data))
-		return 0;
-	while (vote < v->vote + 7 && vote->n &&
-	       memcmp(vote->nonce, h->nonce, TFS_NONCE))
-		vote++;
-	memcpy(vote->nonce, h->nonce, TFS_NONCE);
-	if (++vote->n > (v->best ? v->best->n : 0))
-		v->best = vote;
-	return v->best->n >= VOTES;
-}
-
-int tfs_salvage_nonce(struct tfs *fs, uint8_t nonce[TFS_NONCE])
-{
-	struct votes v = { .best = NULL };
-	struct pass p = { .fs = fs, .arg = &v, .see = see_nonce };
-	int err = read_all(&p);
-
-	if (err < 0)
-		return err;
-	if (!v.best)
-		return -EMEDIUMTYPE;
-	memcpy(nonce, v.best->nonce, TFS_NONCE);
-	return 0;
-}
 
 /* ---- spans -------------------------------------------------------------------- */
 
@@ -198,7 +78,7 @@ static void see_log(struct tfs_salvage *sv, const uint8_t *data,
 {
 	const struct tfs_disk_log *h = (const void *)data;
 
-	if (!sound(sv->fs, data) || le64toh(h->seq) != rec->seq)
+	if (!tfs_cluster_is_sound(sv->fs, data) || le64toh(h->seq) != rec->seq)
 		return;
 	if (rec->seq > sv->seq)
 		sv->seq = rec->seq;
@@ -208,13 +88,15 @@ static void see_log(struct tfs_salvage *sv, const uint8_t *data,
 		sv->log_end = rec->index + 1ull;
 }
 
-static int see(struct pass *p, uint64_t addr, uint8_t *data,
+static int see(struct tfs_pass *p, uint64_t addr, uint8_t *data,
 	       const uint16_t *tags)
 {
 	struct tfs_salvage *sv = p->arg;
 	struct tfs_record rec;
 
 	sv->clusters++;
+	if (tfs_cluster_is_sound(sv->fs, data))
+		tfs_vote(&sv->votes, ((struct tfs_disk_node *)data)->nonce);
 	if (!tfs_record_decode(&sv->fs->key, tags, addr, &rec))
 		return 0;
 	if (rec.kind == TFS_K_NODE)
@@ -226,7 +108,7 @@ static int see(struct pass *p, uint64_t addr, uint8_t *data,
 	return 0;
 }
 
-static bool progress(struct pass *p, unsigned int done)
+static bool progress(struct tfs_pass *p, unsigned int done)
 {
 	struct tfs_salvage *sv = p->arg;
 
@@ -288,9 +170,9 @@ static void find_top(struct tfs_salvage *sv)
 
 int tfs_salvage_scan(struct tfs_salvage *sv)
 {
-	struct pass p = { .fs = sv->fs, .arg = sv, .see = see,
+	struct tfs_pass p = { .fs = sv->fs, .arg = sv, .see = see,
 			  .progress = progress };
-	int err = read_all(&p);
+	int err = tfs_pass_run(&p);
 
 	sv->unreadable = p.unreadable;
 	if (!err && sv->leaves.n)
@@ -304,7 +186,9 @@ void tfs_salvage_clear(struct tfs_salvage *sv)
 {
 	free(sv->leaves.at);
 	free(sv->data.at);
-	sv->leaves = sv->data = (struct tfs_spans){ .n = 0 };
+	*sv = (struct tfs_salvage){
+		.fs = sv->fs, .arg = sv->arg, .progress = sv->progress,
+	};
 }
 
 /* ---- who has a key ------------------------------------------------------------ */

@@ -3,6 +3,7 @@
 #ifndef TFS_SALVAGE_H
 #define TFS_SALVAGE_H
 
+#include "check/nonce.h"
 #include "tree/node.h"
 
 /* Keys that one leaf, or a run of data clusters, has; of the latter those of
@@ -43,11 +44,9 @@ struct tfs_salvage {
 	uint64_t	seq;		/* the highest of all: salvage.c (4) */
 	uint64_t	checkpoint;	/* the highest that the log names */
 	uint64_t	log_end;	/* highest position in the log, and one */
+	struct tfs_votes votes;		/* whose nodes and log are there */
 };
 
-/* The nonce, in plain in nodes and in the log, where no superblock says it.
- * -EMEDIUMTYPE: nothing of a tagfs is there. */
-int tfs_salvage_nonce(struct tfs *fs, uint8_t nonce[TFS_NONCE]);
 /* Read all of the medium once, in order. */
 int tfs_salvage_scan(struct tfs_salvage *sv);
 void tfs_salvage_clear(struct tfs_salvage *sv);

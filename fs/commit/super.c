@@ -94,7 +94,7 @@ static const char *super_check(const struct tfs *fs,
 		return "cluster size or interval is not the device's";
 	if (s->clusters < TFS_CLUSTERS_MIN || s->clusters > TFS_CLUSTERS_MAX)
 		return "number of clusters";
-	if (s->clusters > n)
+	if (s->clusters > n && !(fs->opt.rescue && fs->opt.rdonly))
 		return "device is smaller than the filesystem";
 	if (s->log_start != TFS_AT_LOG || !s->log_clusters ||
 	    s->log_clusters > s->clusters / 2 ||

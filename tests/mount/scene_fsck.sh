@@ -153,4 +153,23 @@ find "$mnt" -type f ! -path '*/d/file' ! -path '*/d/name' -print0 | sort -z |
 	xargs -0 sha256sum | sed "s,$mnt,," >"$work/after"
 check "every name and byte is what it was" cmp "$work/before" "$work/after"
 umount_fs
+
+# Without the container's headers and superblocks.
+size=$(stat -c %s "$img")
+for at in 0 $((size / 4096 - 1)); do
+	dd if=/dev/zero of="$img" bs=4096 seek="$at" count=1 conv=notrunc \
+		2>/dev/null
+done
+check "without headers it is no container" fsck 8 -fn
+check "another container is not there" \
+	fsck 8 -y --rebuild --container 0123456789abcdef
+check "a nonce is 32 digits" fsck 16 -y --rebuild --nonce 12
+check "what is there can be found by its tuples" fsck 0 -n --rebuild
+check "and comes back" fsck 0 -y --rebuild
+check "with headers, and whole" fsck 0 -fn
+must_mount
+find "$mnt" -type f ! -path '*/d/file' ! -path '*/d/name' -print0 | sort -z |
+	xargs -0 sha256sum | sed "s,$mnt,," >"$work/after"
+check "every name and byte is there still" cmp "$work/before" "$work/after"
+umount_fs
 finish

@@ -54,7 +54,9 @@ static void on_signal(int sig)
 static int open_dev(struct job *j, bool rdonly)
 {
 	struct eng_open how = {
-		.flags = rdonly ? ENG_OPEN_RDONLY : 0, .pool = j->pool,
+		.flags = (rdonly ? ENG_OPEN_RDONLY : 0) |
+			(j->opt.rebuild ? ENG_OPEN_RESCUE : 0),
+		.pool = j->pool, .id = j->opt.container,
 	};
 
 	return eng_dev_open(&j->dev, j->opt.path, &how);
@@ -345,6 +347,7 @@ static int rebuild(struct job *j)
 		return EXIT_CANCELLED;
 	}
 	how.dev = j->dev;
+	how.nonce = j->opt.has_nonce ? j->opt.nonce : NULL;
 	if (eng_dev_geometry(j->dev)->shared)
 		how.fence = FENCE_MS;
 	err = tfs_rebuild(&how);
@@ -359,7 +362,7 @@ static int rebuild(struct job *j)
 	close_fs(j);
 	if (err)
 		return err == -EINTR ? EXIT_CANCELLED : EXIT_FAILED;
-	return !how.lost && !how.problems ? 0 :
+	return !how.lost && !how.problems && !how.super_lost ? 0 :
 		how.rdonly ? EXIT_LEFT : EXIT_FIXED;
 }
 

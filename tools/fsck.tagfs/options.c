@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "hex.h"
 #include "options.h"
 
 static const char usage[] =
@@ -22,6 +23,10 @@ static const char usage[] =
 "  -C FD        progress, for programs; -C 0: a bar for a person\n"
 "  --data       read and verify the content of all files, too\n"
 "  --rebuild    bring back what the tree has lost, from all that is on PATH\n"
+"  --nonce HEX  with --rebuild: whose filesystem, if remains of several lie\n"
+"               there and no superblock is left\n"
+"  --container HEX\n"
+"               with --rebuild: which container, if its headers are lost\n"
 "  --json       an object for each problem, one a line\n"
 "  -h, --help   this text\n"
 "  -V, --version\n"
@@ -29,7 +34,7 @@ static const char usage[] =
 "Exit status, a sum: 0 nothing wrong, 1 put right, 4 something is left,\n"
 "8 it could not be checked, 16 wrong use, 32 interrupted.\n";
 
-enum { OPT_DATA = 256, OPT_JSON, OPT_REBUILD };
+enum { OPT_DATA = 256, OPT_JSON, OPT_REBUILD, OPT_NONCE, OPT_CONTAINER };
 
 static int bad_usage(const char *what)
 {
@@ -65,6 +70,8 @@ static int finish(struct options *o, int argc, char **argv, bool given)
 	if (o->rebuild && o->mode == MODE_PREEN)
 		return bad_usage("--rebuild takes decisions: not with -a or "
 				 "-p");
+	if ((o->has_nonce || o->container) && !o->rebuild)
+		return bad_usage("--nonce and --container are for --rebuild");
 	if (!given && !(isatty(STDIN_FILENO) && isatty(STDOUT_FILENO)))
 		return bad_usage("without a terminal it needs one of -p, -n "
 				 "and -y");
@@ -77,6 +84,8 @@ int options_parse(struct options *o, int argc, char **argv)
 		{ "data", no_argument, NULL, OPT_DATA },
 		{ "json", no_argument, NULL, OPT_JSON },
 		{ "rebuild", no_argument, NULL, OPT_REBUILD },
+		{ "nonce", required_argument, NULL, OPT_NONCE },
+		{ "container", required_argument, NULL, OPT_CONTAINER },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'V' },
 		{ NULL, 0, NULL, 0 }
@@ -112,6 +121,17 @@ int options_parse(struct options *o, int argc, char **argv)
 			break;
 		case OPT_REBUILD:
 			o->rebuild = true;
+			break;
+		case OPT_NONCE:
+			if (!hex_bytes(optarg, o->nonce, sizeof(o->nonce)))
+				return bad_usage("--nonce takes 32 "
+						 "hexadecimal digits");
+			o->has_nonce = true;
+			break;
+		case OPT_CONTAINER:
+			if (!hex_number(optarg, &o->container))
+				return bad_usage("--container takes 16 "
+						 "hexadecimal digits");
 			break;
 		case OPT_JSON:
 			o->json = true;

@@ -4,6 +4,7 @@
 #define FSCK_OPTIONS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /* Sums of these are exit codes, as those of other programs of that kind. */
 enum {
@@ -21,6 +22,9 @@ struct options {
 	bool		force, verbose, json, data, rebuild;
 	int		progress;	/* descriptor; 0: a bar; -1: none */
 	const char	*path;
+	bool		has_nonce;
+	uint8_t		nonce[16];	/* whose filesystem */
+	uint64_t	container;	/* 0: not said */
 };
 
 /* -1: go on; else exit with that. */

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* nonce.h - whose filesystem it is, where no superblock says so. */
+#ifndef TFS_NONCE_H
+#define TFS_NONCE_H
+
+#include "tfs.h"
+
+#define TFS_VOTES	8u
+
+/* How many nodes and clusters of the log name a nonce. */
+struct tfs_votes {
+	struct tfs_vote {
+		uint8_t	nonce[TFS_NONCE];
+		uint64_t n;
+	}		at[TFS_VOTES];
+	unsigned int	n;
+};
+
+/* Count one; where there is no room for another nonce, nothing. */
+void tfs_vote(struct tfs_votes *v, const uint8_t nonce[TFS_NONCE]);
+/* The one with most, but for `not` (may be NULL); NULL: there is none. */
+const struct tfs_vote *tfs_votes_most(const struct tfs_votes *v,
+				      const uint8_t *not);
+/* *sure: a slot or the log says it, else the first nodes do that lie there.
+ * -EMEDIUMTYPE: nothing of a tagfs is there. */
+int tfs_nonce_find(struct tfs *fs, uint8_t nonce[TFS_NONCE], bool *sure);
+/* 32 hexadecimal digits. */
+void tfs_nonce_text(const uint8_t nonce[TFS_NONCE], char out[33]);
+
+#endif
