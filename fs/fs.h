@@ -94,6 +94,15 @@ bool tfs_was_clean(const struct tfs *fs);
 /* All that was done before is durable. */
 int tfs_sync(struct tfs *fs);
 int tfs_statvfs(struct tfs *fs, struct statvfs *st);
+
+/* In clusters: all there are for content and tree, and of them those that any
+ * file may have. */
+struct tfs_room {
+	uint64_t	all, avail;
+	bool		reserved;	/* files have places besides */
+};
+
+struct tfs_room tfs_room(struct tfs *fs);
 /* JSON text, malloced into *out; its length.  requests: members of an object
  * of that name; or NULL. */
 int tfs_stats(struct tfs *fs, const char *requests, char **out);

@@ -274,6 +274,17 @@ void tfs_notify_stale(struct tfs_notify *nt, uint32_t ino)
 	pthread_mutex_unlock(&nt->lock);
 }
 
+void tfs_notify_urgent(struct tfs_notify *nt, uint32_t ino)
+{
+	tfs_stale_add(nt->fs, ino);
+	if (nt->urgent)
+		return;
+	pthread_mutex_lock(&nt->lock);
+	nt->stale = nt->urgent = true;
+	pthread_cond_signal(&nt->due);
+	pthread_mutex_unlock(&nt->lock);
+}
+
 /* Wait until there are some, and a second for more.  False: the end. */
 static bool await_stale(struct tfs_notify *nt)
 {
@@ -285,10 +296,10 @@ static bool await_stale(struct tfs_notify *nt)
 		pthread_cond_wait(&nt->due, &nt->lock);
 	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec++;
-	while (!nt->stop)
+	while (!nt->stop && !nt->urgent)
 		if (pthread_cond_timedwait(&nt->due, &nt->lock, &until))
 			break;
-	nt->stale = false;	/* before they are taken */
+	nt->stale = nt->urgent = false;	/* before they are taken */
 	go = !nt->stop;
 	pthread_mutex_unlock(&nt->lock);
 	return go;

@@ -26,6 +26,7 @@ struct tfs_notify {
 	pthread_cond_t	due;		/* a stale inode, or the end */
 	atomic_bool	stop;		/* changed under lock */
 	atomic_bool	stale;		/* there are some; set under lock */
+	atomic_bool	urgent;		/* they can't wait; the same */
 	unsigned int	alive;		/* lock: threads */
 	struct tfs_loop	*then;		/* lock: to be stopped by the last */
 	struct tfs_notify_job *first, **last;	/* lock */
@@ -45,6 +46,8 @@ void tfs_notify_end(struct tfs_notify *nt, struct tfs_loop *then);
 void tfs_notify_stop(struct tfs_notify *nt);
 /* The kernel shall ask again for the attributes of ino, within a second. */
 void tfs_notify_stale(struct tfs_notify *nt, uint32_t ino);
+/* The same, at once. */
+void tfs_notify_urgent(struct tfs_notify *nt, uint32_t ino);
 /* Answer an lseek when the dirty pages that it could miss are written. */
 void tfs_notify_lseek(struct tfs_notify *nt, fuse_req_t req, uint32_t ino,
 		      uint64_t off, int whence);

@@ -26,6 +26,8 @@
 #include "fuse/loop.h"
 #include "fuse/ops_priv.h"
 #include "fuse/reply.h"
+#include "fuse/room.h"
+#include "fuse/space.h"
 #include "fuse/wire.h"
 
 #define BACKGROUND	128u		/* read-ahead, write-back */
@@ -61,6 +63,7 @@ static void op_lookup(fuse_req_t req, fuse_ino_t dir, const char *name)
 	static const struct fuse_entry_param none = {
 		.entry_timeout = TFS_VALID,
 	};
+	struct tfs_ops *ops = tfs_req_ops(req);
 	struct tfs_inode in;
 	int err = tfs_lookup(tfs_req_fs(req), (uint32_t)dir, name, &in);
 
@@ -68,6 +71,8 @@ static void op_lookup(fuse_req_t req, fuse_ino_t dir, const char *name)
 		fuse_reply_entry(req, &none);
 	else
 		tfs_reply_entry(req, err, &in);
+	if (!err)
+		tfs_space_watch(ops, &in);
 }
 
 static void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t n)
@@ -139,6 +144,7 @@ static void op_create(fuse_req_t req, fuse_ino_t dir, const char *name,
 		      mode_t mode, struct fuse_file_info *fi)
 {
 	struct tfs_new new = new_of(req, S_IFREG | (mode & 07777));
+	struct tfs_ops *ops = tfs_req_ops(req);
 	struct tfs_inode in;
 	int err;
 
@@ -146,7 +152,10 @@ static void op_create(fuse_req_t req, fuse_ino_t dir, const char *name,
 		name = NULL;
 	err = tfs_create(tfs_req_fs(req), (uint32_t)dir, name, &new, &in);
 	fi->keep_cache = 1;
-	tfs_reply_create(req, renamed(req, err, &in), &in, fi);
+	err = renamed(req, err, &in);
+	tfs_reply_create(req, err, &in, fi);
+	if (!err)
+		tfs_space_watch(ops, &in);
 }
 
 static void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t dir,
@@ -203,11 +212,15 @@ static void op_readlink(fuse_req_t req, fuse_ino_t ino)
 static void op_getattr(fuse_req_t req, fuse_ino_t ino,
 		       struct fuse_file_info *fi)
 {
+	struct tfs_ops *ops = tfs_req_ops(req);
 	struct tfs_inode in;
-	int err = tfs_getattr(tfs_req_fs(req), (uint32_t)ino, &in);
+	int err = tfs_getattr(ops->fs, (uint32_t)ino, &in);
 
-	(void)fi;
+	if (!err && fi && tfs_space_ask(req, &in))
+		return;
 	tfs_reply_attr(req, err, &in);
+	if (!err)
+		tfs_space_watch(ops, &in);
 }
 
 /* The clock that the kernel itself stamps with: a finer one would put a
@@ -253,12 +266,16 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st,
 		.uid = st->st_uid, .gid = st->st_gid,
 		.size = (uint64_t)st->st_size,
 	};
+	struct tfs_ops *ops = tfs_req_ops(req);
 	int err;
 
 	(void)fi;
 	set_times(st, set, &in);
-	err = tfs_setattr(tfs_req_fs(req), (uint32_t)ino, set_mask(set), &in);
-	tfs_reply_attr(req, changed(req, err), &in);
+	err = tfs_setattr(ops->fs, (uint32_t)ino, set_mask(set), &in);
+	err = changed(req, err);
+	tfs_reply_attr(req, err, &in);
+	if (!err)
+		tfs_space_watch(ops, &in);
 }
 
 static void op_statfs(fuse_req_t req, fuse_ino_t ino)
@@ -462,8 +479,12 @@ static void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf,
 	/* (3) The writer holds the inode, so this can't be its last user. */
 	if (kill && !err)
 		fuse_lowlevel_notify_inval_inode(ops->se, ino, -1, 0);
+	else if (fi->writepage && tfs_room_short(ops->fs))
+		tfs_notify_urgent(&ops->notify, (uint32_t)ino);
 	else if (fi->writepage)
 		tfs_notify_stale(&ops->notify, (uint32_t)ino);
+	if (err && fi->writepage)
+		tfs_space_lost(ops, (uint32_t)ino, (uint64_t)off, size, err);
 	if (err)
 		tfs_reply_err(req, err);
 	else

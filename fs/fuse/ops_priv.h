@@ -13,6 +13,8 @@
 #include "fuse/notify.h"
 #include "fuse/ops.h"
 
+#define TFS_LOST	64u
+
 struct tfs_ops {
 	struct tfs	*fs;
 	struct fuse_session *se;
@@ -30,6 +32,9 @@ struct tfs_ops {
 	pthread_mutex_t	lock;
 	pthread_cond_t	idle;
 	unsigned int	pending;	/* lock */
+	/* Inodes of which something could not be stored; 0: none. */
+	uint32_t	lost[TFS_LOST];	/* lock */
+	unsigned int	lost_at;	/* lock: the next to be overwritten */
 };
 
 extern const struct fuse_lowlevel_ops tfs_fuse_ops;

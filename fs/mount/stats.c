@@ -35,19 +35,35 @@ static void look(struct tfs *fs, struct space *s)
 	pthread_rwlock_unlock(&fs->tree);
 }
 
+static uint64_t avail(struct tfs *fs, const struct space *s)
+{
+	uint64_t held = fs->reserve + tfs_reserved_space(fs, s->reserved);
+	uint64_t rest = s->free + s->pending;
+
+	return rest > held ? rest - held : 0;
+}
+
+struct tfs_room tfs_room(struct tfs *fs)
+{
+	struct space s;
+
+	look(fs, &s);
+	return (struct tfs_room) {
+		.all = s.total, .avail = avail(fs, &s),
+		.reserved = s.reserved,
+	};
+}
+
 int tfs_statvfs(struct tfs *fs, struct statvfs *st)
 {
 	struct space s;
-	uint64_t held;
 
 	look(fs, &s);
-	held = fs->reserve + tfs_reserved_space(fs, s.reserved);
-	s.free += s.pending;
 	memset(st, 0, sizeof(*st));
 	st->f_bsize = st->f_frsize = fs->csize;
 	st->f_blocks = s.total;
-	st->f_bfree = s.free;
-	st->f_bavail = s.free > held ? s.free - held : 0;
+	st->f_bfree = s.free + s.pending;
+	st->f_bavail = avail(fs, &s);
 	st->f_files = UINT32_MAX;
 	st->f_ffree = st->f_favail = UINT32_MAX - s.inodes;
 	st->f_namemax = TFS_NAME_MAX;
