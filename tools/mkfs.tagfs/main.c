@@ -33,6 +33,7 @@ static const char usage[] =
 "Usage: mkfs.tagfs [options] PATH\n"
 "Make a tagfs filesystem on PATH, an image file or a block device.\n"
 "\n"
+"  -E root_owner=UID:GID  of the root directory, instead of who calls\n"
 "  -F FORMAT    make a software container, also on a device that has protection\n"
 "               information of its own: 512+8 (default), 4096+8, 4096+16 and\n"
 "               others; -F help lists them\n"
@@ -41,16 +42,19 @@ static const char usage[] =
 "  -L LABEL     name of the filesystem, at most 31 bytes\n"
 "  -n           dry run: show the geometry, change nothing\n"
 "  -q           quiet\n"
-"  -s SIZE      of the image file, with K, M, G or T\n"
+"  -s SIZE      of the image file: 512M, 1.5G, 2T; 10GB are 10^10 bytes\n"
 "  -U UUID      instead of a random one\n"
+"  --json       the geometry as an object\n"
 "  -h, --help   this text\n"
 "  -V, --version\n";
+
+enum { OPT_JSON = 256 };
 
 struct job {
 	const struct eng_profile *profile;
 	const char	*path;
 	uint64_t	size;
-	bool		force, keep, dry, quiet, format_given;
+	bool		force, keep, dry, quiet, format_given, json;
 	struct tfs_mkfs	fs;
 	struct target	target;
 	struct eng_probe probe;
@@ -89,6 +93,27 @@ static void on_log(int level, const char *line)
 		fprintf(stderr, "mkfs.tagfs: %s\n", line);
 }
 
+/* As a JSON string: what is no character becomes U+FFFD. */
+static void put_json(FILE *f, const char *s)
+{
+	uint32_t code;
+	unsigned int n;
+
+	putc('"', f);
+	for (; *s; s += n ? n : 1) {
+		n = eng_utf8(s, &code);
+		if (!n)
+			code = 0xfffd;
+		if (code == '"' || code == '\\')
+			fprintf(f, "\\%c", (char)code);
+		else if (!n || !eng_printable(code))
+			fprintf(f, "\\u%04x", code);
+		else
+			fwrite(s, 1, n, f);
+	}
+	putc('"', f);
+}
+
 static void on_progress(int percent)
 {
 	printf("\rwriting: %d%%%s", percent, percent < 100 ? "" : "\n");
@@ -125,27 +150,70 @@ static int list_formats(void)
 	return 0;
 }
 
+/* K, KiB: 1024; KB: 1000; as other programs take them. */
+static int parse_unit(const char *text, uint64_t *unit)
+{
+	static const char units[] = "KMGTP";
+	const char *at = *text ? strchr(units, toupper((unsigned char)*text)) :
+		NULL;
+	unsigned int base = 1024;
+
+	*unit = 1;
+	if (!*text || !strcasecmp(text, "B"))
+		return 0;
+	if (!at)
+		return -EINVAL;
+	if (!strcasecmp(text + 1, "B"))
+		base = 1000;
+	else if (text[1] && strcasecmp(text + 1, "iB"))
+		return -EINVAL;
+	for (const char *u = units; u <= at; u++)
+		*unit *= base;
+	return 0;
+}
+
+/* Digits, perhaps a fraction of a unit, and the unit; blanks before that are
+ * common. */
 static int parse_size(const char *text, uint64_t *out)
 {
-	static const char units[] = "KMGT";
-	const char *unit;
+	uint64_t whole, unit;
+	long double part = 0, step = 1;
 	char *end;
-	unsigned int shift = 0;
 
 	errno = 0;
-	*out = strtoull(text, &end, 10);
+	whole = strtoull(text, &end, 10);
 	if (!isdigit((unsigned char)*text) || errno)
 		return -EINVAL;
-	unit = *end ? strchr(units, toupper((unsigned char)*end)) : NULL;
-	if (unit) {
-		shift = 10 * (unsigned int)(unit - units + 1);
-		end++;
-		if (!strcasecmp(end, "iB"))
-			end += 2;
-	}
-	if (*end || !*out || *out > (uint64_t)INT64_MAX >> shift)
+	if (*end == '.')
+		while (isdigit((unsigned char)*++end))
+			part += (*end - '0') * (step /= 10);
+	end += strspn(end, " ");
+	if (parse_unit(end, &unit) || whole > (uint64_t)INT64_MAX / unit - 1)
 		return -EINVAL;
-	*out <<= shift;
+	if (part && unit == 1)
+		return -EINVAL;
+	*out = whole * unit + (uint64_t)(part * (long double)unit);
+	return *out ? 0 : -EINVAL;
+}
+
+/* root_owner=UID:GID, the only one that there is. */
+static int parse_extra(const char *text, struct tfs_mkfs *fs)
+{
+	unsigned long uid, gid;
+	char *end;
+
+	if (strncmp(text, "root_owner=", 11) ||
+	    !isdigit((unsigned char)text[11]))
+		return -EINVAL;
+	errno = 0;
+	uid = strtoul(text + 11, &end, 10);
+	if (*end != ':' || !isdigit((unsigned char)end[1]))
+		return -EINVAL;
+	gid = strtoul(end + 1, &end, 10);
+	if (*end || errno || uid >= UINT32_MAX || gid >= UINT32_MAX)
+		return -EINVAL;
+	fs->root_uid = (uint32_t)uid;
+	fs->root_gid = (uint32_t)gid;
 	return 0;
 }
 
@@ -176,6 +244,9 @@ static int bad(const char *what, const char *value)
 static int take_value(struct job *j, int c, const char *value)
 {
 	switch (c) {
+	case 'E':
+		return parse_extra(value, &j->fs) ?
+		       bad("option -E", value) : -1;
 	case 'F':
 		if (!strcmp(value, "help"))
 			return list_formats();
@@ -207,6 +278,9 @@ static int take(struct job *j, int c)
 	case 'q':
 		j->quiet = true;
 		return -1;
+	case OPT_JSON:
+		j->json = true;
+		return -1;
 	case 'h':
 		fputs(usage, stdout);
 		return 0;
@@ -225,12 +299,13 @@ static int parse(struct job *j, int argc, char **argv)
 {
 	static const struct option names[] = {
 		{ "help", no_argument, NULL, 'h' },
+		{ "json", no_argument, NULL, OPT_JSON },
 		{ "version", no_argument, NULL, 'V' },
 		{ NULL, 0, NULL, 0 },
 	};
 	int c, res;
 
-	while ((c = getopt_long(argc, argv, "F:fKL:nqs:U:hV", names,
+	while ((c = getopt_long(argc, argv, "E:F:fKL:nqs:U:hV", names,
 				NULL)) != -1) {
 		res = take(j, c);
 		if (res >= 0)
@@ -291,6 +366,32 @@ static void show(const struct job *j, const struct eng_geometry *geo)
 		printf("%-12s%s\n", "label", m->label);
 }
 
+/* Names and labels are what people type, so they are escaped. */
+static void show_json(const struct job *j, const struct eng_geometry *geo)
+{
+	const struct tfs_mkfs *m = &j->fs;
+	char uuid[UUID_TEXT];
+
+	uuid_format(m->uuid, uuid);
+	printf("{\"path\": ");
+	put_json(stdout, j->path);
+	printf(", \"size\": %llu, \"backend\": \"%s\", \"format\": \"%s\", "
+	       "\"interval\": %u, \"protection_bytes\": %llu, "
+	       "\"clusters\": %llu, \"cluster_size\": %u, "
+	       "\"log_bytes\": %llu, \"usable_bytes\": %llu, "
+	       "\"root_uid\": %u, \"root_gid\": %u, \"uuid\": \"%s\", "
+	       "\"label\": ", (unsigned long long)j->target.size,
+	       geo->backend, geo->profile->name, geo->profile->interval,
+	       (unsigned long long)(is_native(j) ? 0 : j->target.size -
+				    geo->intervals * geo->profile->interval),
+	       (unsigned long long)m->clusters, m->cluster_size,
+	       (unsigned long long)(m->fixed - 6) * m->cluster_size,
+	       (unsigned long long)m->free * m->cluster_size,
+	       m->root_uid, m->root_gid, uuid);
+	put_json(stdout, m->label);
+	printf(", \"dry_run\": %s}\n", j->dry ? "true" : "false");
+}
+
 static int open_dev(struct job *j, struct eng_dev **dev, const char *path,
 		    struct eng_pool *pool, unsigned int flags)
 {
@@ -306,7 +407,9 @@ static int plan(struct job *j, struct eng_dev *dev)
 
 	j->fs.dry_run = true;
 	err = tfs_mkfs(dev, &j->fs);
-	if (!err && !j->quiet)
+	if (!err && j->json)
+		show_json(j, eng_dev_geometry(dev));
+	else if (!err && !j->quiet)
 		show(j, eng_dev_geometry(dev));
 	return err;
 }
@@ -379,7 +482,7 @@ static int build(struct job *j, struct eng_pool *pool)
 
 	err = err ?: open_dev(j, &dev, j->path, pool, 0);
 	j->fs.dry_run = false;
-	if (!j->quiet && isatty(STDOUT_FILENO))
+	if (!j->quiet && !j->json && isatty(STDOUT_FILENO))
 		j->fs.progress = on_progress;
 	err = err ?: tfs_mkfs(dev, &j->fs);
 	err = err ?: eng_dev_flush(dev);
@@ -407,7 +510,9 @@ static int run(struct job *j)
 	}
 	eng_pool_destroy(pool);
 	if (err)
-		say("%s: no filesystem was made: %s", j->path, strerror(-err));
+		say("%s: no filesystem was made: %s", j->path,
+		    err == -ENOSPC ? "too small: a device needs about 5 MiB" :
+		    strerror(-err));
 	return err ? 1 : 0;
 }
 

@@ -24,6 +24,8 @@
 #include "mounts.h"
 #include "target.h"
 
+#define SAMPLE		65536
+#define SAMPLES		32	/* half of them at the beginning */
 #define FENCE_MS	5000	/* where a mark can't be read */
 
 static int fail(const struct target *t, int err)
@@ -163,6 +165,41 @@ static int check_foreign(const struct target *t, int fd)
 	return found == 1 ? 0 : -EEXIST;
 }
 
+/* Nothing that is known, but not nothing: what lies at the beginning, or at
+ * one of some places further in, is not zeros. */
+static bool has_data(const struct target *t, int fd)
+{
+	static const char zeros[SAMPLE];
+	char buf[SAMPLE];
+	uint64_t at;
+	ssize_t n;
+
+	for (unsigned int i = 0; i < SAMPLES; i++) {
+		at = i < SAMPLES / 2 ? (uint64_t)i * SAMPLE :
+			t->old_size / SAMPLES * i / SAMPLE * SAMPLE;
+		n = pread(fd, buf, sizeof(buf), (off_t)at);
+		if (n > 0 && memcmp(buf, zeros, (size_t)n))
+			return true;
+	}
+	return false;
+}
+
+/* Whoever sits there may say yes. */
+static int ask(void)
+{
+	char line[16];
+
+	if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO)) {
+		say("use -f to overwrite it");
+		return -EEXIST;
+	}
+	fputs("Overwrite it? (y,N) ", stderr);
+	if (fgets(line, sizeof(line), stdin) &&
+	    (*line == 'y' || *line == 'Y'))
+		return 0;
+	return -EEXIST;
+}
+
 /* Ours: a filesystem, or an empty or foreign container.  A device whose
  * protection is its own is no reason to refuse. */
 static int check_own(const struct target *t)
@@ -230,7 +267,7 @@ static int check_fence(const struct target *t)
 int target_check(const struct target *t, bool force)
 {
 	struct eng_lock *held;
-	bool look = !force && t->old_size;
+	bool look = !force && t->old_size, data = false;
 	int err;
 
 	if (!t->exists)
@@ -239,8 +276,10 @@ int target_check(const struct target *t, bool force)
 	err = err ?: lock(t, &held);
 	if (err)
 		return err;
-	if (look)
+	if (look) {
 		err = check_foreign(t, eng_lock_fd(held));
+		data = !err && has_data(t, eng_lock_fd(held));
+	}
 	eng_lock_put(held);	/* what opens it next takes it, too */
 	if (!err && t->old_size)
 		err = check_fence(t);
@@ -252,9 +291,11 @@ int target_check(const struct target *t, bool force)
 		    (unsigned long long)t->old_size);
 		err = -EEXIST;
 	}
-	if (err)
-		say("use -f to overwrite it");
-	return err;
+	if (!err && data) {
+		say("%s contains data, though nothing that is known", t->path);
+		err = -EEXIST;
+	}
+	return err == -EEXIST ? ask() : err;
 }
 
 /* ---- prepare ------------------------------------------------------------- */

@@ -15,6 +15,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <getopt.h>
 #include <poll.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -48,9 +49,15 @@ static const char usage[] =
 /* -1: go on. */
 static int parse(struct request *rq, int argc, char **argv)
 {
+	static const struct option names[] = {
+		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },
+		{ NULL, 0, NULL, 0 },
+	};
 	int c;
 
-	while ((c = getopt(argc, argv, "flnrvN:t:hV")) != -1) {
+	while ((c = getopt_long(argc, argv, "flnrvN:t:hV", names,
+				NULL)) != -1) {
 		rq->force |= c == 'f';
 		rq->lazy |= c == 'l';
 		rq->readonly |= c == 'r';

@@ -91,11 +91,22 @@ static int usage(void)
 	printf("Usage: tagfsctl VERB ...\n"
 	       "Look at a tagfs, mounted or not, and speak to it.\n\n");
 	for (size_t i = 0; i < VERBS; i++)
-		printf("  %s %s\n      %s\n", verbs[i].name, verbs[i].args,
-		       verbs[i].what);
-	printf("\nExit status: 0 done, 1 it could not be, 2 probe: no tagfs "
+		printf("  %-9s%s\n", verbs[i].name, verbs[i].what);
+	printf("\nWhat a verb takes says tagfsctl VERB --help.\n"
+	       "Exit status: 0 done, 1 it could not be, 2 probe: no tagfs "
 	       "there, 3 something\nis bad or missing, 16 wrong use.\n");
 	return EXIT_OK;
+}
+
+static int run(const struct verb *v, int argc, char **argv)
+{
+	if (argc == 2 && (!strcmp(argv[1], "-h") ||
+			  !strcmp(argv[1], "--help"))) {
+		printf("Usage: tagfsctl %s %s\n%s\n", v->name, v->args,
+		       v->what);
+		return EXIT_OK;
+	}
+	return v->run(argc, argv);
 }
 
 int main(int argc, char **argv)
@@ -113,6 +124,6 @@ int main(int argc, char **argv)
 	eng_log_to(on_log);
 	for (size_t i = 0; i < VERBS; i++)
 		if (!strcmp(verbs[i].name, argv[1]))
-			return verbs[i].run(argc - 1, argv + 1);
+			return run(&verbs[i], argc - 1, argv + 1);
 	return bad_usage(argv[1], "no such verb");
 }
