@@ -330,18 +330,36 @@ static int bring_back(struct rebuild *rb)
 	return err;
 }
 
+static int tell_gaps(const struct rebuild *rb)
+{
+	struct tfs_rebuild *how = rb->how;
+
+	how->gap = rb->holes ? calloc(rb->holes, sizeof(how->gap[0])) : NULL;
+	if (rb->holes && !how->gap)
+		return -ENOMEM;
+	for (how->gaps = 0; how->gaps < rb->holes; how->gaps++)
+		how->gap[how->gaps] = (struct tfs_gap){
+			rb->hole[how->gaps].low, rb->hole[how->gaps].high,
+		};
+	return 0;
+}
+
 int tfs_rebuild(struct tfs_rebuild *how)
 {
 	struct rebuild rb = { .how = how, .fs = tfs_alloc_fs(how->dev) };
 	int err, bad;
 
 	how->fs = NULL;
+	how->gap = NULL;
+	how->gaps = 0;
 	if (!rb.fs)
 		return -ENOMEM;
 	rb.fs->opt.rdonly = rb.fs->opt.rescue = true;
 	err = bring_back(&rb);
 	if (!err && !how->rdonly)
 		err = write_all(&rb);
+	if (!err)
+		err = tell_gaps(&rb);
 	release(&rb);
 	if (!err && how->rdonly) {
 		rb.fs->replaying = false;

@@ -5,6 +5,11 @@
 
 #include "check/check.h"
 
+/* From low to below high nothing is left that would say what was there. */
+struct tfs_gap {
+	struct tfs_key	low, high;
+};
+
 struct tfs_rebuild {
 	/* The caller sets these.  dev is borrowed. */
 	struct eng_dev	*dev;
@@ -35,6 +40,8 @@ struct tfs_rebuild {
 	/* rdonly: the filesystem as it would be, for the caller to look at and
 	 * to tfs_close().  Else NULL. */
 	struct tfs	*fs;
+	struct tfs_gap	*gap;		/* ascending; the caller frees it */
+	size_t		gaps;
 };
 
 /* 0: what could be brought back is there, durable, and the check finds it

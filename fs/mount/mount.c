@@ -251,6 +251,7 @@ int tfs_open(struct tfs **out, struct eng_dev *dev, struct tfs_mount *how)
 	*out = NULL;
 	if (!fs)
 		return -ENOMEM;
+	fs->opt = *how;
 	err = tfs_super_read(fs);
 	if (err)
 		goto fail;

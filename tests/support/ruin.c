@@ -351,6 +351,8 @@ int ruin_rebuild(struct bed *b, struct tfs_rebuild *how)
 	how->found = say;
 	if (!err)
 		err = tfs_rebuild(how);
+	free(how->gap);
+	how->gap = NULL;
 	b->fs = how->fs;
 	if (!b->fs) {
 		eng_dev_close(b->dev);

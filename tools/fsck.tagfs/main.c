@@ -351,6 +351,7 @@ static int rebuild(struct job *j)
 	if (eng_dev_geometry(j->dev)->shared)
 		how.fence = FENCE_MS;
 	err = tfs_rebuild(&how);
+	free(how.gap);
 	j->fs = how.fs;
 	if (!err && !how.rdonly)
 		err = mend_beside(j);

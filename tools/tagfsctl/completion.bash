@@ -19,7 +19,7 @@ _tagfsctl()
 		scrub) words="--json --rate --data --meta" ;;
 		locate) words="--json --lba" ;;
 		probe) words="--export" ;;
-		restore) words="--list --on-error= --report --scan" ;;
+		restore) words="--list --on-error= --report --map --scan --nonce --container" ;;
 		status) words="--json --metrics" ;;
 		esac
 	fi

@@ -31,6 +31,8 @@ int verb_uuid(int argc, char **argv);
 
 /* A line for a person, on standard error. */
 void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* The library's lines up to that level are for a person, too: as syslog(3). */
+void say_from(int level);
 /* Says so; EXIT_USAGE, and EXIT_COULD_NOT. */
 int bad_usage(const char *verb, const char *what);
 int fail(const char *path, int err);

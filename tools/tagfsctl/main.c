@@ -29,8 +29,9 @@ static const struct verb {
 	  "from a file to the device, and back" },
 	{ "probe", verb_probe, "[--export] DEVICE", "as blkid does" },
 	{ "restore", verb_restore,
-	  "[--on-error=hole|skip|stop] [--report FILE] [--scan] DEVICE "
-	  "DIRECTORY [PATTERN...] | --list DEVICE [PATTERN...]",
+	  "[--on-error=hole|skip|fail] [--report FILE] [--map FILE] [--scan] "
+	  "[--nonce HEX] [--container HEX] DEVICE DIRECTORY [PATTERN...] | "
+	  "--list DEVICE [PATTERN...]",
 	  "copy out what can be read; nothing is written to the device" },
 	{ "scrub", verb_scrub,
 	  "start|status|pause|resume|cancel|wait [--json] [--rate MIB] "
@@ -80,10 +81,17 @@ bool parse_number(const char *text, uint64_t *out)
 
 /* The library's lines are about what a verb shows by itself; but why it could
  * not is said there alone. */
+static int say_level = LOG_ERR;
+
 static void on_log(int level, const char *line)
 {
-	if (level <= LOG_ERR)
+	if (level <= say_level)
 		say("%s", line);
+}
+
+void say_from(int level)
+{
+	say_level = level;
 }
 
 static int usage(void)
