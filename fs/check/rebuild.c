@@ -85,6 +85,7 @@ static int reconcile(struct rebuild *rb)
 		err = tfs_check(&c);
 		if (!err && !c.fixed) {
 			c.no_space = false;
+			c.one_copy = rb->how->rdonly;	/* else they heal */
 			c.problems = c.fixed = 0;
 			return tfs_check(&c);
 		}
@@ -305,6 +306,7 @@ static int look_again(struct rebuild *rb)
 {
 	struct tfs_check c = {
 		.fs = rb->fs, .arg = rb, .found = left, .near_copies = true,
+		.one_copy = true,	/* others heal when they are read */
 	};
 	int err = tfs_check(&c);
 
