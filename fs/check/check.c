@@ -2,9 +2,12 @@
 /* check.c - the steps of a check.
  *
  *  (1) Memory is 56 bytes for each inode, and a bit for each cluster of a
- *      region that is in use; nothing else grows with the filesystem.
+ *      region that is in use, or two where clusters have several owners;
+ *      nothing else grows with the filesystem.
  *  (2) A repair is one transaction, or several that each leave it no worse.
- *  (3) What one step put right is as it is known to the steps after it. */
+ *  (3) What one step put right is as it is known to the steps after it.
+ *  (4) A repair may take any cluster that is free in the map: what is in use
+ *      is marked before the first one. */
 #include <stdlib.h>
 
 #include "base/runs.h"
@@ -17,15 +20,21 @@ _Static_assert(sizeof(struct tfs_known) == 56, "(1)");
 
 static int steps(struct tfs_checking *ck)
 {
-	int err = tfs_check_inodes(ck);
+	bool writes = !tfs_rdonly(ck->fs) && !ck->c->no_space;
+	int err = writes ? tfs_check_marked(ck) : 0;		/* (4) */
 
-	if (!err && ck->twice.n)
+	if (!err)
+		err = tfs_check_inodes(ck);
+	if (!err && ck->any_twice)
 		err = tfs_check_twice(ck);
 	if (!err)
 		err = tfs_check_names(ck);
 	if (!err && ck->c->data)
 		err = tfs_check_content(ck);
 	if (err || ck->c->no_space)
+		return err;
+	err = ck->c->lost ? 0 : tfs_check_reserved(ck);
+	if (err)
 		return err;
 	/* Repairs take and free clusters, also those of nodes that the walk
 	 * has seen: what is stored must be of now, and so must who uses it. */
@@ -42,20 +51,23 @@ int tfs_check(struct tfs_check *c)
 	struct tfs_checking ck = {
 		.c = c, .fs = c->fs,
 		.used = calloc(regions, sizeof(ck.used[0])),
+		.twice = calloc(regions, sizeof(ck.twice[0])),
 		.has_item = calloc(regions, 1),
 	};
 	int err = -ENOMEM;
 
-	if (ck.used && ck.has_item)
+	if (ck.used && ck.twice && ck.has_item)
 		err = tfs_rdonly(c->fs) ? 0 : tfs_ckpt_run(c->fs);
 	if (!err)
 		err = steps(&ck);
-	for (uint64_t i = 0; i < regions && ck.used; i++)
+	for (uint64_t i = 0; i < regions && ck.used && ck.twice; i++) {
 		free(ck.used[i]);
+		free(ck.twice[i]);
+	}
 	free(ck.used);
+	free(ck.twice);
 	free(ck.has_item);
 	free(ck.known);
 	free(ck.orphan);
-	tfs_runs_clear(&ck.twice);
 	return err;
 }

@@ -20,7 +20,16 @@ struct tfs_known {
 	uint64_t	size, entries;	/* of a directory */
 	uint16_t	mode;
 	bool		orphan;		/* has an orphan item */
-	bool		reached;	/* a way leads there from the root */
+	bool		revived;	/* its own item was lost */
+	uint8_t		way;		/* enum tfs_way; directories */
+};
+
+/* Is the root at the end of the way up? */
+enum tfs_way {
+	TFS_WAY_UNKNOWN,
+	TFS_WAY_HERE,		/* on the way that is being looked at */
+	TFS_WAY_ROOT,
+	TFS_WAY_NONE,		/* no, and that was said where it begins */
 };
 
 struct tfs_checking {
@@ -32,7 +41,9 @@ struct tfs_checking {
 	size_t		orphans, orphan_room;
 	uint64_t	**used;		/* by region: bits that are referred to */
 	uint8_t		*has_item;	/* by region: it is in the tree */
-	struct tfs_runs	twice;		/* clusters with several owners */
+	uint64_t	**twice;	/* by region: bits referred to again */
+	bool		any_twice;
+	uint32_t	top_ino;	/* the highest one that is in use */
 	uint64_t	reserved;
 	uint64_t	reclaimed;	/* of those known */
 	uint32_t	lost_found;	/* its directory, once it is needed */
@@ -63,10 +74,16 @@ int tfs_check_inodes(struct tfs_checking *ck);
 int tfs_check_twice(struct tfs_checking *ck);
 /* names.c: entries against inodes, and the way to the root. */
 int tfs_check_names(struct tfs_checking *ck);
+/* space.c: forget who uses what. */
+void tfs_check_forget(struct tfs_checking *ck);
+/* space.c: before anything is written, nothing in use is free in the map. */
+int tfs_check_marked(struct tfs_checking *ck);
+/* space.c: reservations that there can be no space for are given up. */
+int tfs_check_reserved(struct tfs_checking *ck);
 /* space.c: what is in use, against the map; counters. */
 int tfs_check_space(struct tfs_checking *ck);
 /* space.c: somebody uses these.  0, or -EUCLEAN: they lie where nothing may;
- * what others use is noted in ck->twice. */
+ * what others use, too, is noted in ck->twice. */
 int tfs_check_refer(struct tfs_checking *ck, uint64_t addr, uint64_t len);
 /* space.c: forget who uses what, and look again. */
 int tfs_check_refer_again(struct tfs_checking *ck);

@@ -52,6 +52,10 @@ static int see_item(struct tfs_treewalk *w, const struct tfs_item *item)
 	for (uint64_t i = 0, n; i < ext.len; i += n) {
 		int err;
 
+		err = tfs_check_progress(ck, 3, ino * 1000.0 /
+					 (ck->fs->next_ino + 1.0));
+		if (err)
+			return err;
 		n = ext.len - i < rd->most ? ext.len - i : rd->most;
 		err = read_run(rd, ino, &ext, i, n, &fault);
 		if (err && n > 1) {

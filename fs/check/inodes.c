@@ -6,6 +6,7 @@
  *      content and extents.  So one inode at a time is looked at.
  *  (2) A repair changes items that the walk has passed, or the one that it is
  *      at, of which it has a copy. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,7 +31,7 @@ struct current {
 	uint64_t	oldest;		/* sequence of any */
 	uint64_t	inline_bytes, entries;
 	uint32_t	subdirs;
-	bool		has_inline, has_acl, bad;
+	bool		has_inline, has_acl, revived;
 	/* The attribute that the walk is at, and what it lacks. */
 	uint64_t	attr, piece, left;
 };
@@ -124,6 +125,75 @@ static bool has_orphan(const struct tfs_checking *ck, uint32_t ino)
 	return false;
 }
 
+struct relink {
+	uint32_t	ino;
+	char		target[40];
+};
+
+/* A link that leads nowhere is one that can be seen and removed. */
+static int relink_fn(struct tfs_txn *tx, void *arg)
+{
+	struct relink *r = arg;
+	struct tfs_inode in;
+	int err = tfs_inode_get(tx, r->ino, &in);
+
+	if (err)
+		return err;
+	in.size = strlen(r->target);
+	err = tfs_inode_put(tx, &in);
+	return err ? err : tfs_txn_put(tx, tfs_key(r->ino, TFS_T_INLINE, 0),
+				       r->target, in.size);
+}
+
+static int check_target(struct current *cur)
+{
+	struct tfs_inode *in = &cur->in;
+	struct relink r = { .ino = in->ino };
+	int err;
+
+	if (cur->inline_bytes || !S_ISLNK(in->mode) ||
+	    !tfs_found(cur->ck, TFS_F_INLINE, in->ino, 0, true,
+		       "a symbolic link without its target"))
+		return 0;
+	snprintf(r.target, sizeof(r.target), "target-of-%u-is-lost", in->ino);
+	err = tfs_fix(cur->ck, relink_fn, &r);
+	if (!err)
+		in->size = cur->inline_bytes = strlen(r.target);
+	return tfs_found_fixed(cur->ck, err);
+}
+
+/* Content in the tree, and the size that the inode says: how many fixes. */
+static unsigned int check_inline_size(struct current *cur)
+{
+	struct tfs_inode *in = &cur->in;
+	bool link = S_ISLNK(in->mode) && cur->inline_bytes &&
+		cur->inline_bytes != in->size;
+	bool file = S_ISREG(in->mode) && cur->has_inline &&
+		!has_orphan(cur->ck, in->ino) && cur->inline_bytes > in->size;
+
+	if ((!link && !file) ||
+	    !tfs_found(cur->ck, TFS_F_INLINE, in->ino, 0, true,
+		       "%llu bytes in the tree, the size is %llu",
+		       (ull)cur->inline_bytes, (ull)in->size))
+		return 0;
+	in->size = cur->inline_bytes;
+	return 1;
+}
+
+static unsigned int check_clusters(struct current *cur)
+{
+	struct tfs_inode *in = &cur->in;
+
+	if (!S_ISREG(in->mode) || in->clusters == cur->mapped ||
+	    !tfs_found(cur->ck, TFS_F_CLUSTERS, in->ino, 0, true,
+		       "%llu clusters are mapped or reserved, the inode says "
+		       "%llu", (ull)cur->mapped, (ull)in->clusters))
+		return 0;
+	in->clusters = cur->mapped;
+	return 1;
+}
+
+/* All that is wrong with it is put right at once. */
 static int check_size(struct current *cur)
 {
 	struct tfs_inode *in = &cur->in;
@@ -131,38 +201,23 @@ static int check_size(struct current *cur)
 	const struct tfs_item both = {
 		.key = tfs_key(in->ino, TFS_T_INLINE, 0),
 	};
-	bool orphan = has_orphan(cur->ck, in->ino);
-	int err;
+	unsigned int fixes;
+	int err = check_target(cur);
 
-	if (S_ISREG(in->mode) && cur->has_inline && cur->mapped) {
+	if (!err && S_ISREG(in->mode) && cur->has_inline && cur->mapped) {
 		err = bad_item(cur, &both, "content beside clusters");
-		if (err)
-			return err;
 		cur->has_inline = false;
 	}
-	if (in->clusters != cur->mapped && S_ISREG(in->mode) &&
-	    tfs_found(cur->ck, TFS_F_CLUSTERS, in->ino, 0, true,
-		      "%llu clusters are mapped or reserved, the inode says "
-		      "%llu", (ull)cur->mapped, (ull)in->clusters)) {
-		in->clusters = cur->mapped;
-		return put_inode(cur);
-	}
-	if (S_ISLNK(in->mode) && cur->inline_bytes != in->size &&
-	    tfs_found(cur->ck, TFS_F_INLINE, in->ino, 0, cur->inline_bytes,
-		      "the target has %llu bytes, the size is %llu",
-		      (ull)cur->inline_bytes, (ull)in->size)) {
-		in->size = cur->inline_bytes;
-		return put_inode(cur);
-	}
-	if (S_ISREG(in->mode) && cur->has_inline && !orphan &&
-	    cur->inline_bytes > in->size &&
-	    tfs_found(cur->ck, TFS_F_INLINE, in->ino, 0, true,
-		      "%llu bytes in the tree, the size is %llu",
-		      (ull)cur->inline_bytes, (ull)in->size)) {
-		in->size = cur->inline_bytes;
-		return put_inode(cur);
-	}
-	if (S_ISREG(in->mode) && !orphan &&
+	if (err)
+		return err;
+	fixes = check_clusters(cur) + check_inline_size(cur);
+	if (fixes)
+		err = tfs_fix(cur->ck, put_fn, in);
+	for (int last = 0; fixes-- && !last; )
+		last = tfs_found_fixed(cur->ck, err);
+	if (err)
+		return err == -ENOMEM || err == -EROFS ? err : 0;
+	if (S_ISREG(in->mode) && !has_orphan(cur->ck, in->ino) &&
 	    cur->stop > (in->size + csize - 1) / csize &&
 	    tfs_found(cur->ck, TFS_F_PAST, in->ino, 0, true,
 		      "clusters are mapped up to %llu, past the size of %llu",
@@ -234,6 +289,7 @@ static int revive(struct current *cur)
 		return 0;
 	err = tfs_fix(cur->ck, revive_fn, in);
 	cur->stray = err;
+	cur->revived = !err;
 	return tfs_found_fixed(cur->ck, err);
 }
 
@@ -245,6 +301,7 @@ static int remember(struct current *cur)
 
 	if (!k)
 		return -ENOMEM;
+	cur->ck->top_ino = in->ino;
 	k->mode = in->mode;
 	k->nlink = in->nlink;
 	k->parent = in->parent;
@@ -252,6 +309,7 @@ static int remember(struct current *cur)
 	k->entries = cur->entries;
 	k->subdirs = cur->subdirs;
 	k->orphan = has_orphan(cur->ck, in->ino);
+	k->revived = cur->revived;
 	if (S_ISREG(in->mode))
 		c->files++;
 	else if (S_ISDIR(in->mode))
@@ -286,6 +344,7 @@ static int see_extent(struct current *cur, const struct tfs_item *item)
 	struct tfs_checking *ck = cur->ck;
 	struct tfs_extent ext;
 	bool wrong = !cur->stray && !S_ISREG(cur->in.mode);
+	int err;
 
 	if (wrong || tfs_extent_decode(ck->fs, item, &ext))
 		return bad_item(cur, item, "the extent");
@@ -296,6 +355,12 @@ static int see_extent(struct current *cur, const struct tfs_item *item)
 			return delete(ck, item->key);
 		return 0;
 	}
+	if (ext.addr) {
+		err = tfs_check_refer(ck, ext.addr, ext.len);
+		if (err)
+			return err == -EUCLEAN ?
+				bad_item(cur, item, "the extent") : err;
+	}
 	cur->end = ext.lc + ext.len;
 	cur->mapped += ext.len;
 	if (!ext.addr) {
@@ -305,7 +370,7 @@ static int see_extent(struct current *cur, const struct tfs_item *item)
 	cur->stop = cur->end;
 	if (!cur->oldest || ext.seq < cur->oldest)
 		cur->oldest = ext.seq;
-	return tfs_check_refer(ck, ext.addr, ext.len);
+	return 0;
 }
 
 static int see_inline(struct current *cur, const struct tfs_item *item)
@@ -380,8 +445,10 @@ static int see_inode(struct current *cur, const struct tfs_item *item)
 {
 	if (item->key.off)
 		return bad_item(cur, item, "the inode");
-	if (!tfs_inode_decode(cur->ck->fs, item, &cur->in))
+	if (!tfs_inode_decode(cur->ck->fs, item, &cur->in)) {
+		cur->stray = false;	/* an unknown type came before it */
 		return 0;
+	}
 	cur->in = (struct tfs_inode){ .ino = item->key.obj };
 	cur->stray = true;
 	return bad_item(cur, item, "the inode");
@@ -526,6 +593,25 @@ static int see_lost(struct tfs_treewalk *w, const struct tfs_miss *at, int err)
 	return 0;
 }
 
+/* Numbers are given in order, and from the first again after the last: then
+ * there is nothing to compare. */
+#define INO_LATE	0xf0000000u
+
+static int check_next(struct tfs_checking *ck)
+{
+	struct tfs *fs = ck->fs;
+
+	if (ck->top_ino < fs->next_ino || ck->top_ino >= INO_LATE ||
+	    !tfs_found(ck, TFS_F_COUNTER, 0, 0, true, "inode %u is in use, and "
+		       "the next new one is %u", ck->top_ino, fs->next_ino))
+		return 0;
+	pthread_rwlock_wrlock(&fs->tree);
+	fs->next_ino = ck->top_ino + 1;
+	fs->dirty = true;
+	pthread_rwlock_unlock(&fs->tree);
+	return tfs_found_fixed(ck, 0);
+}
+
 int tfs_check_inodes(struct tfs_checking *ck)
 {
 	struct current cur = { .ck = ck };
@@ -545,5 +631,5 @@ int tfs_check_inodes(struct tfs_checking *ck)
 	if (!err)
 		err = end_inode(&cur);
 	tfs_treewalk_end(&w);
-	return err;
+	return err ? err : check_next(ck);
 }

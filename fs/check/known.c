@@ -87,5 +87,7 @@ int tfs_check_progress(struct tfs_checking *ck, unsigned int step,
 {
 	struct tfs_check *c = ck->c;
 
+	if (done > 1000)
+		done = 1000;
 	return c->progress && !c->progress(c, step, 4, done) ? -EINTR : 0;
 }

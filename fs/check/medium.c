@@ -7,7 +7,10 @@
  *      looked at again, and found if it stays so.
  *  (3) The log has one copy.  What is damaged where a mount begins to follow
  *      it was judged by the mount; anywhere else nobody needs it, and what is
- *      put there says so: a cluster of the log with owner 1 is none. */
+ *      put there says so: a cluster of the log with owner 1 is none.
+ *  (4) The end of the newest commit is where the next one begins.  It is not
+ *      emptied before a checkpoint names no commit that must be there.  That
+ *      can be done where commits meanwhile are nobody's. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +18,7 @@
 #include "base/cluster.h"
 #include "base/state.h"
 #include "check/medium.h"
+#include "commit/ckpt.h"
 #include "commit/log.h"
 #include "commit/super.h"
 #include "mount/recover.h"
@@ -111,12 +115,19 @@ static int look_slots(struct tfs_medium *m)
 
 /* ---- the log ------------------------------------------------------------- */
 
-/* (3) */
-static bool log_judged(const struct tfs *fs, uint64_t pos)
+static bool is_newest(const struct tfs *fs, uint64_t pos)
 {
+	return (pos + 1) % fs->super.log_clusters == fs->log.head;
+}
+
+/* (3) */
+static bool log_judged(const struct tfs_medium *m, uint64_t pos)
+{
+	const struct tfs *fs = m->fs;
 	uint64_t size = fs->super.log_clusters;
 
-	return (pos + size - fs->log.head + 1) % size <= fs->log.room;
+	return is_newest(fs, pos) ? !m->alone :
+		(pos + size - fs->log.head) % size < fs->log.room;
 }
 
 static bool log_bad(struct tfs *fs, uint64_t pos, const uint8_t *buf,
@@ -150,11 +161,24 @@ static const char *log_why(struct tfs_medium *m, uint64_t pos)
 	return why;
 }
 
+/* (4) */
+static int log_forget(struct tfs *fs)
+{
+	pthread_rwlock_wrlock(&fs->tree);
+	fs->log.chain = 0;
+	fs->dirty = true;
+	pthread_rwlock_unlock(&fs->tree);
+	return tfs_ckpt_force(fs, false);
+}
+
 static int log_empty(struct tfs_medium *m, uint64_t pos)
 {
 	struct tfs *fs = m->fs;
 	struct tfs_record rec = { .kind = TFS_K_LOG, .owner = 1, .index = pos };
+	int err = is_newest(fs, pos) ? log_forget(fs) : 0;
 
+	if (err)
+		return err;
 	pthread_rwlock_rdlock(&fs->tree);
 	rec.seq = fs->seq;
 	pthread_rwlock_unlock(&fs->tree);
@@ -167,7 +191,7 @@ static int look_log(struct tfs_medium *m, uint64_t pos)
 	struct tfs *fs = m->fs;
 	struct tfs_finding f = { .kind = TFS_F_LOG, .fixable = true,
 				 .cluster = tfs_log_addr(fs, pos) };
-	const char *why = log_judged(fs, pos) ? NULL : log_why(m, pos);
+	const char *why = log_judged(m, pos) ? NULL : log_why(m, pos);
 
 	if (!why)
 		return 0;

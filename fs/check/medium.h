@@ -13,6 +13,8 @@
 /* The caller sets the first part. */
 struct tfs_medium {
 	struct tfs	*fs;
+	bool		alone;		/* nobody else uses it, or is told
+					 * that something is durable */
 	void		*arg;
 	/* What is fixable is put right where the filesystem can be written:
 	 * at once, or by the next checkpoint, or when it was opened. */

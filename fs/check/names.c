@@ -14,6 +14,8 @@
 #include "file/orphan.h"
 #include "name/dir.h"
 
+#define TRIES	1000u	/* names in lost+found for one inode */
+
 typedef unsigned long long ull;
 
 /* ---- entries ----------------------------------------------------------------- */
@@ -98,6 +100,54 @@ static int second_name(struct tfs_checking *ck, struct entry_fix *f,
 	return remove_entry(ck, &first);
 }
 
+/* What it was is in its name alone, if what it has can be that. */
+static int type_fn(struct tfs_txn *tx, void *arg)
+{
+	struct entry_fix *f = arg;
+	uint32_t type = f->e.type;
+	struct tfs_inode in;
+	struct tfs_item item;
+	int err = tfs_inode_get(tx, f->e.ino, &in);
+
+	if (err)
+		return err;
+	err = tfs_txn_get(tx, tfs_key(in.ino, TFS_T_INLINE, 0), &item);
+	if (err && err != -ENOENT)
+		return err;
+	if (type == S_IFLNK ? err || in.clusters :
+	    !err || in.clusters || in.size || (type != S_IFDIR &&
+	    type != S_IFIFO && type != S_IFSOCK))
+		return -EINVAL;
+	in.mode = type | (type == S_IFLNK ? 0777 : type == S_IFDIR ? 0700 :
+			  0600);
+	if (type == S_IFDIR) {
+		in.nlink = 2;
+		in.parent = f->key.obj;
+	}
+	f->mode = in.mode;
+	return tfs_inode_put(tx, &in);
+}
+
+/* -ENOMEM, or 0, also where the name is what is wrong. */
+static int take_type(struct tfs_checking *ck, struct entry_fix *f,
+		     struct tfs_known *to)
+{
+	int err = S_ISREG(to->mode) ? tfs_fix(ck, type_fn, f) : -EINVAL;
+
+	if (err)
+		return err == -ENOMEM ? err : 0;
+	to->mode = f->mode;
+	if (S_ISDIR(to->mode)) {
+		to->nlink = 2;
+		to->parent = f->key.obj;
+		ck->c->directories++;
+	} else {
+		ck->c->others++;
+	}
+	ck->c->files--;
+	return 0;
+}
+
 static int check_entry(struct tfs_checking *ck, struct entry_fix *f)
 {
 	struct tfs_known *to = tfs_known_find(ck, f->e.ino), *dir;
@@ -114,6 +164,9 @@ static int check_entry(struct tfs_checking *ck, struct entry_fix *f)
 	}
 	if (S_ISDIR(to->mode) && to->names)			/* (1) */
 		return second_name(ck, f, to);
+	if (to->revived && (to->mode & S_IFMT) != f->e.type &&
+	    take_type(ck, f, to))
+		return -ENOMEM;
 	f->mode = to->mode;
 	if ((to->mode & S_IFMT) != f->e.type &&
 	    tfs_found(ck, TFS_F_ENTRY, ino, 0, true, "the entry '%.80s' says "
@@ -259,7 +312,7 @@ struct attach {
 	struct tfs_checking *ck;
 	struct tfs_known *k;
 	uint32_t	dir;
-	char		name[16];
+	char		name[24];
 };
 
 static int attach_fn(struct tfs_txn *tx, void *arg)
@@ -288,36 +341,54 @@ static int attach_fn(struct tfs_txn *tx, void *arg)
 	return err ? err : tfs_inode_put(tx, &in);
 }
 
-/* The directory lost+found, made where it is missing. */
-static int lost_found(struct tfs_checking *ck)
+/* It was not there; the steps before know nothing of it. */
+static int made_lost_found(struct tfs_checking *ck, const struct tfs_inode *in)
+{
+	struct tfs_known *k = tfs_known_add(ck, in->ino);
+
+	if (!k)
+		return -ENOMEM;
+	k->mode = in->mode;
+	k->nlink = 2;
+	k->parent = k->namer = TFS_ROOT_INO;
+	k->names = 1;
+	k->way = TFS_WAY_ROOT;
+	return 0;
+}
+
+/* A directory of that name, made where it is missing.  -ENOTDIR: something
+ * else has it. */
+static int find_lost_found(struct tfs_checking *ck, const char *name)
 {
 	struct tfs_new new = { .mode = S_IFDIR | 0700 };
-	struct tfs_known *k;
 	struct tfs_inode in;
-	int err;
+	int err = tfs_lookup(ck->fs, TFS_ROOT_INO, name, &in);
 
-	if (ck->lost_found)
-		return 0;
-	err = tfs_lookup(ck->fs, TFS_ROOT_INO, "lost+found", &in);
 	if (err == -ENOENT) {
-		err = tfs_create(ck->fs, TFS_ROOT_INO, "lost+found", &new,
-				 &in);
-		k = err ? NULL : tfs_known_add(ck, in.ino);
-		if (!err && !k)
-			err = -ENOMEM;
-		if (!err) {
-			k->mode = in.mode;
-			k->nlink = 2;
-			k->parent = k->namer = TFS_ROOT_INO;
-			k->names = k->reached = 1;
-		}
+		err = tfs_create(ck->fs, TFS_ROOT_INO, name, &new, &in);
+		if (!err)
+			err = made_lost_found(ck, &in);
 	}
 	if (err)
-		return err;
+		return err == -EUCLEAN ? -ENOTDIR : err;
+	tfs_unref(ck->fs, in.ino, 1);
 	if (!S_ISDIR(in.mode))
 		return -ENOTDIR;
 	ck->lost_found = in.ino;
 	return 0;
+}
+
+/* What has the name and is no directory keeps it: another one will do. */
+static int lost_found(struct tfs_checking *ck)
+{
+	char name[24] = "lost+found";
+	int err = ck->lost_found ? 0 : find_lost_found(ck, name);
+
+	for (unsigned int i = 1; err == -ENOTDIR && i < TRIES; i++) {
+		snprintf(name, sizeof(name), "lost+found.%u", i);
+		err = find_lost_found(ck, name);
+	}
+	return err;
 }
 
 static int attach(struct tfs_checking *ck, uint32_t ino)
@@ -330,6 +401,10 @@ static int attach(struct tfs_checking *ck, uint32_t ino)
 	snprintf(a.name, sizeof(a.name), "#%u", ino);
 	if (!err)
 		err = tfs_fix(ck, attach_fn, &a);
+	for (unsigned int i = 1; err == -EEXIST && i < TRIES; i++) {
+		snprintf(a.name, sizeof(a.name), "#%u.%u", ino, i);
+		err = tfs_fix(ck, attach_fn, &a);
+	}
 	if (!err) {
 		a.k->names = 1;
 		a.k->nlink = S_ISDIR(a.k->mode) ? 2 + a.k->subdirs : 1;
@@ -381,21 +456,43 @@ static int check_orphans(struct tfs_checking *ck)
 	return err;
 }
 
-/* Is the root at the end of the way up?  Whoever is on it has been seen. */
-static bool leads_up(struct tfs_checking *ck, struct tfs_known *k)
+/* All that is on the way up from k, and was not looked at yet. */
+static void mark_way(struct tfs_checking *ck, struct tfs_known *k,
+		     enum tfs_way way)
 {
-	struct tfs_known *at = k;
-	size_t steps = 0;
-	bool yes;
+	while (k && k->way == TFS_WAY_HERE) {
+		k->way = way;
+		k = tfs_known_find(ck, k->namer);
+	}
+}
 
-	while (at && !at->reached && at->ino != TFS_ROOT_INO && at->names &&
-	       steps++ <= ck->n)
+/* The way up from k, whose directories are marked.  Where it comes upon
+ * itself: one of the directories that lie in each other, the first one by
+ * number; what merely hangs off them is none.  Else NULL. */
+static struct tfs_known *find_circle(struct tfs_checking *ck,
+				     struct tfs_known *k)
+{
+	struct tfs_known *at = k, *first, *end;
+
+	while (at && at->ino != TFS_ROOT_INO && at->names &&
+	       at->way == TFS_WAY_UNKNOWN) {
+		at->way = TFS_WAY_HERE;
 		at = tfs_known_find(ck, at->namer);
-	yes = at && (at->reached || at->ino == TFS_ROOT_INO);
-	for (at = k; yes && at && !at->reached;
-	     at = tfs_known_find(ck, at->namer))
-		at->reached = true;
-	return yes;
+	}
+	if (!at || at->way != TFS_WAY_HERE) {
+		bool root = at && (at->ino == TFS_ROOT_INO ||
+				   at->way == TFS_WAY_ROOT);
+
+		mark_way(ck, k, root ? TFS_WAY_ROOT : TFS_WAY_NONE);
+		return NULL;
+	}
+	first = end = at;
+	do {
+		at = tfs_known_find(ck, at->namer);
+		if (at->ino < first->ino)
+			first = at;
+	} while (at != end);
+	return first;
 }
 
 struct detach {
@@ -431,20 +528,13 @@ static int detach_fn(struct tfs_txn *tx, void *arg)
 	return err ? err : tfs_txn_del(tx, item.key);
 }
 
-/* Directories that lie in each other: one is taken out and gets a name that
- * can be reached. */
-static int check_reached(struct tfs_checking *ck, uint32_t ino)
+/* It is taken out of the circle, and gets a name that can be reached. */
+static int break_circle(struct tfs_checking *ck, uint32_t ino)
 {
 	struct tfs_known *k = tfs_known_find(ck, ino), *dir;
 	struct detach d = { .dir = k->namer, .ino = ino };
-	int err;
+	int err = tfs_fix(ck, detach_fn, &d);
 
-	if (!S_ISDIR(k->mode) || !k->names || leads_up(ck, k))
-		return 0;
-	if (!tfs_found(ck, TFS_F_UNREACHED, ino, 0, true, "a directory that "
-		       "is in itself, by way of directory %u", k->namer))
-		return 0;
-	err = tfs_fix(ck, detach_fn, &d);
 	if (err)
 		return tfs_found_fixed(ck, err);
 	dir = tfs_known_find(ck, d.dir);
@@ -456,6 +546,28 @@ static int check_reached(struct tfs_checking *ck, uint32_t ino)
 	}
 	k->names = 0;
 	return attach(ck, ino);
+}
+
+/* Directories that lie in each other.  Each is looked at once: what hangs off
+ * a way that was looked at shares its end. */
+static int check_reached(struct tfs_checking *ck, uint32_t ino)
+{
+	struct tfs_known *k = tfs_known_find(ck, ino), *circle;
+	bool fix;
+	int err = 0;
+
+	if (!S_ISDIR(k->mode) || !k->names || k->way != TFS_WAY_UNKNOWN)
+		return 0;
+	circle = find_circle(ck, k);
+	if (!circle)
+		return 0;
+	fix = tfs_found(ck, TFS_F_UNREACHED, circle->ino, 0, true,
+			"a directory that is in itself, by way of directory "
+			"%u", circle->namer);
+	mark_way(ck, k, fix ? TFS_WAY_ROOT : TFS_WAY_NONE);
+	if (fix)
+		err = break_circle(ck, circle->ino);
+	return err;
 }
 
 /* Numbers are looked up again: an attachment may add lost+found itself. */

@@ -6,7 +6,9 @@
  *      checkpoint stores: without what is set aside for nodes, and with what
  *      was freed since the last one, which is still in use.
  *  (2) A region that neither the tree has an item of nor anybody uses is
- *      free, and is not looked at. */
+ *      free, and is not looked at.
+ *  (3) More reserved than free is what no mount takes: the counter is left
+ *      alone where that is so. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,18 +23,17 @@ typedef unsigned long long ull;
 
 /* ---- references ---------------------------------------------------------------- */
 
-static uint64_t *used_bits(struct tfs_checking *ck, uint64_t region)
+static uint64_t *region_bits(uint64_t **maps, uint64_t region)
 {
-	if (!ck->used[region])
-		ck->used[region] = calloc(TFS_REGION_WORDS, sizeof(uint64_t));
-	return ck->used[region];
+	if (!maps[region])
+		maps[region] = calloc(TFS_REGION_WORDS, sizeof(uint64_t));
+	return maps[region];
 }
 
 static int refer_part(struct tfs_checking *ck, uint64_t region,
 		      unsigned int bit, unsigned int n)
 {
-	uint64_t *map = used_bits(ck, region), base = region *
-		TFS_REGION_BITS;
+	uint64_t *map = region_bits(ck->used, region), *twice;
 	unsigned int at = bit, to;
 
 	if (!map)
@@ -41,8 +42,11 @@ static int refer_part(struct tfs_checking *ck, uint64_t region,
 		to = tfs_bits_next(map, at, false);
 		if (to > bit + n)
 			to = bit + n;
-		if (tfs_runs_add(&ck->twice, base + at, to - at))
+		twice = region_bits(ck->twice, region);
+		if (!twice)
 			return -ENOMEM;
+		tfs_bits_put(twice, at, to - at, true);
+		ck->any_twice = true;
 		at = to;
 	}
 	tfs_bits_put(map, bit, n, true);
@@ -69,6 +73,18 @@ int tfs_check_refer(struct tfs_checking *ck, uint64_t addr, uint64_t len)
 		len -= n;
 	}
 	return err;
+}
+
+void tfs_check_forget(struct tfs_checking *ck)
+{
+	for (uint64_t i = 0; i < tfs_region_count(ck->fs); i++) {
+		if (ck->used[i])
+			memset(ck->used[i], 0, TFS_REGION_BYTES);
+		if (ck->twice[i])
+			memset(ck->twice[i], 0, TFS_REGION_BYTES);
+	}
+	ck->any_twice = false;
+	ck->reserved = 0;
 }
 
 static int again_node(struct tfs_treewalk *w, const struct tfs_treewalk_node *n)
@@ -108,11 +124,7 @@ int tfs_check_refer_again(struct tfs_checking *ck)
 	};
 	int err = tfs_treewalk_begin(&w);
 
-	for (uint64_t i = 0; i < tfs_region_count(ck->fs); i++)
-		if (ck->used[i])
-			memset(ck->used[i], 0, TFS_REGION_BYTES);
-	ck->twice.n = ck->twice.clusters = 0;
-	ck->reserved = 0;
+	tfs_check_forget(ck);
 	if (!err)
 		err = tfs_treewalk_run(&w);
 	tfs_treewalk_end(&w);
@@ -228,21 +240,22 @@ static void put_right(struct tfs *fs, struct tfs_region *r, struct diff *d)
 	tfs_region_dirty(fs, r);
 }
 
-static int check_region(struct tfs_checking *ck, uint64_t idx)
+/* first: no more than is needed to do anything else. */
+static int check_region(struct tfs_checking *ck, uint64_t idx, bool first)
 {
 	struct diff d = { .unmarked = 0 };
 	int err;
 
 	wanted(ck, idx, d.want);
 	err = with_region(ck, idx, &d, look);
-	if (err || (d.lost && ck->c->lost))
+	if (err || (d.lost && (first || ck->c->lost)))
 		return err;	/* that a part of the tree is lost was said */
 	if (d.unmarked)
 		d.mark = tfs_found(ck, TFS_F_UNMARKED, 0, d.first_unmarked,
 				   true, "%u clusters of region %llu are in "
 				   "use, and free in the map", d.unmarked,
 				   (ull)idx);
-	if (d.unused)
+	if (d.unused && !first)
 		d.clear = tfs_found(ck, TFS_F_UNUSED, 0, d.first_unused, true,
 				    "%u clusters of region %llu are in use "
 				    "by nobody", d.unused, (ull)idx);
@@ -270,43 +283,131 @@ static int counter(struct tfs_checking *ck, const char *what, uint64_t want,
 	return tfs_found_fixed(ck, 0);
 }
 
-static int check_counters(struct tfs_checking *ck)
+/* Clusters that somebody uses, as it is known. */
+static uint64_t all_used(struct tfs_checking *ck)
 {
-	struct tfs *fs = ck->fs;
-	uint64_t used = 0, bits[TFS_REGION_WORDS];
-	int err;
+	uint64_t used = 0, bits[TFS_REGION_WORDS], n = tfs_region_count(ck->fs);
 
-	for (uint64_t i = 0; i < tfs_region_count(fs); i++) {
+	for (uint64_t i = 0; i < n; i++) {
 		wanted(ck, i, bits);
 		used += TFS_REGION_BITS - tfs_bits_clear(bits);
 	}
-	used -= tfs_region_count(fs) * TFS_REGION_BITS - fs->super.clusters;
-	err = counter(ck, "clusters are free", fs->super.clusters - used -
-		      tfs_pool_clusters(fs) - fs->freemap->unreachable,
-		      &fs->free);
-	if (!err)
+	return used - (n * TFS_REGION_BITS - ck->fs->super.clusters);
+}
+
+static bool too_many_reserved(struct tfs_checking *ck, uint64_t used)
+{
+	uint64_t all = ck->fs->super.clusters;
+
+	return ck->reserved > all ||
+		all - used < tfs_reserved_space(ck->fs, ck->reserved);
+}
+
+static int check_counters(struct tfs_checking *ck)
+{
+	struct tfs *fs = ck->fs;
+	uint64_t used = all_used(ck);
+	int err = counter(ck, "clusters are free", fs->super.clusters - used -
+			  tfs_pool_clusters(fs) - fs->freemap->unreachable,
+			  &fs->free);
+
+	if (!err && !too_many_reserved(ck, used))		/* (3) */
 		err = counter(ck, "clusters are reserved", ck->reserved,
 			      &fs->reserved);
-	if (!err && fs->super.clusters - used <
-	    tfs_reserved_space(fs, ck->reserved))
-		tfs_found(ck, TFS_F_COUNTER, 0, 0, false, "%llu clusters are "
-			  "free, and %llu reserved ones need %llu",
-			  (ull)(fs->super.clusters - used), (ull)ck->reserved,
-			  (ull)tfs_reserved_space(fs, ck->reserved));
 	return err ? err : counter(ck, "inodes", ck->n - ck->reclaimed,
 			     &fs->inodes);
 }
 
-int tfs_check_space(struct tfs_checking *ck)
+/* ---- reservations ------------------------------------------------------------------ */
+
+struct give_up {
+	struct tfs_checking *ck;
+	struct tfs_key	key;
+	uint64_t	used, len;
+};
+
+static int give_up_fn(struct tfs_txn *tx, void *arg)
+{
+	struct give_up *g = arg;
+	struct tfs_inode in;
+	int err = tfs_inode_get(tx, g->key.obj, &in);
+
+	if (err)
+		return err;
+	in.clusters -= g->len < in.clusters ? g->len : in.clusters;
+	err = tfs_inode_put(tx, &in);
+	return err ? err : tfs_txn_del(tx, g->key);
+}
+
+static int give_up_item(struct tfs_treewalk *w, const struct tfs_item *item)
+{
+	struct give_up *g = w->arg;
+	struct tfs_extent ext;
+	int err;
+
+	if (!item->key.obj || item->key.type != TFS_T_EXTENT ||
+	    tfs_extent_decode(g->ck->fs, item, &ext) || ext.addr ||
+	    !too_many_reserved(g->ck, g->used))
+		return 0;
+	g->key = item->key;
+	g->len = ext.len;
+	err = tfs_fix(g->ck, give_up_fn, g);
+	if (!err)
+		g->ck->reserved -= ext.len;
+	return err == -ENOENT ? 0 : err;
+}
+
+int tfs_check_reserved(struct tfs_checking *ck)
+{
+	struct give_up g = { .ck = ck, .used = all_used(ck) };
+	struct tfs_treewalk w = { .fs = ck->fs, .arg = &g,
+				  .item = give_up_item,
+				  .lost = tfs_treewalk_skip };
+	uint64_t free = ck->fs->super.clusters - g.used;
+	int err;
+
+	if (!too_many_reserved(ck, g.used) ||
+	    !tfs_found(ck, TFS_F_COUNTER, 0, 0, true, "%llu clusters are "
+		       "free, and more than that is reserved for files: %llu; "
+		       "some of that is given up, content is not", (ull)free,
+		       (ull)ck->reserved))
+		return 0;
+	err = tfs_treewalk_begin(&w);
+	if (!err)
+		err = tfs_treewalk_run(&w);
+	tfs_treewalk_end(&w);
+	return tfs_found_fixed(ck, err);
+}
+
+/* ---- all ----------------------------------------------------------------------------- */
+
+static int check_regions(struct tfs_checking *ck, bool first)
 {
 	uint64_t n = tfs_region_count(ck->fs);
 	int err = 0;
 
 	for (uint64_t i = 0; i < n && !err; i++) {
 		if (ck->used[i] || ck->has_item[i] || !i || i == n - 1)
-			err = check_region(ck, i);		/* (2) */
-		if (!err && !(i % 64))
+			err = check_region(ck, i, first);	/* (2) */
+		if (!err && !(i % 64) && !first)
 			err = tfs_check_progress(ck, 4, i * 1000 / n);
 	}
+	return err;
+}
+
+int tfs_check_marked(struct tfs_checking *ck)
+{
+	int err = tfs_check_refer_again(ck);
+
+	if (!err)
+		err = check_regions(ck, true);
+	tfs_check_forget(ck);
+	return err;
+}
+
+int tfs_check_space(struct tfs_checking *ck)
+{
+	int err = check_regions(ck, false);
+
 	return err || ck->c->lost ? err : check_counters(ck);
 }

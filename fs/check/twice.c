@@ -8,17 +8,26 @@
 #include "base/cluster.h"
 #include "base/runs.h"
 #include "check/check_priv.h"
+#include "tree/freemap.h"
 #include "tree/ncache.h"
 
 typedef unsigned long long ull;
 
-static bool is_twice(const struct tfs_checking *ck, uint64_t addr)
+/* The next cluster of [addr, end) that has several owners; end: none. */
+static uint64_t next_twice(const struct tfs_checking *ck, uint64_t addr,
+			   uint64_t end)
 {
-	for (size_t i = 0; i < ck->twice.n; i++)
-		if (addr >= ck->twice.run[i].addr &&
-		    addr - ck->twice.run[i].addr < ck->twice.run[i].len)
-			return true;
-	return false;
+	while (addr < end) {
+		uint64_t region = addr / TFS_REGION_BITS;
+		unsigned int bit = addr % TFS_REGION_BITS;
+		const uint64_t *map = ck->twice[region];
+
+		bit = map ? tfs_bits_next(map, bit, true) : TFS_REGION_BITS;
+		addr = region * TFS_REGION_BITS + bit;
+		if (bit < TFS_REGION_BITS)
+			break;
+	}
+	return addr < end ? addr : end;
 }
 
 static int put_part(struct tfs_txn *tx, uint32_t ino,
@@ -80,17 +89,20 @@ static int see_item(struct tfs_treewalk *w, const struct tfs_item *item)
 	struct owners *o = w->arg;
 	struct tfs_checking *ck = o->ck;
 	struct cut c = { .ino = item->key.obj };
+	uint64_t addr, end;
 	int err = 0;
 
 	if (!c.ino || item->key.type != TFS_T_EXTENT ||
 	    tfs_extent_decode(ck->fs, item, &c.ext) || !c.ext.addr)
 		return 0;
-	for (c.at = c.ext.lc; !err && c.at < c.ext.lc + c.ext.len; c.at++) {
-		uint64_t addr = c.ext.addr + (c.at - c.ext.lc);
-
-		if (!is_twice(ck, addr))
-			continue;
-		err = is_owner(ck->fs, c.ino, &c.ext, c.at, o->buf->buf);
+	end = c.ext.addr + c.ext.len;
+	addr = next_twice(ck, c.ext.addr, end);
+	for (; !err && addr < end; addr = next_twice(ck, addr + 1, end)) {
+		c.at = c.ext.lc + (addr - c.ext.addr);
+		err = tfs_check_progress(ck, 1, 1000);
+		if (!err)
+			err = is_owner(ck->fs, c.ino, &c.ext, c.at,
+				       o->buf->buf);
 		if (err) {
 			err = err < 0 ? err : 0;
 			continue;
@@ -115,8 +127,11 @@ int tfs_check_twice(struct tfs_checking *ck)
 				  .item = see_item, .lost = tfs_treewalk_skip };
 	int err = o.buf ? tfs_treewalk_begin(&w) : -ENOMEM;
 
-	if (!err)
-		err = tfs_treewalk_run(&w);
+	while (!err && !w.done) {
+		err = tfs_treewalk_step(&w);
+		if (!err)
+			err = tfs_check_progress(ck, 1, 1000);
+	}
 	tfs_treewalk_end(&w);
 	tfs_node_free(o.buf);
 	return err;

@@ -133,7 +133,7 @@ static int check_root(struct tfs *fs)
 	struct tfs_inode root;
 	int err = tfs_getattr(fs, TFS_ROOT_INO, &root);
 
-	if (!err && !S_ISDIR(root.mode))
+	if (err == -ENOENT || (!err && !S_ISDIR(root.mode)))
 		err = -EUCLEAN;
 	if (err)
 		eng_log(LOG_ERR, "the root directory can't be read: %s",

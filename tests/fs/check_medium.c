@@ -33,7 +33,8 @@ static void found(struct tfs_medium *m, const struct tfs_finding *f)
 static struct result look(struct bed *b)
 {
 	struct result r = { .all = 0 };
-	struct tfs_medium m = { .fs = b->fs, .arg = &r, .found = found };
+	struct tfs_medium m = { .fs = b->fs, .alone = true, .arg = &r,
+				.found = found };
 
 	ck_assert_int_eq(tfs_medium_begin(&m), 0);
 	while (!m.done)
@@ -85,6 +86,16 @@ static uint64_t log_at(struct bed *b, unsigned int i)
 					   b->fs->log.room + 2 + i)) + 40;
 }
 
+/* The newest commit's. */
+static uint64_t newest_at(struct bed *b, unsigned int i)
+{
+	uint64_t size = b->fs->super.log_clusters;
+
+	(void)i;
+	return bed_data_at(b, tfs_log_addr(b->fs, b->fs->log.head + size -
+					   1)) + 40;
+}
+
 static uint64_t page_at(struct bed *b, unsigned int i)
 {
 	(void)b;
@@ -104,6 +115,7 @@ static const struct place {
 	{ super_at, 2, TFS_F_SUPER },
 	{ slot_at, 4, TFS_F_SLOT },
 	{ log_at, 3, TFS_F_LOG },
+	{ newest_at, 2, TFS_F_LOG },
 	{ page_at, 2, TFS_F_CONTAINER },
 	{ head_at, 2, TFS_F_CONTAINER },
 };

@@ -261,8 +261,8 @@ static void mended(struct tfs_medium *m, const struct tfs_finding *f)
 static int look_beside(struct job *j)
 {
 	struct tfs_medium m = {
-		.fs = j->fs, .arg = j, .found = j->written ? mended :
-			found_beside,
+		.fs = j->fs, .alone = true, .arg = j,
+		.found = j->written ? mended : found_beside,
 	};
 	int err = tfs_medium_begin(&m);
 
