@@ -39,6 +39,7 @@ enum {
 	TFS_END_SLOT	= 3,	/* n - 3, n - 2: second copies */
 	TFS_END_SUPER	= 1,	/* n - 1 */
 	TFS_END_FENCE	= 4,	/* n - 4, if there is one */
+	TFS_END_LEG	= 6,	/* n - 6, n - 5: of a leg of a mirror */
 };
 
 /* The two copies of a node are at least so many clusters apart, unless nothing
@@ -55,7 +56,8 @@ enum {
 #define TFS_RO_COMPAT_FENCE	1u	/* whoever writes takes the fence */
 #define TFS_RO_COMPAT_KNOWN	TFS_RO_COMPAT_FENCE
 #define TFS_INCOMPAT_LOG	1u	/* a mount must look at the log */
-#define TFS_INCOMPAT_KNOWN	TFS_INCOMPAT_LOG
+#define TFS_INCOMPAT_MIRROR	2u	/* this is one leg of a mirror */
+#define TFS_INCOMPAT_KNOWN	(TFS_INCOMPAT_LOG | TFS_INCOMPAT_MIRROR)
 
 struct tfs_disk_super {
 /*00*/	__u8	magic[8];	/* this, version, uuid, label: for ever */
@@ -141,6 +143,43 @@ struct tfs_disk_fence {
 };
 _Static_assert(sizeof(struct tfs_disk_fence) == 0x100, "fence");
 _Static_assert(offsetof(struct tfs_disk_fence, node) == 0x50, "node");
+
+/* ---- legs of a mirror --------------------------------------------------- */
+
+#define TFS_LEG_MAGIC	0x47454c54u	/* "TLEG" */
+#define TFS_LEGS_MAX	4u
+
+enum {
+	TFS_LEG_CURRENT	= 1,	/* has everything */
+	TFS_LEG_BEHIND	= 2,	/* up to a commit, and perhaps not more */
+};
+
+struct tfs_disk_member {
+/*00*/	__u8	uuid[16];	/* of the leg */
+/*10*/	__le64	left;		/* behind: the newest commit that it has whole */
+/*18*/	__le64	id[2];		/* behind: what its own list may be; else 0 */
+/*28*/	__u8	state;		/* TFS_LEG_*; 0: there is no such leg */
+/*29*/	__u8	pad[7];
+};
+_Static_assert(sizeof(struct tfs_disk_member) == 0x30, "member");
+
+/* What this leg knows of all.  The one thing that is not the same on all
+ * legs, in two copies. */
+struct tfs_disk_leg {
+/*00*/	__le32	magic;
+/*04*/	__le32	crc;		/* crc32c of the structure, crc as 0 */
+/*08*/	__u8	nonce[TFS_NONCE];
+/*18*/	__le64	generation;	/* +1 with every change, 44 bits */
+/*20*/	__le64	id;		/* random, of this list; not 0 */
+/*28*/	__le64	prev;		/* of the list that it replaces; 0: none */
+/*30*/	__u8	legs;		/* members that follow */
+/*31*/	__u8	self;		/* which of them this is */
+/*32*/	__u8	copy;		/* 0, 1 */
+/*33*/	__u8	pad[13];
+/*40*/	struct tfs_disk_member member[TFS_LEGS_MAX];
+};
+_Static_assert(sizeof(struct tfs_disk_leg) == 0x100, "leg");
+_Static_assert(offsetof(struct tfs_disk_leg, member) == 0x40, "members");
 
 /* ---- commit log -------------------------------------------------------- */
 
@@ -325,6 +364,7 @@ enum tfs_kind {
 	TFS_K_LOG	= 4,	/* owner 0, index: position in the log */
 	TFS_K_DATA	= 5,	/* owner: inode, index: logical cluster */
 	TFS_K_FENCE	= 6,	/* owner, index 0 */
+	TFS_K_LEG	= 7,	/* owner: leg, index: copy */
 };
 
 #endif

@@ -37,7 +37,29 @@ struct tfs_mkfs {
 	uint64_t	free;
 };
 
-/* Make an empty filesystem on dev.  -ENOSPC: too small. */
+/* Devices of which each may be one leg of a mirror, opened. */
+struct tfs_legs_how {
+	unsigned int	n;		/* at most 4 */
+	struct eng_dev	*leg[4];
+	const char	*name[4];	/* for messages */
+	bool		degraded;	/* go on where some are missing */
+	bool		rdonly;		/* as they were opened */
+	struct eng_pool	*pool;
+};
+
+/* What to mount: the mirror of these legs, which are its own from then on, or
+ * the only device, which is no leg.  On error a line went to the log:
+ * -ENODEV some are missing; -ESTALE one does not belong there any more, or all
+ * were left behind; -ENOTUNIQ one is there twice. */
+int tfs_legs_open(struct eng_dev **out, const struct tfs_legs_how *how);
+/* Of a mirror that is mounted for writing: dev takes the place of a leg that is
+ * not here, and is behind from the beginning.  It is the caller's still.
+ * -ENOENT: none is missing; -ENOSPC: it is smaller than tfs_intervals(). */
+int tfs_legs_replace(struct tfs *fs, struct eng_dev *dev);
+uint64_t tfs_intervals(const struct tfs *fs);
+
+/* Make an empty filesystem on dev, which may be a mirror (eng_mirror_create())
+ * that belongs to nobody.  -ENOSPC: too small. */
 int tfs_mkfs(struct eng_dev *dev, struct tfs_mkfs *how);
 
 /* Who mounts, where hosts share storage; made up by tests. */

@@ -28,6 +28,7 @@
 struct tfs_freemap;
 struct tfs_commit;
 struct tfs_fence;
+struct tfs_legs;
 struct tfs_ncache;
 struct tfs_node;
 struct tfs_refs;
@@ -143,6 +144,8 @@ struct tfs {
 	struct tfs_refs	*refs;
 	struct tfs_counters count;
 	struct tfs_fence *fence;	/* NULL: other hosts are not kept out */
+	struct tfs_legs	*legs;		/* NULL: no mirror */
+	atomic_ullong	settled;	/* newest commit in a durable slot */
 
 	/* The helper thread: timed checkpoints, reports. */
 	pthread_t	helper;
@@ -157,9 +160,11 @@ struct tfs {
 };
 
 /* Clusters at the end that are nobody's to allocate: superblock, slots, and
- * the fence. */
+ * the fence; of a mirror what each leg knows of all. */
 static inline uint64_t tfs_end_fixed(const struct tfs_super *s)
 {
+	if (s->incompat & TFS_INCOMPAT_MIRROR)
+		return TFS_END_LEG;
 	return s->ro_compat & TFS_RO_COMPAT_FENCE ? TFS_END_FENCE :
 		TFS_END_SLOT;
 }

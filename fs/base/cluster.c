@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "mirror/mirror.h"
 #include "base/cluster.h"
 #include "base/hash.h"
 
@@ -93,8 +94,8 @@ const char *tfs_fault_text(int err, const struct eng_fault *fault, char *buf,
 	return buf;
 }
 
-static int cluster_io(struct tfs *fs, enum eng_op op, uint64_t addr,
-		      const struct tfs_record *rec, void *buf,
+static int cluster_io(struct tfs *fs, enum eng_op op, unsigned int flags,
+		      uint64_t addr, const struct tfs_record *rec, void *buf,
 		      struct eng_fault *fault)
 {
 	struct eng_io *io;
@@ -110,10 +111,9 @@ static int cluster_io(struct tfs *fs, enum eng_op op, uint64_t addr,
 	io->op = op;
 	io->start = addr * fs->ipc;
 	eng_io_add(io, buf, fs->csize);
+	io->flags = rec ? flags : ENG_IO_TAGS_OUT;
 	if (rec)
 		tfs_tag_fill(fs, rec, addr, 0, fs->ipc, io->tags);
-	else
-		io->flags = ENG_IO_TAGS_OUT;
 	err = eng_io_run(io);
 	*fault = io->fault;
 	eng_io_put(io);
@@ -126,7 +126,7 @@ static int cluster_io_loud(struct tfs *fs, enum eng_op op, uint64_t addr,
 {
 	struct eng_fault fault;
 	char text[160];
-	int err = cluster_io(fs, op, addr, rec, buf, &fault);
+	int err = cluster_io(fs, op, 0, addr, rec, buf, &fault);
 
 	if (!err || err == -ENOMEM || addr >= fs->super.clusters)
 		return err;
@@ -137,9 +137,9 @@ static int cluster_io_loud(struct tfs *fs, enum eng_op op, uint64_t addr,
 	return err;
 }
 
-int tfs_cluster_tags(struct tfs *fs, uint64_t addr, uint32_t count,
-		     unsigned int flags, void *buf, uint16_t *tags,
-		     struct eng_fault *fault)
+static int cluster_tags(struct tfs *fs, unsigned int leg, uint64_t addr,
+			uint32_t count, unsigned int flags, void *buf,
+			uint16_t *tags, struct eng_fault *fault)
 {
 	struct eng_io *io = eng_io_get(fs->dev, count * fs->ipc, 1);
 	int err;
@@ -149,6 +149,7 @@ int tfs_cluster_tags(struct tfs *fs, uint64_t addr, uint32_t count,
 		return -ENOMEM;
 	io->op = ENG_READ;
 	io->flags = ENG_IO_TAGS_OUT | flags;
+	io->leg = eng_mirror_legs(fs->dev) ? leg : 0;
 	io->start = addr * fs->ipc;
 	eng_io_add(io, buf, (size_t)count * fs->csize);
 	err = eng_io_run(io);
@@ -158,11 +159,37 @@ int tfs_cluster_tags(struct tfs *fs, uint64_t addr, uint32_t count,
 	return err;
 }
 
+int tfs_cluster_tags(struct tfs *fs, uint64_t addr, uint32_t count,
+		     unsigned int flags, void *buf, uint16_t *tags,
+		     struct eng_fault *fault)
+{
+	return cluster_tags(fs, 0, addr, count, flags, buf, tags, fault);
+}
+
+int tfs_cluster_leg(struct tfs *fs, unsigned int leg, uint64_t addr,
+		    uint32_t count, unsigned int flags, void *buf,
+		    uint16_t *tags, struct eng_fault *fault)
+{
+	return cluster_tags(fs, leg, addr, count, flags, buf, tags, fault);
+}
+
+unsigned int tfs_leg_next(const struct tfs *fs, unsigned int leg)
+{
+	unsigned int n = eng_mirror_legs(fs->dev);
+
+	if (!n)
+		return !leg;
+	while (leg < n)
+		if (eng_mirror_state(fs->dev, leg++) == ENG_LEG_CURRENT)
+			return leg;
+	return 0;
+}
+
 int tfs_cluster_try(struct tfs *fs, uint64_t addr,
 		    const struct tfs_record *rec, void *buf,
 		    struct eng_fault *fault)
 {
-	return cluster_io(fs, ENG_READ, addr, rec, buf, fault);
+	return cluster_io(fs, ENG_READ, ENG_IO_LEGS, addr, rec, buf, fault);
 }
 
 int tfs_cluster_read(struct tfs *fs, uint64_t addr,

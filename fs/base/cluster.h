@@ -16,7 +16,9 @@ int tfs_cluster_read(struct tfs *fs, uint64_t addr,
 int tfs_cluster_write(struct tfs *fs, uint64_t addr,
 		      const struct tfs_record *rec, void *buf);
 /* As tfs_cluster_read(), for those who make something of a failure: nothing
- * is logged or counted, and *fault says which check it was (-EBADMSG). */
+ * is logged or counted, and *fault says which check it was (-EBADMSG).  Of a
+ * mirror every leg is looked at and made to have it, so nobody else may write
+ * there meanwhile. */
 int tfs_cluster_try(struct tfs *fs, uint64_t addr,
 		    const struct tfs_record *rec, void *buf,
 		    struct eng_fault *fault);
@@ -26,6 +28,14 @@ int tfs_cluster_try(struct tfs *fs, uint64_t addr,
 int tfs_cluster_tags(struct tfs *fs, uint64_t addr, uint32_t count,
 		     unsigned int flags, void *buf, uint16_t *tags,
 		     struct eng_fault *fault);
+/* The same of one leg of a mirror: tfs_leg_next(). */
+int tfs_cluster_leg(struct tfs *fs, unsigned int leg, uint64_t addr,
+		    uint32_t count, unsigned int flags, void *buf,
+		    uint16_t *tags, struct eng_fault *fault);
+/* For what must be asked of each leg, since only a comparison tells which is
+ * right: the next one that has everything, or the first (after 0); 0: there
+ * is none left.  A device that is no mirror is its only leg. */
+unsigned int tfs_leg_next(const struct tfs *fs, unsigned int leg);
 /* What a commit remembers of a data cluster: a hash over its address, guards
  * and application tags.  tuples: of its intervals, as the device has them. */
 uint64_t tfs_cluster_proof(const struct tfs *fs, uint64_t addr,

@@ -88,5 +88,5 @@ bool tfs_record_decode(const struct tfs_record_key *key,
 	rec->index = r >> 28;
 	rec->seq = (l & 0xffff) << 28 | (r & 0xfffffff);
 	return (l >> 16 & 0xff) == CHECK && rec->kind >= TFS_K_SUPER &&
-		rec->kind <= TFS_K_FENCE;
+		rec->kind <= TFS_K_LEG;
 }

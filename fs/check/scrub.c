@@ -14,10 +14,13 @@
  *  (4) Memory is bounded: suspects are kept as runs, and if there are too
  *      many, they are looked up before more are read.
  *  (5) What was written after the look at the map is not missed: it is younger
- *      than the scrub. */
+ *      than the scrub.
+ *  (6) A mirror's legs are all looked at with what must be there, so that what
+ *      one has wrong is put right: there everything is a suspect. */
 #include <stdlib.h>
 #include <string.h>
 
+#include "mirror/mirror.h"
 #include "base/cluster.h"
 #include "base/gate.h"
 #include "base/notes.h"
@@ -42,6 +45,12 @@ static uint32_t io_clusters(const struct tfs_scrub *s)
 static int suspect(struct tfs_scrub *s, uint64_t addr, uint64_t n)
 {
 	return tfs_runs_add(&s->suspect, addr, n);
+}
+
+/* (6) */
+static bool all_legs(const struct tfs_scrub *s)
+{
+	return eng_mirror_legs(s->fs->dev);
 }
 
 /* ---- the map ------------------------------------------------------------ */
@@ -150,7 +159,7 @@ static int read_batch(struct tfs_scrub *s, const struct look *l,
 			n = io_clusters(s);
 		for (uint32_t i = 0; i < n; i++)
 			s->at[*count + i] = bit + i;
-		err = read_run(s, base + bit, *count, n);
+		err = all_legs(s) ? 0 : read_run(s, base + bit, *count, n);
 		s->bit = bit + n;
 	}
 	return err;
@@ -224,6 +233,10 @@ static int judge_batch(struct tfs_scrub *s, uint64_t base, uint32_t count)
 	struct claim c = { .n = 0 };
 	int err = 0;
 
+	for (uint32_t i = 0; i < count && !err && all_legs(s); i++)
+		err = suspect(s, base + s->at[i], 1);
+	if (all_legs(s))
+		return err;
 	for (uint32_t i = 0; i < count && !err; i++) {
 		uint64_t addr = base + s->at[i];
 		struct tfs_record rec;
@@ -319,7 +332,7 @@ static int verify(struct tfs_scrub *s, uint32_t ino,
 	if (!io)
 		return -ENOMEM;
 	io->op = ENG_READ;
-	io->flags = ENG_IO_MEDIUM;
+	io->flags = ENG_IO_MEDIUM | ENG_IO_LEGS;
 	io->start = ext->addr * fs->ipc;
 	eng_io_add(io, s->buf, (size_t)ext->len * fs->csize);
 	tfs_tag_fill(fs, &rec, ext->addr, 0, ext->len * fs->ipc, io->tags);

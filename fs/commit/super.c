@@ -14,7 +14,8 @@
  *      other its predecessor, in one copy at least.  The other copy may be
  *      one turn older, or have the bytes of a slot without its tuples.
  *      Anything else is damage, and an older slot proves that writes were
- *      lost. */
+ *      lost.
+ *  (7) Of a copy on several legs the newest one that is good counts. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -139,9 +140,9 @@ static struct tfs_record super_record(const struct tfs_super *s,
 
 /* Read one copy; its tags are checked with the nonce that it names.  *why:
  * it is no good; *bytes: all the same they are a superblock's. */
-static int super_read_at(struct tfs *fs, uint64_t addr, unsigned int copy,
-			 unsigned int flags, struct tfs_super *s,
-			 const char **why, bool *bytes)
+static int super_read_leg(struct tfs *fs, unsigned int leg, uint64_t addr,
+			  unsigned int copy, unsigned int flags,
+			  struct tfs_super *s, const char **why, bool *bytes)
 {
 	struct tfs_record_key key;
 	struct tfs_record rec;
@@ -155,7 +156,7 @@ static int super_read_at(struct tfs *fs, uint64_t addr, unsigned int copy,
 	if (!buf)
 		goto out;
 	memset(buf, 0, fs->csize);
-	err = tfs_cluster_tags(fs, addr, 1, flags, buf, tags, &fault);
+	err = tfs_cluster_leg(fs, leg, addr, 1, flags, buf, tags, &fault);
 	*bytes = !super_decode(fs, (void *)buf, copy, s, why) &&
 		tfs_all_zero(buf + sizeof(struct tfs_disk_super),
 			     fs->csize - sizeof(struct tfs_disk_super));
@@ -178,6 +179,31 @@ static int super_read_at(struct tfs *fs, uint64_t addr, unsigned int copy,
 	}
 out:
 	eng_buf_put(fs->dev, buf, fs->csize);
+	return err;
+}
+
+/* (7) */
+static int super_read_at(struct tfs *fs, uint64_t addr, unsigned int copy,
+			 unsigned int flags, struct tfs_super *s,
+			 const char **why, bool *bytes)
+{
+	unsigned int leg = tfs_leg_next(fs, 0);
+	int err = super_read_leg(fs, leg, addr, copy, flags, s, why, bytes);
+
+	while ((leg = tfs_leg_next(fs, leg))) {
+		struct tfs_super other = { .seq = 0 };
+		const char *its_why;
+		bool its_bytes;
+		int its = super_read_leg(fs, leg, addr, copy, flags, &other,
+					 &its_why, &its_bytes);
+
+		if (its || (!err && other.seq <= s->seq))
+			continue;
+		*s = other;
+		*why = its_why;
+		*bytes = its_bytes;
+		err = 0;
+	}
 	return err;
 }
 
@@ -235,7 +261,7 @@ static void super_say(bool end, bool bytes, uint64_t seq, uint64_t good,
 			"using the copy at the %s", at, why, other);
 }
 
-int tfs_super_read(struct tfs *fs)
+static int super_read(struct tfs *fs, bool quiet)
 {
 	struct tfs_super s[2] = { 0 };
 	const char *why[2];
@@ -247,8 +273,9 @@ int tfs_super_read(struct tfs *fs)
 	if (bad)
 		return bad;
 	if (n < TFS_CLUSTERS_MIN) {
-		eng_log(LOG_ERR, "the device holds %llu clusters, fewer than "
-			"any tagfs", (unsigned long long)n);
+		if (!quiet)
+			eng_log(LOG_ERR, "the device holds %llu clusters, "
+				"fewer than any tagfs", (unsigned long long)n);
 		return -EMEDIUMTYPE;
 	}
 	err[0] = super_read_at(fs, TFS_AT_SUPER, 0, 0, &s[0], &why[0],
@@ -259,8 +286,9 @@ int tfs_super_read(struct tfs *fs)
 			       &why[1], &bytes[1]);
 	if (err[0] && err[1]) {
 		good = err[0] == -EMEDIUMTYPE ? 1 : 0;
-		eng_log(LOG_ERR, "no usable superblock: at the start: %s; "
-			"at the end: %s", why[0], why[1]);
+		if (!quiet)
+			eng_log(LOG_ERR, "no usable superblock: at the start: "
+				"%s; at the end: %s", why[0], why[1]);
 		return err[good];
 	}
 	good = err[0] || (!err[1] && s[1].seq > s[0].seq);
@@ -268,10 +296,20 @@ int tfs_super_read(struct tfs *fs)
 	tfs_record_key_init(&fs->key, fs->super.nonce);
 	fs->super_outdated = err[0] || err[1] || s[0].seq != s[1].seq ?
 		!good : -1;
-	if (err[0] || err[1])
+	if (!quiet && (err[0] || err[1]))
 		super_say(!good, bytes[!good], s[!good].seq, s[good].seq,
 			  why[!good]);
 	return 0;
+}
+
+int tfs_super_read(struct tfs *fs)
+{
+	return super_read(fs, false);
+}
+
+int tfs_super_peek(struct tfs *fs)
+{
+	return super_read(fs, true);
 }
 
 /* ---- slots ---------------------------------------------------------------- */
@@ -405,8 +443,9 @@ static void slot_judge(struct tfs *fs, unsigned int i, unsigned int copy,
 }
 
 /* 0, whatever is there, or -ENOMEM. */
-static int slot_read_at(struct tfs *fs, unsigned int i, unsigned int copy,
-			unsigned int flags, struct slot_copy *c)
+static int slot_read_leg(struct tfs *fs, unsigned int leg, unsigned int i,
+			 unsigned int copy, unsigned int flags,
+			 struct slot_copy *c)
 {
 	uint8_t *buf = eng_buf_get(fs->dev, fs->csize);
 	uint16_t tags[TFS_LANES];
@@ -415,11 +454,29 @@ static int slot_read_at(struct tfs *fs, unsigned int i, unsigned int copy,
 	if (!buf)
 		return -ENOMEM;
 	memset(buf, 0, fs->csize);
-	c->err = tfs_cluster_tags(fs, tfs_slot_addr(fs, i, copy), 1, flags,
-				  buf, tags, &fault);
+	c->err = tfs_cluster_leg(fs, leg, tfs_slot_addr(fs, i, copy), 1, flags,
+				 buf, tags, &fault);
 	slot_judge(fs, i, copy, &fault, tags, buf, c);
 	eng_buf_put(fs->dev, buf, fs->csize);
 	return c->err == -ENOMEM ? -ENOMEM : 0;
+}
+
+/* (7) */
+static int slot_read_at(struct tfs *fs, unsigned int i, unsigned int copy,
+			unsigned int flags, struct slot_copy *c)
+{
+	unsigned int leg = tfs_leg_next(fs, 0);
+	int err = slot_read_leg(fs, leg, i, copy, flags, c);
+
+	while (!err && (leg = tfs_leg_next(fs, leg))) {
+		struct slot_copy other = { .err = 0 };
+
+		err = slot_read_leg(fs, leg, i, copy, flags, &other);
+		if (!err && !other.err && (c->err || other.slot.number >
+					   c->slot.number))
+			*c = other;
+	}
+	return err;
 }
 
 const char *tfs_slot_look(struct tfs *fs, unsigned int i, unsigned int copy,
@@ -562,6 +619,8 @@ int tfs_slot_write(struct tfs *fs, const struct tfs_slot *slot)
 		if (!err)
 			err = eng_dev_flush(fs->dev);		/* (4) */
 	}
+	if (!err)
+		atomic_store(&fs->settled, slot->seq);
 	eng_buf_put(fs->dev, buf, fs->csize);
 	return err;
 }

@@ -7,12 +7,14 @@
 #include <sys/random.h>
 #include <time.h>
 
+#include "mirror/mirror.h"
 #include "base/fence.h"
 #include "tree/alloc.h"
 #include "tree/ncache.h"
 #include "commit/ckpt.h"
 #include "commit/super.h"
 #include "file/inode.h"
+#include "mount/legs.h"
 #include "mount/mount.h"
 
 #define LOG_MIN		64ull
@@ -41,6 +43,8 @@ static int plan(struct tfs *fs, struct tfs_mkfs *how)
 	s->log_clusters = tfs_log_size(s->clusters, fs->csize);
 	s->ro_compat = TFS_RO_COMPAT_FENCE;
 	s->incompat = TFS_INCOMPAT_LOG;
+	if (eng_mirror_legs(fs->dev))
+		s->incompat |= TFS_INCOMPAT_MIRROR;
 	s->seq = 1;
 	s->created = time(NULL);
 	memcpy(s->uuid, how->uuid, sizeof(s->uuid));
@@ -125,6 +129,8 @@ static int build(struct tfs *fs, struct tfs_mkfs *how)
 		err = tfs_ckpt_force(fs, true);
 	if (!err)
 		err = tfs_fence_format(fs);
+	if (!err)
+		err = tfs_legs_format(fs);
 	if (!err)
 		err = tfs_super_write(fs, 1);
 	if (how->progress)

@@ -13,7 +13,10 @@
  *  (5) Where it can't be done, for lack of space under the device or because
  *      writing fails, what was found can be read: the mount is read-only.
  *  (6) A mount that may write keeps other hosts out first.  What was read
- *      while it waited for one of them is read again. */
+ *      while it waited for one of them is read again.
+ *  (7) The legs of a mirror know who is missing before anything else is
+ *      written, and have the same superblocks and slots before anything is
+ *      served: cuts may have left them different. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,6 +30,7 @@
 #include "file/orphan.h"
 #include "file/refs.h"
 #include "mount/helper.h"
+#include "mount/legs.h"
 #include "mount/mount.h"
 #include "mount/recover.h"
 
@@ -109,6 +113,7 @@ void tfs_take_slot(struct tfs *fs, const struct tfs_slot *slot)
 	fs->next_ino = slot->next_ino;
 	fs->slot_number = slot->number;
 	fs->seq = tfs_slot_top(slot) + TFS_SEQ_JUMP + 1;
+	atomic_store(&fs->settled, slot->seq);
 }
 
 /* (1) The same checkpoint once more, and that this life has begun.  Where
@@ -146,7 +151,7 @@ static int repair_super(struct tfs *fs)
 {
 	bool old = !(fs->super.incompat & TFS_INCOMPAT_LOG);
 
-	if (fs->super_outdated < 0 && !old)
+	if (fs->super_outdated < 0 && !old && !fs->legs)
 		return 0;
 	fs->super.incompat |= TFS_INCOMPAT_LOG;
 	fs->super.seq++;
@@ -161,8 +166,10 @@ static int start_writing(struct tfs *fs, struct tfs_slot *slot, bool replayed)
 	tfs_fence_look(fs);	/* reading the log may take long */
 	err = atomic_load(&fs->error);
 	if (!err)
+		err = tfs_legs_begin(fs, slot->seq);		/* (7) */
+	if (!err)
 		err = tfs_begin_life(fs, slot, replayed);
-	if (!err && replayed)
+	if (!err && (replayed || fs->legs))
 		err = tfs_ckpt_force(fs, false);
 	if (!err)
 		err = repair_super(fs);
@@ -210,7 +217,7 @@ static int keep_out_others(struct tfs *fs, struct tfs_mount *how)
 	if (fs->opt.rdonly)
 		warn_reader(fs);
 	else
-		err = tfs_fence_take(fs, &waited);
+		err = tfs_legs_fence(fs) ?: tfs_fence_take(fs, &waited);
 	if (err && err != -EBUSY && err != -EINTR && err != -ENOMEM) {
 		only_read(fs, how, err);
 		return 0;
@@ -253,6 +260,8 @@ int tfs_open(struct tfs **out, struct eng_dev *dev, struct tfs_mount *how)
 		return -ENOMEM;
 	fs->opt = *how;
 	err = tfs_super_read(fs);
+	if (!err)
+		err = tfs_legs_find(fs);
 	if (err)
 		goto fail;
 	if (fs->super.ro_compat & ~TFS_RO_COMPAT_KNOWN && !how->rdonly) {
@@ -285,6 +294,7 @@ int tfs_open(struct tfs **out, struct eng_dev *dev, struct tfs_mount *how)
 fail:
 	tfs_helper_stop(fs);
 	tfs_fence_leave(fs);
+	tfs_legs_end(fs);
 	tfs_free_fs(fs);
 	return err;
 }
@@ -300,6 +310,7 @@ int tfs_close(struct tfs *fs)
 	if (!fs->opt.rdonly && !atomic_load(&fs->paused))
 		err = tfs_ckpt_force(fs, true);
 	tfs_fence_leave(fs);
+	tfs_legs_end(fs);
 	tfs_free_fs(fs);
 	return err;
 }

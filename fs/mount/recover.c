@@ -26,11 +26,16 @@
  *      no end is.
  *  (8) A checkpoint names the hash of the commit before it, which lies where
  *      its log begins.  If something older lies there, writes of the log were
- *      lost, and what came after may be among them. */
+ *      lost, and what came after may be among them.
+ *  (9) Each leg of a mirror is asked: of a cluster of the log the newest one
+ *      counts, and what a commit that is replayed needs is on all of them
+ *      before it is.  Where something may be written that is done here, with
+ *      what was verified. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "mirror/mirror.h"
 #include "base/cluster.h"
 #include "base/hash.h"
 #include "tree/freemap.h"
@@ -56,6 +61,7 @@ struct recovery {
 	uint64_t	last;		/* that may follow the checkpoint */
 	uint64_t	ahead;		/* the highest above that; 0: none */
 	unsigned int	count;
+	unsigned int	leg;		/* (9): that is asked */
 	bool		adrift;		/* (8) */
 	struct place	*place;
 	size_t		n, room;
@@ -76,12 +82,12 @@ static bool is_blank(const struct tfs *fs, const struct eng_fault *fault,
 }
 
 /* Quietly: the end of a log is no news. */
-static int read_clusters(struct tfs *fs, uint64_t pos, uint32_t n,
-			 uint8_t *buf, uint16_t *tags)
+static int read_clusters(struct tfs *fs, unsigned int leg, uint64_t pos,
+			 uint32_t n, uint8_t *buf, uint16_t *tags)
 {
 	struct eng_fault fault;
-	int err = tfs_cluster_tags(fs, tfs_log_addr(fs, pos), n, 0, buf, tags,
-				   &fault);
+	int err = tfs_cluster_leg(fs, leg, tfs_log_addr(fs, pos), n, 0, buf,
+				  tags, &fault);
 
 	/* Never written, or some of it. */
 	if (err == -EBADMSG && (fault.kind == ENG_FAULT_ESCAPE ||
@@ -152,7 +158,7 @@ static int scan_range(struct recovery *rc, uint64_t pos, uint32_t n,
 {
 	struct tfs *fs = rc->fs;
 	uint16_t tags[BATCH * TFS_LANES];
-	int err = read_clusters(fs, pos, n, buf, tags);
+	int err = read_clusters(fs, rc->leg, pos, n, buf, tags);
 
 	for (uint32_t i = 0; i < n && !err; i++)
 		note_cluster(rc, buf + (size_t)i * fs->csize,
@@ -170,14 +176,19 @@ static int scan_range(struct recovery *rc, uint64_t pos, uint32_t n,
 }
 
 /* The whole area: what proves that something is missing may be anywhere.
- * And twice: a cluster that a failing read hides would be a commit less. */
+ * And twice: a cluster that a failing read hides would be a commit less.  Of
+ * several legs each has its turn (9). */
 static int scan_all(struct recovery *rc, uint32_t batch, uint8_t *buf)
 {
 	uint64_t size = rc->fs->super.log_clusters;
 	int err = 0;
 
 	memset(rc->bad, true, size);	/* until it is seen to be good */
-	for (unsigned int i = 0; i < 2 && !err; i++) {
+	for (unsigned int i = 0; !err; i++) {
+		if (i != 1)
+			rc->leg = tfs_leg_next(rc->fs, rc->leg);
+		if (!rc->leg)
+			break;
 		eng_dev_drop_caches(rc->fs->dev);
 		for (uint64_t pos = 0; pos < size && !err; pos += batch)
 			err = scan_range(rc, pos, size - pos < batch ?
@@ -221,6 +232,21 @@ static int scan(struct recovery *rc, bool all)
 
 /* ---- one commit ----------------------------------------------------------- */
 
+/* (9) */
+static int share(struct recovery *rc, uint64_t pos, uint64_t seq, void *buf)
+{
+	struct tfs_record rec = { .kind = TFS_K_LOG, .index = pos,
+				  .seq = seq };
+	struct eng_fault fault;
+	int err;
+
+	if (!eng_mirror_legs(rc->fs->dev))
+		return 0;
+	err = tfs_cluster_try(rc->fs, tfs_log_addr(rc->fs, pos), &rec, buf,
+			      &fault);
+	return err == -ENOMEM ? err : 0;
+}
+
 /* One cluster that the scan has found sound. */
 static int read_again(struct recovery *rc, uint64_t pos, uint64_t seq,
 		      uint8_t *buf)
@@ -228,12 +254,15 @@ static int read_again(struct recovery *rc, uint64_t pos, uint64_t seq,
 	uint16_t tags[TFS_LANES];
 	int err;
 
-	for (unsigned int i = 0; i < ATTEMPTS; i++) {
-		if (i)
+	for (unsigned int i = 0, leg = 0; i < ATTEMPTS; i += !leg) {
+		if (i && !leg)
 			eng_dev_drop_caches(rc->fs->dev);
-		err = read_clusters(rc->fs, pos, 1, buf, tags);
+		leg = tfs_leg_next(rc->fs, leg);
+		if (!leg)
+			continue;
+		err = read_clusters(rc->fs, leg, pos, 1, buf, tags);
 		if (!err && tfs_log_check(rc->fs, buf, tags, pos) == seq)
-			return 0;
+			return share(rc, pos, seq, buf);
 		if (err == -ENOMEM)
 			return err;
 	}
@@ -422,7 +451,7 @@ static int read_proof(struct tfs *fs, uint32_t ino,
 
 	if (buf) {
 		io->op = ENG_READ;
-		io->flags = ENG_IO_MEDIUM;
+		io->flags = ENG_IO_MEDIUM | ENG_IO_LEGS;	/* (9) */
 		io->start = addr * fs->ipc;
 		eng_io_add(io, buf, (size_t)n * fs->csize);
 		tfs_tag_fill(fs, &rec, addr, 0, n * fs->ipc, io->tags);
@@ -615,7 +644,7 @@ static int read_anchor(struct recovery *rc)
 	const struct tfs_disk_log *h;
 	uint16_t tags[TFS_LANES];
 	uint8_t *buf;
-	int err;
+	int err = 0;
 
 	if (rc->n || rc->bad[pos] || rc->seq[pos] || !rc->slot->chain)
 		return 0;
@@ -623,9 +652,15 @@ static int read_anchor(struct recovery *rc)
 	if (!buf)
 		return -ENOMEM;
 	h = (const void *)buf;
-	err = read_clusters(fs, pos, 1, buf, tags);
-	rc->adrift = err || !tfs_log_check(fs, buf, tags, pos) ||
-		le64toh(h->hash) != rc->slot->chain;
+	rc->adrift = true;
+	for (unsigned int leg = 0; rc->adrift &&
+	     (leg = tfs_leg_next(fs, leg)); ) {
+		err = read_clusters(fs, leg, pos, 1, buf, tags);
+		if (err == -ENOMEM)
+			break;
+		rc->adrift = err || !tfs_log_check(fs, buf, tags, pos) ||
+			le64toh(h->hash) != rc->slot->chain;
+	}
 	eng_buf_put(fs->dev, buf, fs->csize);
 	return err == -ENOMEM ? err : 0;
 }

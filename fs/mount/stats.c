@@ -8,6 +8,7 @@
 #include "core/text.h"
 #include "tree/freemap.h"
 #include "tree/ncache.h"
+#include "mount/legs.h"
 
 struct space {
 	uint64_t	total, free, pending, reserved, inodes;
@@ -139,6 +140,17 @@ static void put_identity(FILE *f, struct tfs *fs)
 		fs->csize, tfs_rdonly(fs) ? "true" : "false");
 }
 
+static void put_legs(FILE *f, struct tfs *fs)
+{
+	char *text;
+
+	tfs_legs_text(fs, &text);
+	fprintf(f, "  \"mirror\": ");
+	put_string(f, text ? text : "?");
+	fprintf(f, ",\n");
+	free(text);
+}
+
 static void put_space(FILE *f, const struct space *s)
 {
 	fprintf(f, "  \"clusters\": %llu,\n  \"clusters_free\": %llu,\n"
@@ -160,7 +172,7 @@ static void put_space(FILE *f, const struct space *s)
 
 int tfs_stats(struct tfs *fs, const char *requests, char **out)
 {
-	char device[1024] = "{}";
+	char device[2048] = "{}";
 	struct space s;
 	size_t size = 0;
 	FILE *f = open_memstream(out, &size);
@@ -170,6 +182,8 @@ int tfs_stats(struct tfs *fs, const char *requests, char **out)
 	look(fs, &s);
 	eng_dev_stats(fs->dev, device, sizeof(device));
 	put_identity(f, fs);
+	if (fs->legs)
+		put_legs(f, fs);
 	put_space(f, &s);
 	put_counters(f, &fs->count);
 	if (requests)

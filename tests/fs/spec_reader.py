@@ -361,7 +361,7 @@ class Records:
         r = sum(lanes[4 + n] << 15 * n for n in range(4))
         for i in (3, 2, 1, 0):
             l, r = r ^ self.f(l, i, t), l
-        need(l >> 16 & 0xff == 0x5a and 1 <= l >> 56 <= 6, 'no record')
+        need(l >> 16 & 0xff == 0x5a and 1 <= l >> 56 <= 7, 'no record')
         return (l >> 56, l >> 24 & 0xffffffff, r >> 28,
                 (l & 0xffff) << 28 | r & 0xfffffff)
 

@@ -59,7 +59,7 @@ static int open_dev(struct job *j, bool rdonly)
 		.pool = j->pool, .id = j->opt.container,
 	};
 
-	return eng_dev_open(&j->dev, j->opt.path, &how);
+	return legs_open(&j->dev, &j->opt.legs, &how);
 }
 
 static int open_fs(struct job *j, bool rdonly)

@@ -21,6 +21,7 @@ static const char usage[] =
 "  -f           check even if it was unmounted cleanly\n"
 "  -v           say more\n"
 "  -C FD        progress, for programs; -C 0: a bar for a person\n"
+"  --device PATH  another leg of the mirror; repeat\n"
 "  --data       read and verify the content of all files, too\n"
 "  --rebuild    bring back what the tree has lost, from all that is on PATH\n"
 "  --nonce HEX  with --rebuild: whose filesystem, if remains of several lie\n"
@@ -34,7 +35,10 @@ static const char usage[] =
 "Exit status, a sum: 0 nothing wrong, 1 put right, 4 something is left,\n"
 "8 it could not be checked, 16 wrong use, 32 interrupted.\n";
 
-enum { OPT_DATA = 256, OPT_JSON, OPT_REBUILD, OPT_NONCE, OPT_CONTAINER };
+enum {
+	OPT_DATA = 256, OPT_DEVICE, OPT_JSON, OPT_REBUILD, OPT_NONCE,
+	OPT_CONTAINER
+};
 
 static int bad_usage(const char *what)
 {
@@ -66,7 +70,8 @@ static int finish(struct options *o, int argc, char **argv, bool given)
 {
 	if (argc - optind != 1)
 		return bad_usage("one path is needed");
-	o->path = argv[optind];
+	o->path = o->legs.path[0] = argv[optind];
+	o->legs.degraded = o->mode == MODE_NO;	/* nothing is written */
 	if (o->rebuild && o->mode == MODE_PREEN)
 		return bad_usage("--rebuild takes decisions: not with -a or "
 				 "-p");
@@ -82,6 +87,7 @@ int options_parse(struct options *o, int argc, char **argv)
 {
 	static const struct option longs[] = {
 		{ "data", no_argument, NULL, OPT_DATA },
+		{ "device", required_argument, NULL, OPT_DEVICE },
 		{ "json", no_argument, NULL, OPT_JSON },
 		{ "rebuild", no_argument, NULL, OPT_REBUILD },
 		{ "nonce", required_argument, NULL, OPT_NONCE },
@@ -93,7 +99,7 @@ int options_parse(struct options *o, int argc, char **argv)
 	bool given = false;
 	int c, res = -1;
 
-	*o = (struct options){ .progress = -1 };
+	*o = (struct options){ .progress = -1, .legs.n = 1 };
 	while (res < 0 &&
 	       (c = getopt_long(argc, argv, "apnyfvC:hV", longs, NULL)) >= 0) {
 		switch (c) {
@@ -118,6 +124,10 @@ int options_parse(struct options *o, int argc, char **argv)
 			break;
 		case OPT_DATA:
 			o->data = o->force = true;
+			break;
+		case OPT_DEVICE:
+			if (legs_add(&o->legs, optarg))
+				res = bad_usage("a mirror has at most 4 legs");
 			break;
 		case OPT_REBUILD:
 			o->rebuild = true;

@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "legs.h"
+
 /* Sums of these are exit codes, as those of other programs of that kind. */
 enum {
 	EXIT_FIXED	= 1,
@@ -25,6 +27,7 @@ struct options {
 	bool		has_nonce;
 	uint8_t		nonce[16];	/* whose filesystem */
 	uint64_t	container;	/* 0: not said */
+	struct legs	legs;		/* path first */
 };
 
 /* -1: go on; else exit with that. */

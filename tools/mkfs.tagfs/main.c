@@ -24,6 +24,7 @@
 #include "fds.h"
 #include "format.h"
 #include "fs.h"
+#include "mirror.h"
 #include "target.h"
 #include "uuid.h"
 
@@ -31,6 +32,8 @@
 
 static const char usage[] =
 "Usage: mkfs.tagfs [options] PATH\n"
+"       mkfs.tagfs [options] --mirror PATH PATH [PATH...]\n"
+"       mkfs.tagfs [options] --replace NEW PATH [PATH...]\n"
 "Make a tagfs filesystem on PATH, an image file or a block device.\n"
 "\n"
 "  -E root_owner=UID:GID  of the root directory, instead of who calls\n"
@@ -45,6 +48,10 @@ static const char usage[] =
 "  -s SIZE      of the image file: 512M, 1.5G, 2T; 10GB are 10^10 bytes\n"
 "  -U UUID      instead of a random one\n"
 "  --json       the geometry as an object\n"
+"  --mirror     the same on each of two to four: what is bad on one is put\n"
+"               right from another\n"
+"  --replace    NEW becomes a leg of the mirror that the others are legs of,\n"
+"               in place of one that is not named\n"
 "  -h, --help   this text\n"
 "  -V, --version\n";
 
@@ -58,6 +65,9 @@ struct job {
 	struct tfs_mkfs	fs;
 	struct target	target;
 	struct eng_probe probe;
+	bool		mirror, replace;
+	struct mirror_leg leg[MIRROR_LEGS];
+	unsigned int	legs;
 };
 
 static bool is_native(const struct job *j)
@@ -275,6 +285,12 @@ static int take(struct job *j, int c)
 	case 'n':
 		j->dry = true;
 		return -1;
+	case 'm':
+		j->mirror = true;
+		return -1;
+	case 'r':
+		j->replace = true;
+		return -1;
 	case 'q':
 		j->quiet = true;
 		return -1;
@@ -300,6 +316,8 @@ static int parse(struct job *j, int argc, char **argv)
 	static const struct option names[] = {
 		{ "help", no_argument, NULL, 'h' },
 		{ "json", no_argument, NULL, OPT_JSON },
+		{ "mirror", no_argument, NULL, 'm' },
+		{ "replace", no_argument, NULL, 'r' },
 		{ "version", no_argument, NULL, 'V' },
 		{ NULL, 0, NULL, 0 },
 	};
@@ -311,11 +329,15 @@ static int parse(struct job *j, int argc, char **argv)
 		if (res >= 0)
 			return res;
 	}
-	if (argc - optind != 1) {
+	if (j->mirror || j->replace ? argc - optind < 2 ||
+	    argc - optind > (int)MIRROR_LEGS || j->mirror == j->replace :
+	    argc - optind != 1) {
 		fputs(usage, stderr);
 		return 1;
 	}
-	j->path = argv[optind];
+	while (optind < argc)
+		j->leg[j->legs++].path = argv[optind++];
+	j->path = j->leg[0].path;
 	return -1;
 }
 
@@ -351,14 +373,19 @@ static void show(const struct job *j, const struct eng_geometry *geo)
 	char uuid[UUID_TEXT], path[ENG_LINE];
 
 	uuid_format(m->uuid, uuid);
-	print_size("size", j->target.size);
-	eng_text_line(path, j->path);
-	printf(" on %s\n", path);
+	for (unsigned int i = 0; i < j->legs; i++) {
+		const struct target *t = j->mirror ? &j->leg[i].target :
+			&j->target;
+
+		print_size(i ? "" : "size", t->size);
+		eng_text_line(path, j->leg[i].path);
+		printf(" on %s\n", path);
+	}
 	show_protection(j, geo);
 	printf("%-12s%llu of %u bytes, %u tag bytes each\n", "clusters",
 	       (unsigned long long)m->clusters, m->cluster_size,
 	       2 * (m->cluster_size / p->interval));
-	print_size("log", (m->fixed - 6) * m->cluster_size);
+	print_size("log", (m->fixed - (j->mirror ? 8 : 6)) * m->cluster_size);
 	putchar('\n');
 	print_size("usable", m->free * m->cluster_size);
 	printf("\n%-12s%s\n", "UUID", uuid);
@@ -385,7 +412,8 @@ static void show_json(const struct job *j, const struct eng_geometry *geo)
 	       (unsigned long long)(is_native(j) ? 0 : j->target.size -
 				    geo->intervals * geo->profile->interval),
 	       (unsigned long long)m->clusters, m->cluster_size,
-	       (unsigned long long)(m->fixed - 6) * m->cluster_size,
+	       (unsigned long long)(m->fixed - (j->mirror ? 8 : 6)) *
+		       m->cluster_size,
 	       (unsigned long long)m->free * m->cluster_size,
 	       m->root_uid, m->root_gid, uuid);
 	put_json(stdout, m->label);
@@ -475,44 +503,148 @@ static int verify(struct eng_dev *dev)
 	return err;
 }
 
+static int make(struct job *j, struct eng_dev *dev)
+{
+	int err;
+
+	j->fs.dry_run = false;
+	if (!j->quiet && !j->json && isatty(STDOUT_FILENO))
+		j->fs.progress = on_progress;
+	err = tfs_mkfs(dev, &j->fs);
+	err = err ?: eng_dev_flush(dev);
+	return err ?: verify(dev);
+}
+
 static int build(struct job *j, struct eng_pool *pool)
 {
 	struct eng_dev *dev = NULL;
 	int err = is_native(j) ? 0 : eng_soft_format(j->path, j->profile);
 
 	err = err ?: open_dev(j, &dev, j->path, pool, 0);
-	j->fs.dry_run = false;
-	if (!j->quiet && !j->json && isatty(STDOUT_FILENO))
-		j->fs.progress = on_progress;
-	err = err ?: tfs_mkfs(dev, &j->fs);
-	err = err ?: eng_dev_flush(dev);
-	err = err ?: verify(dev);
+	err = err ?: make(j, dev);
 	eng_dev_close(dev);
 	return err;
 }
 
-static int run(struct job *j)
+/* 1: it can't be, and that was said. */
+static int run_single(struct job *j, struct eng_pool *pool)
 {
-	struct eng_pool *pool = NULL;
 	int err = target_look(&j->target, j->path, j->size);
 
 	err = err ?: target_check(&j->target, j->force);
 	if (err)
 		return 1;
-	err = probe(j);
-	err = err ?: eng_pool_create_serial(&pool);
-	err = err ?: rehearse(j, pool);
-	if (!err && !j->dry) {
-		err = target_prepare(&j->target, j->keep);
-		err = err ?: build(j, pool);
-		if (err)
-			target_undo(&j->target);
-	}
-	eng_pool_destroy(pool);
+	err = probe(j) ?: rehearse(j, pool);
+	if (err || j->dry)
+		return err;
+	err = target_prepare(&j->target, j->keep);
+	err = err ?: build(j, pool);
 	if (err)
-		say("%s: no filesystem was made: %s", j->path,
-		    err == -ENOSPC ? "too small: a device needs about 5 MiB" :
-		    strerror(-err));
+		target_undo(&j->target);
+	return err;
+}
+
+/* ---- a mirror ----------------------------------------------------------- */
+
+/* The job is about this leg for now. */
+static void leg_load(struct job *j, unsigned int i)
+{
+	j->path = j->leg[i].path;
+	j->target = j->leg[i].target;
+	j->probe = j->leg[i].probe;
+}
+
+static int leg_check(struct job *j, unsigned int i)
+{
+	struct mirror_leg *leg = &j->leg[i];
+	int err = target_look(&leg->target, leg->path, j->size);
+
+	err = err ?: target_check(&leg->target, j->force);
+	if (err)
+		return 1;
+	j->path = leg->path;
+	j->target = leg->target;
+	err = probe(j);
+	leg->probe = j->probe;
+	return err;
+}
+
+/* Legs have the same profile: of those that store tuples themselves, or what
+ * is asked for. */
+static void agree(struct job *j)
+{
+	for (unsigned int i = 0; i < j->legs; i++)
+		if (j->leg[i].probe.profile)
+			j->profile = j->leg[i].probe.profile;
+}
+
+/* (1) The smallest counts, so it is the one that is rehearsed on. */
+static int rehearse_mirror(struct job *j, struct eng_pool *pool)
+{
+	unsigned int least = 0;
+
+	agree(j);
+	for (unsigned int i = 1; i < j->legs; i++)
+		if (j->leg[i].target.size < j->leg[least].target.size)
+			least = i;
+	leg_load(j, least);
+	return rehearse(j, pool);
+}
+
+static int build_mirror(struct job *j, struct eng_pool *pool)
+{
+	struct eng_dev *dev = NULL;
+	int err = 0;
+
+	for (unsigned int i = 0; i < j->legs && !err; i++)
+		err = target_prepare(&j->leg[i].target, j->keep);
+	for (unsigned int i = 0; i < j->legs && !err; i++)
+		if (!j->leg[i].probe.profile)
+			err = eng_soft_format(j->leg[i].path, j->profile);
+	err = err ?: mirror_open(&dev, j->leg, j->legs, pool);
+	err = err ?: make(j, dev);
+	eng_dev_close(dev);
+	return err;
+}
+
+static int run_mirror(struct job *j, struct eng_pool *pool)
+{
+	int err = 0;
+
+	for (unsigned int i = 0; i < j->legs && !err; i++)
+		err = leg_check(j, i);
+	if (!err && mirror_check(j->leg, j->legs))
+		err = 1;
+	err = err ?: rehearse_mirror(j, pool);
+	if (err || j->dry)
+		return err;
+	err = build_mirror(j, pool);
+	for (unsigned int i = 0; i < j->legs && err; i++)
+		target_undo(&j->leg[i].target);
+	return err;
+}
+
+static int run_replace(struct job *j, struct eng_pool *pool)
+{
+	int err = target_look(&j->leg[0].target, j->path, j->size);
+
+	return err ? 1 : mirror_replace(j->leg, j->legs, j->force, j->keep,
+					pool);
+}
+
+static int run(struct job *j)
+{
+	struct eng_pool *pool = NULL;
+	int err = eng_pool_create_serial(&pool);
+
+	if (!err)
+		err = j->replace ? run_replace(j, pool) : j->mirror ?
+			run_mirror(j, pool) : run_single(j, pool);
+	eng_pool_destroy(pool);
+	if (err < 0)
+		say("%s: no %s was made: %s", j->path, j->replace ? "leg" :
+		    "filesystem", err == -ENOSPC && !j->replace ?
+		    "too small: a device needs about 5 MiB" : strerror(-err));
 	return err ? 1 : 0;
 }
 

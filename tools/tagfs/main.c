@@ -29,6 +29,7 @@
 #include "control.h"
 #include "fds.h"
 #include "core/lock.h"
+#include "check/resilver.h"
 #include "fs.h"
 #include "fuse/ops.h"
 #include "mounts.h"
@@ -46,10 +47,13 @@
 struct mount {
 	struct options	opt;
 	char		*path, *point;	/* resolved */
+	char		*other[LEGS_MAX];	/* legs: the same */
+	struct legs	legs;		/* path and these */
 	int		parent;		/* to report to; -1: nobody */
 	struct eng_pool	*pool;
 	struct eng_dev	*dev;
 	struct tfs	*fs;
+	struct tfs_resilver *resilver;
 	struct tfs_ops	*ops;
 	struct place	place;
 	struct control	*control;
@@ -70,23 +74,23 @@ static int try_lock(const char *path, bool rdonly, char *why, size_t size)
 }
 
 /* A daemon whose mount is gone may still be at its last checkpoint. */
-static int wait_for_device(struct mount *m)
+static int wait_for_device(struct mount *m, const char *path)
 {
 	char *point, why[512];
 
 	for (unsigned int ms = 0; ms < BUSY_SECONDS * 1000; ms += 100) {
-		if (try_lock(m->path, m->opt.rdonly, why, sizeof(why)) !=
+		if (try_lock(path, m->opt.rdonly, why, sizeof(why)) !=
 		    -EBUSY)
 			return 0;
-		point = mounts_tagfs_on(m->path);
+		point = mounts_tagfs_on(path);
 		if (point) {
 			eng_log(LOG_ERR, "%s is already mounted on %s",
-				m->path, point);
+				path, point);
 			free(point);
 			return -EBUSY;
 		}
 		if (ms == 1000)
-			eng_log(LOG_INFO, "%s: %s; waiting", m->path, why);
+			eng_log(LOG_INFO, "%s: %s; waiting", path, why);
 		if (!control_pause(m->control, 100))
 			return -EINTR;
 	}
@@ -122,15 +126,18 @@ static int open_as(struct mount *m)
 		.backend = m->opt.backend,
 	};
 
-	if (!m->opt.rdonly && write_protected(m->path))
-		return -EROFS;
-	return eng_dev_open(&m->dev, m->path, &how);
+	for (unsigned int i = 0; i < m->legs.n && !m->opt.rdonly; i++)
+		if (write_protected(m->legs.path[i]))
+			return -EROFS;
+	return legs_open(&m->dev, &m->legs, &how);
 }
 
 static int open_device(struct mount *m)
 {
-	int err = wait_for_device(m);
+	int err = 0;
 
+	for (unsigned int i = 0; i < m->legs.n && !err; i++)
+		err = wait_for_device(m, m->legs.path[i]);
 	if (!err)
 		err = open_as(m);
 	if (err != -EROFS || m->opt.rdonly)
@@ -297,6 +304,7 @@ static int start(struct mount *m)
 
 	err = err ?: open_device(m);
 	err = err ?: open_fs(m);
+	err = err ?: tfs_resilver_start(&m->resilver, m->fs);
 	if (!err && !control_pause(m->control, 0))
 		err = -EINTR;
 	if (err || m->opt.fake)
@@ -363,6 +371,7 @@ static int serve(struct mount *m)
 		eng_log(LOG_ERR, "%s: not mounted: %s", m->point,
 			strerror(-err));
 	tfs_ops_destroy(m->ops);
+	tfs_resilver_stop(m->resilver, false);
 	last = tfs_close(m->fs);
 	eng_dev_close(m->dev);
 	eng_pool_destroy(m->pool);
@@ -427,13 +436,31 @@ static char *resolve(const char *path, bool dir)
 	return real;
 }
 
+static int resolve_legs(struct mount *m)
+{
+	m->legs.degraded = m->opt.degraded;
+	legs_add(&m->legs, m->path);
+	for (unsigned int i = 0; i < m->opt.devices; i++) {
+		if (m->opt.degraded && is_missing(m->opt.device[i])) {
+			eng_log(LOG_WARNING, "%s is not there",
+				m->opt.device[i]);
+			continue;
+		}
+		m->other[i] = resolve(m->opt.device[i], false);
+		if (!m->other[i])
+			return -ENOENT;
+		legs_add(&m->legs, m->other[i]);
+	}
+	return 0;
+}
+
 static int prepare(struct mount *m)
 {
 	int err;
 
 	m->path = resolve(m->opt.path, false);
 	m->point = resolve(m->opt.mountpoint, true);
-	if (!m->path || !m->point)
+	if (!m->path || !m->point || resolve_legs(m))
 		return EXIT_MOUNT;
 	if (fds_standard(m->path)) {
 		eng_log(LOG_ERR, "%s is our standard input, output or "
@@ -475,6 +502,8 @@ int main(int argc, char **argv)
 	else if (!res)
 		res = serve_in_background(&m);
 out:
+	for (unsigned int i = 0; i < m.opt.devices; i++)
+		free(m.other[i]);
 	free(m.path);
 	free(m.point);
 	options_free(&m.opt);

@@ -50,6 +50,8 @@ static const char usage[] =
 "     cache=MIB         memory for metadata\n"
 "     fence=SECONDS     between signs of life for other hosts (5; off on\n"
 "                       local filesystems); fence=off\n"
+"     device=PATH       another leg of the mirror that PATH is one of; repeat\n"
+"     degraded          mount a mirror without those that are missing\n"
 "     log=FILE          messages also to FILE\n"
 "     backend=NAME      only block, nvme or soft (default: what is there)\n"
 "     no_sandbox        keep all capabilities and system calls\n"
@@ -164,6 +166,7 @@ static int take_flag(struct options *o, const char *opt)
 		{ "remount", &o->remount, true },
 		{ "nofail", &o->nofail, true },
 		{ "discard", &o->discard, true },
+		{ "degraded", &o->degraded, true },
 		{ "nodiscard", &o->discard, false },
 		{ "writeback", &o->writeback, true },
 		{ "no_writeback", &o->writeback, false },
@@ -252,6 +255,16 @@ static int append(char **list, const char *opt)
 	return 0;
 }
 
+static int take_device(struct options *o, const char *path)
+{
+	if (!*path)
+		return bad("no path", "device=");
+	if (o->devices == LEGS_MAX - 1)
+		return bad("a mirror has at most 4 legs", path);
+	o->device[o->devices] = strdup(path);
+	return o->device[o->devices++] ? 0 : EXIT_SYSTEM;
+}
+
 static int take(struct options *o, const char *opt)
 {
 	int res = take_number(o, opt);
@@ -265,6 +278,8 @@ static int take(struct options *o, const char *opt)
 		return res;
 	if (is_ignored(opt))
 		return 0;
+	if (!strncmp(opt, "device=", 7))
+		return take_device(o, opt + 7);
 	if (!strncmp(opt, "log=", 4)) {
 		free(o->log);
 		o->log = strdup(opt + 4);
@@ -389,6 +404,8 @@ int options_parse(struct options *o, int argc, char **argv)
 
 void options_free(struct options *o)
 {
+	for (unsigned int i = 0; i < o->devices; i++)
+		free(o->device[i]);
 	free(o->log);
 	free(o->pass);
 }

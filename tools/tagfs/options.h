@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "legs.h"
+
 /* As mount(8)'s. */
 enum {
 	EXIT_OK		= 0,
@@ -37,6 +39,9 @@ struct options {
 	unsigned int	workers;
 	unsigned int	max_read;	/* bytes; 0: not given */
 	size_t		cache;		/* bytes */
+	char		*device[LEGS_MAX];	/* other legs of a mirror */
+	unsigned int	devices;
+	bool		degraded;
 	char		*log;		/* file for messages */
 	const char	*backend;	/* NULL: find out */
 	char		*pass;		/* for FUSE, as given */

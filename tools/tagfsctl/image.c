@@ -16,6 +16,7 @@
 #include "base/fence.h"
 #include "commit/super.h"
 #include "ctl.h"
+#include "legs.h"
 #include "mount/mount.h"
 
 #define FUSE_MAGIC	0x65735546
@@ -25,10 +26,14 @@
 static int open_dev(struct image *im, const char *path, unsigned int flags)
 {
 	struct eng_open how = { .flags = flags };
+	const struct legs legs = {
+		.path = { path }, .n = 1,
+		.degraded = flags & ENG_OPEN_RDONLY,
+	};
 	int err = eng_pool_create(&im->pool, 1);
 
 	how.pool = im->pool;
-	return err ? err : eng_dev_open(&im->dev, path, &how);
+	return err ? err : legs_open(&im->dev, &legs, &how);
 }
 
 /* (1) */

@@ -130,11 +130,14 @@ static void print_text(const struct status *s)
 	uint64_t all = number(s, "clusters");
 	uint64_t free = number(s, "clusters_free") +
 		number(s, "clusters_pending");
+	char mirror[1024];
 
 	printf("health:     %s (%s)\n", s->health, s->why);
 	printf("label:      %s\nuuid:       %s\n", s->label, s->uuid);
 	printf("format:     %s, %s, clusters of %llu bytes\n", s->format,
 	       s->backend, (unsigned long long)csize);
+	if (stats_text(s->stats, "mirror", mirror, sizeof(mirror)))
+		printf("mirror:     %s\n", mirror);
 	printf("usage:      %llu of %llu MiB, %llu inodes\n",
 	       (unsigned long long)((all - free) * csize >> 20),
 	       (unsigned long long)(all * csize >> 20),

@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* resilver.c - see resilver.h.
+ *
+ *  (1) Who is behind gets every write, so only what is older is missing.  It
+ *      is what a walk over the tree finds, nodes and extents, that was born
+ *      after the leg was left behind.
+ *  (2) Each is read with the tags that it must have and looked at on every
+ *      leg; what is there already is not written again.  So doing it once
+ *      more costs reads alone.
+ *  (3) It is pinned by a ticket from the look at the tree until it was read.
+ *  (4) Superblocks were written to all by the mount.  Two checkpoints write
+ *      both slots, and the end of the log with them.
+ *  (5) What no leg has right is as bad on this one: it is counted, and is no
+ *      reason to go without it for ever. */
+#include <linux/ioprio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/cluster.h"
+#include "base/gate.h"
+#include "check/resilver.h"
+#include "commit/ckpt.h"
+#include "file/extent.h"
+#include "mount/legs.h"
+
+#define BATCH_BYTES	(1u << 20)
+
+struct tfs_resilver {
+	struct tfs	*fs;
+	pthread_t	thread;
+	atomic_bool	stop;
+	int		err;		/* the thread's */
+	uint64_t	since;		/* (1) */
+	uint8_t		*buf;
+	uint32_t	most;		/* clusters */
+	uint64_t	bytes, nodes, bad;
+};
+
+typedef unsigned long long ull;
+
+/* The next part of a file's content from lc on. */
+struct part {
+	uint32_t	ino;
+	uint64_t	lc, end, since, most;
+	struct tfs_extent ext;		/* len 0: none left */
+	bool		pinned;		/* and to be looked at */
+	unsigned int	ticket;
+};
+
+static int part_fn(struct tfs_txn *tx, void *arg)
+{
+	struct part *p = arg;
+	int err;
+
+	p->pinned = false;
+	p->ext.len = 0;
+	err = tfs_extent_find(tx, p->ino, p->lc, &p->ext);
+	if (err || p->ext.lc >= p->end) {
+		p->ext.len = 0;
+		return err == -ENOENT ? 0 : err;
+	}
+	if (p->ext.lc < p->lc)
+		p->ext = tfs_extent_slice(&p->ext, p->lc, p->ext.lc +
+					  p->ext.len - p->lc);
+	if (p->ext.lc + p->ext.len > p->end)
+		p->ext.len = p->end - p->ext.lc;
+	if (!p->ext.addr || p->ext.seq <= p->since)
+		return 0;
+	if (p->ext.len > p->most)
+		p->ext.len = p->most;
+	p->ticket = tfs_reader_enter(tfs_txn_fs(tx));		/* (3) */
+	p->pinned = true;
+	return 0;
+}
+
+/* (2) */
+static int look(struct tfs_resilver *r, uint32_t ino,
+		const struct tfs_extent *ext)
+{
+	struct tfs *fs = r->fs;
+	struct tfs_record rec = { .kind = TFS_K_DATA, .owner = ino,
+				  .index = ext->lc, .seq = ext->seq };
+	struct eng_io *io = eng_io_get(fs->dev, ext->len * fs->ipc, 1);
+	int err;
+
+	if (!io)
+		return -ENOMEM;
+	io->op = ENG_READ;
+	io->flags = ENG_IO_MEDIUM | ENG_IO_LEGS;
+	io->start = ext->addr * fs->ipc;
+	eng_io_add(io, r->buf, (size_t)ext->len * fs->csize);
+	tfs_tag_fill(fs, &rec, ext->addr, 0, ext->len * fs->ipc, io->tags);
+	err = eng_io_run(io);
+	eng_io_put(io);
+	if (!err)
+		r->bytes += ext->len * fs->csize;
+	return err;
+}
+
+/* Cluster by cluster, where not all of it can be read. */
+static int look_each(struct tfs_resilver *r, uint32_t ino,
+		     const struct tfs_extent *ext)
+{
+	int err = look(r, ino, ext);
+
+	if (!err || err == -ENOMEM)
+		return err;
+	if (ext->len == 1) {
+		r->bad++;					/* (5) */
+		return 0;
+	}
+	err = 0;
+	for (uint64_t i = 0; i < ext->len && !err; i++) {
+		struct tfs_extent one = tfs_extent_slice(ext, ext->lc + i, 1);
+
+		err = look_each(r, ino, &one);
+	}
+	return err;
+}
+
+static int copy_range(struct tfs_resilver *r, uint32_t ino, uint64_t lc,
+		      uint64_t n)
+{
+	struct part p = { .ino = ino, .lc = lc, .end = lc + n,
+			  .since = r->since, .most = r->most };
+	int err = 0;
+
+	while (!err && p.lc < p.end && !atomic_load(&r->stop)) {
+		err = tfs_txn_read(r->fs, part_fn, &p);
+		if (err || !p.ext.len)
+			break;
+		if (p.pinned) {
+			err = look_each(r, ino, &p.ext);
+			tfs_reader_exit(r->fs, p.ticket);
+		}
+		p.lc = p.ext.lc + p.ext.len;
+	}
+	return err == -EUCLEAN || err == -EIO ? 0 : err;	/* (5) */
+}
+
+/* It may be made read-only meanwhile. */
+static int may_go_on(const struct tfs_resilver *r)
+{
+	if (atomic_load(&r->stop))
+		return -EINTR;
+	return tfs_rdonly(r->fs) ? -EROFS : 0;
+}
+
+/* What was written since the look is on all legs anyway. */
+static int see_item(struct tfs_treewalk *w, const struct tfs_item *item)
+{
+	struct tfs_resilver *r = w->arg;
+	struct tfs_extent ext;
+	int err = may_go_on(r);
+
+	if (err)
+		return err;
+	if (!item->key.obj || item->key.type != TFS_T_EXTENT)
+		return 0;
+	pthread_rwlock_rdlock(&r->fs->tree);
+	err = tfs_extent_decode(r->fs, item, &ext);
+	pthread_rwlock_unlock(&r->fs->tree);
+	if (err || !ext.addr || ext.seq <= r->since)
+		return 0;
+	return copy_range(r, item->key.obj, ext.lc, ext.len);
+}
+
+/* The walk has read both copies, and so had them looked at on every leg. */
+static int see_node(struct tfs_treewalk *w, const struct tfs_treewalk_node *n)
+{
+	struct tfs_resilver *r = w->arg;
+
+	r->nodes++;
+	if (n->copy[0].err || n->copy[1].err)
+		r->bad++;
+	return may_go_on(r);
+}
+
+static int walk(struct tfs_resilver *r)
+{
+	struct tfs_treewalk w = {
+		.fs = r->fs, .arg = r, .node = see_node, .item = see_item,
+		.lost = tfs_treewalk_skip,
+	};
+	int err = tfs_treewalk_begin(&w);
+
+	if (err)
+		return err;
+	err = tfs_treewalk_run(&w);
+	tfs_treewalk_end(&w);
+	return err;
+}
+
+static int resilver(struct tfs_resilver *r)
+{
+	struct tfs *fs = r->fs;
+	uint64_t left;
+	int err = walk(r) ?: may_go_on(r);
+
+	for (unsigned int i = 0; i < 2 && !err; i++)
+		err = tfs_ckpt_force(fs, false);		/* (4) */
+	if (err || !tfs_legs_behind(fs, &left))
+		return err ? err : -EIO;	/* it failed meanwhile */
+	err = tfs_legs_caught_up(fs);
+	if (!err)
+		eng_log(LOG_NOTICE, "resilver: done: %llu bytes of files and "
+			"%llu tree nodes since commit %llu were compared; %llu "
+			"are bad on all legs", (ull)r->bytes, (ull)r->nodes,
+			(ull)r->since, (ull)r->bad);
+	return err;
+}
+
+static void *run(void *arg)
+{
+	struct tfs_resilver *r = arg;
+
+	syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0,
+		IOPRIO_PRIO_VALUE(IOPRIO_CLASS_IDLE, 0));
+	r->err = resilver(r);
+	if (r->err && r->err != -EINTR)
+		eng_log(LOG_ERR, "resilver: %s; the next mount tries again",
+			strerror(-r->err));
+	return NULL;
+}
+
+static void resilver_free(struct tfs_resilver *r)
+{
+	eng_buf_put(r->fs->dev, r->buf, (size_t)r->most * r->fs->csize);
+	free(r);
+}
+
+int tfs_resilver_start(struct tfs_resilver **out, struct tfs *fs)
+{
+	struct tfs_resilver *r;
+	uint64_t since = 0;
+	int err = -ENOMEM;
+
+	*out = NULL;
+	if (tfs_rdonly(fs) || !tfs_legs_behind(fs, &since))
+		return 0;
+	r = calloc(1, sizeof(*r));
+	if (!r)
+		return -ENOMEM;
+	r->fs = fs;
+	r->since = since;
+	r->most = BATCH_BYTES / fs->csize;
+	if (r->most > fs->geo->max_io / fs->ipc)
+		r->most = fs->geo->max_io / fs->ipc;
+	r->buf = eng_buf_get(fs->dev, (size_t)r->most * fs->csize);
+	if (r->buf)
+		err = -pthread_create(&r->thread, NULL, run, r);
+	if (err)
+		resilver_free(r);
+	else
+		*out = r;
+	return err;
+}
+
+int tfs_resilver_stop(struct tfs_resilver *r, bool wait)
+{
+	int err;
+
+	if (!r)
+		return 0;
+	if (!wait)
+		atomic_store(&r->stop, true);
+	pthread_join(r->thread, NULL);
+	err = r->err;
+	resilver_free(r);
+	return err;
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* resilver.h - give the legs of a mirror what was written while they were
+ * away, beside others who use the filesystem. */
+#ifndef TFS_RESILVER_H
+#define TFS_RESILVER_H
+
+#include "check/treewalk.h"
+
+struct tfs_resilver;	/* fields: resilver.c */
+
+/* On a thread of its own, if a leg is behind; else *out is NULL. */
+int tfs_resilver_start(struct tfs_resilver **out, struct tfs *fs);
+/* Waits for its end, or makes it end; the next one begins again with what is
+ * still missing.  0: it was done.  NULL is fine. */
+int tfs_resilver_stop(struct tfs_resilver *r, bool wait);
+
+#endif

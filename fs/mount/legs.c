@@ -1,0 +1,808 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* legs.c - the legs of a mirror: which of them have everything.
+ *
+ *  (1) Each leg has a list of all, with an id that is new with every change.
+ *      A change is on every leg that is left before anything is acknowledged
+ *      that another one misses.
+ *  (2) The newest list in which its own leg has everything is the truth.  A
+ *      leg that it calls current has that list, or the one before: the change
+ *      was interrupted.  One that it calls behind has a list that it is known
+ *      to have had.  Any other list was made by a mount without the rest: the
+ *      two went apart, and neither is taken for the other's past.
+ *  (3) A leg is left behind at the commit of a durable checkpoint: whatever
+ *      is as old as that was flushed on it, nodes included.
+ *  (4) A leg that is behind and here is written as the others are, and has
+ *      their list, which says so: it can't be mounted by itself.
+ *  (5) A read-only mount changes no list. */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "mirror/mirror.h"
+#include "base/cluster.h"
+#include "base/fence.h"
+#include "base/hash.h"
+#include "commit/super.h"
+#include "mount/legs.h"
+
+struct member {
+	uint8_t		uuid[16];
+	unsigned int	state;		/* TFS_LEG_* */
+	uint64_t	left, id[2];
+};
+
+struct list {
+	uint64_t	generation, id, prev;
+	unsigned int	n, self;
+	struct member	member[TFS_LEGS_MAX];
+};
+
+/* One that is here. */
+struct leg {
+	struct tfs	*at;		/* its device, for whole clusters */
+	const char	*name;
+	unsigned int	member;		/* which it is */
+	uint64_t	id;		/* of the list that it has */
+	uint64_t	tried;		/* of the one that it was last given: after
+					 * a failed write it has one or the other */
+};
+
+struct tfs_legs {
+	pthread_mutex_t	lock;		/* all below */
+	struct eng_dev	*dev;		/* the mirror */
+	struct tfs	*fs;		/* NULL: nobody writes yet */
+	unsigned int	n;
+	struct leg	leg[TFS_LEGS_MAX];
+	struct list	list;
+};
+
+typedef unsigned long long ull;
+
+/* ---- the list on a leg -------------------------------------------------- */
+
+static uint64_t list_addr(const struct tfs *at, unsigned int copy)
+{
+	return at->super.clusters - TFS_END_LEG + copy;
+}
+
+static void list_encode(const struct tfs *at, struct tfs_disk_leg *d,
+			const struct list *l, unsigned int self,
+			unsigned int copy)
+{
+	*d = (struct tfs_disk_leg){
+		.magic = htole32(TFS_LEG_MAGIC),
+		.generation = htole64(l->generation),
+		.id = htole64(l->id), .prev = htole64(l->prev),
+		.legs = (uint8_t)l->n, .self = (uint8_t)self,
+		.copy = (uint8_t)copy,
+	};
+	memcpy(d->nonce, tfs_nonce(at), TFS_NONCE);
+	for (unsigned int i = 0; i < l->n; i++) {
+		const struct member *m = &l->member[i];
+
+		d->member[i] = (struct tfs_disk_member){
+			.left = htole64(m->left),
+			.id = { htole64(m->id[0]), htole64(m->id[1]) },
+			.state = (uint8_t)m->state,
+		};
+		memcpy(d->member[i].uuid, m->uuid, 16);
+	}
+	d->crc = htole32(tfs_crc32c(d, sizeof(*d),
+				    offsetof(struct tfs_disk_leg, crc)));
+}
+
+static const char *member_decode(struct member *m,
+				 const struct tfs_disk_member *d, bool there)
+{
+	if (!there)
+		return tfs_all_zero(d, sizeof(*d)) ? NULL : "padding";
+	*m = (struct member){
+		.state = d->state, .left = le64toh(d->left),
+		.id = { le64toh(d->id[0]), le64toh(d->id[1]) },
+	};
+	memcpy(m->uuid, d->uuid, 16);
+	if (!tfs_all_zero(d->pad, sizeof(d->pad)))
+		return "padding";
+	if (m->state != TFS_LEG_CURRENT && m->state != TFS_LEG_BEHIND)
+		return "state";
+	if (m->left >= TFS_SEQ_MAX || (m->state == TFS_LEG_CURRENT &&
+				       (m->left || m->id[0] || m->id[1])))
+		return "commit";
+	return NULL;
+}
+
+/* Everything of it is checked here. */
+static const char *list_decode(const struct tfs *at,
+			       const struct tfs_disk_leg *d,
+			       unsigned int copy, struct list *l)
+{
+	const char *bad = NULL;
+
+	if (le32toh(d->magic) != TFS_LEG_MAGIC)
+		return "magic";
+	if (le32toh(d->crc) != tfs_crc32c(d, sizeof(*d),
+					  offsetof(struct tfs_disk_leg, crc)))
+		return "checksum";
+	if (memcmp(d->nonce, tfs_nonce(at), TFS_NONCE))
+		return "nonce";
+	*l = (struct list){
+		.generation = le64toh(d->generation), .id = le64toh(d->id),
+		.prev = le64toh(d->prev), .n = d->legs, .self = d->self,
+	};
+	if (!l->n || l->n > TFS_LEGS_MAX || l->self >= l->n ||
+	    d->copy != copy || !tfs_all_zero(d->pad, sizeof(d->pad)))
+		return "number, copy or padding";
+	if (!l->generation || l->generation >= TFS_SEQ_MAX || !l->id)
+		return "generation";
+	for (unsigned int i = 0; i < TFS_LEGS_MAX && !bad; i++)
+		bad = member_decode(&l->member[i], &d->member[i], i < l->n);
+	return bad;
+}
+
+/* The newer of two good copies. */
+static int list_read(struct tfs *at, const char *name, struct list *out)
+{
+	uint8_t *buf = eng_buf_get(at->dev, at->csize);
+	const char *why[2] = { NULL };
+	char text[160];
+	int err, good = 0;
+
+	if (!buf)
+		return -ENOMEM;
+	for (unsigned int i = 0; i < 2; i++) {
+		uint16_t tags[TFS_LANES], lanes[TFS_LANES];
+		struct tfs_record rec = { .kind = TFS_K_LEG, .index = i };
+		struct eng_fault fault;
+		struct list l;
+
+		err = tfs_cluster_tags(at, list_addr(at, i), 1, 0, buf, tags,
+				       &fault);
+		if (err == -ENOMEM)
+			break;
+		why[i] = err ? tfs_fault_text(err, &fault, text,
+					      sizeof(text)) :
+			list_decode(at, (void *)buf, i, &l);
+		if (why[i])
+			continue;
+		rec.owner = l.self;
+		rec.seq = l.generation;
+		tfs_record_encode(&at->key, &rec, list_addr(at, i), lanes);
+		if (memcmp(lanes, tags, sizeof(lanes)))
+			why[i] = "application tags";
+		else if (!good++ || l.generation > out->generation)
+			*out = l;
+	}
+	eng_buf_put(at->dev, buf, at->csize);
+	if (err == -ENOMEM)
+		return err;
+	if (!good)
+		eng_log(LOG_ERR, "%s: its list of the legs of the mirror is "
+			"damaged: %s; %s", name, why[0], why[1]);
+	return good ? 0 : -EUCLEAN;
+}
+
+/* One copy after the other. */
+static int list_write(struct tfs_legs *ls, struct leg *leg)
+{
+	struct tfs *at = leg->at;
+	struct tfs_record rec = { .kind = TFS_K_LEG, .owner = leg->member,
+				  .seq = ls->list.generation };
+	uint8_t *buf = eng_buf_get(at->dev, at->csize);
+	int err = 0;
+
+	if (!buf)
+		return -ENOMEM;
+	memset(buf, 0, at->csize);
+	leg->tried = ls->list.id;
+	for (rec.index = 0; rec.index < 2 && !err; rec.index++) {
+		list_encode(at, (void *)buf, &ls->list, leg->member,
+			    rec.index);
+		err = tfs_cluster_write(at, list_addr(at, rec.index), &rec,
+					buf);
+		if (!err)
+			err = eng_dev_flush(at->dev);
+	}
+	eng_buf_put(at->dev, buf, at->csize);
+	if (!err)
+		leg->id = ls->list.id;
+	return err;
+}
+
+/* ---- changes ------------------------------------------------------------ */
+
+static int new_id(uint64_t *id)
+{
+	uint64_t old = *id;
+
+	do
+		if (getrandom(id, sizeof(*id), 0) != sizeof(*id))
+			return -EIO;
+	while (!*id || *id == old);
+	return 0;
+}
+
+static struct leg *leg_of(struct tfs_legs *ls, unsigned int member)
+{
+	for (unsigned int i = 0; i < ls->n; i++)
+		if (ls->leg[i].member == member)
+			return &ls->leg[i];
+	return NULL;
+}
+
+static bool is_lost(struct tfs_legs *ls, const struct leg *leg)
+{
+	return !leg || eng_mirror_state(ls->dev, (unsigned int)
+					(leg - ls->leg)) == ENG_LEG_LOST;
+}
+
+/* Is there one that is called current and is not? */
+static bool any_news(struct tfs_legs *ls)
+{
+	for (unsigned int i = 0; i < ls->list.n; i++)
+		if (ls->list.member[i].state == TFS_LEG_CURRENT &&
+		    is_lost(ls, leg_of(ls, i)))
+			return true;
+	return false;
+}
+
+static int next_list(struct tfs_legs *ls, uint64_t settled)
+{
+	uint64_t old = ls->list.id;
+	int err = new_id(&ls->list.id);
+
+	if (err)
+		return err;
+	ls->list.prev = old;
+	ls->list.generation++;
+	for (unsigned int i = 0; i < ls->list.n; i++) {
+		struct member *m = &ls->list.member[i];
+		struct leg *leg = leg_of(ls, i);
+
+		if (m->state == TFS_LEG_CURRENT && is_lost(ls, leg)) {
+			m->state = TFS_LEG_BEHIND;
+			m->left = settled;			/* (3) */
+			m->id[0] = leg ? leg->id : old;
+			m->id[1] = leg ? leg->tried : old;
+		} else if (m->state == TFS_LEG_BEHIND && !is_lost(ls, leg)) {
+			m->id[0] = leg->id;			/* (4) */
+			m->id[1] = ls->list.id;
+		}
+	}
+	return 0;
+}
+
+/* (1) Who can't be told is lost as well, and the rest hear of that. */
+static int change_locked(struct tfs_legs *ls, uint64_t settled)
+{
+	int err, failed;
+
+	do {
+		failed = 0;
+		err = next_list(ls, settled);
+		for (unsigned int i = 0; i < ls->n && !err; i++) {
+			struct leg *leg = &ls->leg[i];
+
+			if (is_lost(ls, leg))
+				continue;
+			failed = list_write(ls, leg) ?: failed;
+			if (leg->id != ls->list.id &&
+			    !eng_mirror_lose(ls->dev, i, failed))
+				err = failed;
+		}
+	} while (!err && failed);
+	return err;
+}
+
+static void say_left(struct tfs_legs *ls)
+{
+	for (unsigned int i = 0; i < ls->list.n; i++) {
+		const struct member *m = &ls->list.member[i];
+		const struct leg *leg = leg_of(ls, i);
+
+		if (m->state == TFS_LEG_BEHIND)
+			eng_log(LOG_WARNING, "leg %u of the mirror (%s) is "
+				"behind: what came after commit %llu may be "
+				"missing there", i + 1, leg ? leg->name :
+				"not here", (ull)m->left);
+	}
+}
+
+/* Within a flush. */
+static int on_lost(void *arg, unsigned int legs)
+{
+	struct tfs_legs *ls = arg;
+	int err = 0;
+
+	(void)legs;	/* the states say it */
+	pthread_mutex_lock(&ls->lock);
+	if (!ls->fs)
+		err = -EIO;	/* nobody knows yet what they have */
+	else if (any_news(ls))
+		err = change_locked(ls, atomic_load(&ls->fs->settled));
+	if (!err)
+		say_left(ls);
+	pthread_mutex_unlock(&ls->lock);
+	return err;
+}
+
+int tfs_legs_begin(struct tfs *fs, uint64_t settled)
+{
+	struct tfs_legs *ls = fs->legs;
+	bool news = false;
+	int err = 0;
+
+	if (!ls)
+		return 0;
+	pthread_mutex_lock(&ls->lock);
+	for (unsigned int i = 0; i < ls->n; i++)
+		news |= ls->leg[i].id != ls->list.id;
+	if (news || any_news(ls))
+		err = change_locked(ls, settled);
+	if (!err) {
+		ls->fs = fs;
+		say_left(ls);
+	}
+	pthread_mutex_unlock(&ls->lock);
+	return err;
+}
+
+void tfs_legs_end(struct tfs *fs)
+{
+	if (!fs->legs)
+		return;
+	pthread_mutex_lock(&fs->legs->lock);
+	fs->legs->fs = NULL;
+	pthread_mutex_unlock(&fs->legs->lock);
+}
+
+bool tfs_legs_behind(struct tfs *fs, uint64_t *left)
+{
+	struct tfs_legs *ls = fs->legs;
+	bool any = false;
+
+	if (!ls)
+		return false;
+	pthread_mutex_lock(&ls->lock);
+	for (unsigned int i = 0; i < ls->n; i++) {
+		const struct member *m = &ls->list.member[ls->leg[i].member];
+
+		if (m->state != TFS_LEG_BEHIND || is_lost(ls, &ls->leg[i]))
+			continue;
+		if (!any || m->left < *left)
+			*left = m->left;
+		any = true;
+	}
+	pthread_mutex_unlock(&ls->lock);
+	return any;
+}
+
+int tfs_legs_caught_up(struct tfs *fs)
+{
+	struct tfs_legs *ls = fs->legs;
+	int err;
+
+	pthread_mutex_lock(&ls->lock);
+	for (unsigned int i = 0; i < ls->n; i++) {
+		struct member *m = &ls->list.member[ls->leg[i].member];
+
+		if (m->state == TFS_LEG_BEHIND && !is_lost(ls, &ls->leg[i])) {
+			m->state = TFS_LEG_CURRENT;
+			m->left = m->id[0] = m->id[1] = 0;
+		}
+	}
+	err = change_locked(ls, atomic_load(&fs->settled));
+	for (unsigned int i = 0; i < ls->n && !err; i++)
+		if (ls->list.member[ls->leg[i].member].state ==
+		    TFS_LEG_CURRENT)
+			eng_mirror_catch_up(ls->dev, i);
+	pthread_mutex_unlock(&ls->lock);
+	return err;
+}
+
+void tfs_legs_text(struct tfs *fs, char **out)
+{
+	struct tfs_legs *ls = fs->legs;
+	size_t size;
+	FILE *f = open_memstream(out, &size);
+
+	if (!f) {
+		*out = NULL;
+		return;
+	}
+	pthread_mutex_lock(&ls->lock);
+	for (unsigned int i = 0; i < ls->list.n; i++) {
+		const struct member *m = &ls->list.member[i];
+		const struct leg *leg = leg_of(ls, i);
+
+		fprintf(f, "%sleg %u ", i ? ", " : "", i + 1);
+		if (!leg)
+			fprintf(f, "missing since commit %llu", (ull)m->left);
+		else
+			fprintf(f, "%s %s", leg->name, is_lost(ls, leg) ?
+				"failed" : m->state == TFS_LEG_BEHIND ?
+				"behind" : "current");
+	}
+	pthread_mutex_unlock(&ls->lock);
+	if (fclose(f)) {
+		free(*out);
+		*out = NULL;
+	}
+}
+
+/* ---- putting them together ---------------------------------------------- */
+
+static void legs_free(void *arg)
+{
+	struct tfs_legs *ls = arg;
+
+	for (unsigned int i = 0; i < ls->n; i++)
+		free(ls->leg[i].at);
+	pthread_mutex_destroy(&ls->lock);
+	free(ls);
+}
+
+/* A device as it is, for clusters alone. */
+static struct tfs *at_new(struct eng_dev *dev)
+{
+	struct tfs *at = calloc(1, sizeof(*at));
+
+	if (at) {
+		at->dev = dev;
+		at->geo = eng_dev_geometry(dev);
+	}
+	return at;
+}
+
+static struct tfs_legs *legs_new(unsigned int n, struct eng_dev *const *dev,
+				 const char *const *name)
+{
+	struct tfs_legs *ls = calloc(1, sizeof(*ls));
+
+	if (!ls)
+		return NULL;
+	pthread_mutex_init(&ls->lock, NULL);
+	for (; ls->n < n; ls->n++) {
+		ls->leg[ls->n].name = name[ls->n];
+		ls->leg[ls->n].at = at_new(dev[ls->n]);
+		if (!ls->leg[ls->n].at) {
+			legs_free(ls);
+			return NULL;
+		}
+	}
+	return ls;
+}
+
+/* From here on the names are the mirror's. */
+static void own(struct tfs_legs *ls, struct eng_dev *dev)
+{
+	const struct eng_mirror_owner owner = {
+		.lost = on_lost, .close = legs_free, .arg = ls,
+	};
+
+	ls->dev = dev;
+	for (unsigned int i = 0; i < ls->n; i++)
+		ls->leg[i].name = eng_mirror_name(dev, i);
+	eng_mirror_own(dev, &owner);
+}
+
+static int look(struct tfs_legs *ls, struct list *list)
+{
+	const struct tfs *first = ls->leg[0].at;
+
+	for (unsigned int i = 0; i < ls->n; i++) {
+		struct tfs *at = ls->leg[i].at;
+		int err = tfs_super_peek(at);
+
+		if (err) {
+			eng_log(LOG_ERR, "%s: no superblock of a tagfs that "
+				"could be used", ls->leg[i].name);
+			return err;
+		}
+		if (!(at->super.incompat & TFS_INCOMPAT_MIRROR)) {
+			eng_log(LOG_ERR, "%s is not a leg of a mirror",
+				ls->leg[i].name);
+			return -EINVAL;
+		}
+		if (memcmp(at->super.uuid, first->super.uuid, 16) ||
+		    memcmp(at->super.nonce, first->super.nonce, TFS_NONCE)) {
+			eng_log(LOG_ERR, "%s and %s are legs of different "
+				"mirrors", ls->leg[0].name, ls->leg[i].name);
+			return -EINVAL;
+		}
+		err = list_read(at, ls->leg[i].name, &list[i]);
+		if (err)
+			return err;
+		ls->leg[i].id = ls->leg[i].tried = list[i].id;
+	}
+	return 0;
+}
+
+/* (2) */
+static int choose_list(struct tfs_legs *ls, const struct list *list)
+{
+	const struct list *best = NULL;
+
+	for (unsigned int i = 0; i < ls->n; i++)
+		if (list[i].member[list[i].self].state == TFS_LEG_CURRENT &&
+		    (!best || list[i].generation > best->generation))
+			best = &list[i];
+	if (!best) {
+		eng_log(LOG_ERR, "%s: this leg of the mirror was left behind, "
+			"at commit %llu; one that has everything is needed",
+			ls->leg[0].name,
+			(ull)list[0].member[list[0].self].left);
+		return -ESTALE;
+	}
+	ls->list = *best;
+	return 0;
+}
+
+static int find_member(struct tfs_legs *ls, unsigned int i,
+		       const uint8_t uuid[16])
+{
+	unsigned int m = 0;
+
+	while (m < ls->list.n && memcmp(ls->list.member[m].uuid, uuid, 16))
+		m++;
+	if (m == ls->list.n) {
+		eng_log(LOG_ERR, "%s was replaced, and is no leg of this "
+			"mirror any more", ls->leg[i].name);
+		return -ESTALE;
+	}
+	for (unsigned int k = 0; k < i; k++)
+		if (ls->leg[k].member == m) {
+			eng_log(LOG_ERR, "%s and %s are the same leg of the "
+				"mirror: one is a copy", ls->leg[k].name,
+				ls->leg[i].name);
+			return -ENOTUNIQ;
+		}
+	ls->leg[i].member = m;
+	return 0;
+}
+
+/* (2) */
+static bool belongs(const struct tfs_legs *ls, const struct leg *leg,
+		    const struct list *own)
+{
+	const struct member *m = &ls->list.member[leg->member];
+
+	if (m->state == TFS_LEG_BEHIND)
+		return own->id == m->id[0] || own->id == m->id[1] ||
+			own->id == ls->list.id;
+	return own->id == ls->list.id ||
+		(own->id == ls->list.prev &&
+		 own->generation + 1 == ls->list.generation);
+}
+
+static int judge(struct tfs_legs *ls, const struct list *list)
+{
+	int err = choose_list(ls, list);
+
+	for (unsigned int i = 0; i < ls->n && !err; i++)
+		err = find_member(ls, i, list[i].member[list[i].self].uuid);
+	for (unsigned int i = 0; i < ls->n && !err; i++) {
+		if (belongs(ls, &ls->leg[i], &list[i]))
+			continue;
+		eng_log(LOG_ERR, "%s was written without the other legs of "
+			"the mirror, and they without it: they went apart and "
+			"can't be put together; mount one side alone with -o "
+			"degraded, and replace the other", ls->leg[i].name);
+		err = -ESTALE;
+	}
+	return err;
+}
+
+static int check_missing(struct tfs_legs *ls, bool degraded)
+{
+	unsigned int missing = 0;
+
+	for (unsigned int i = 0; i < ls->list.n; i++) {
+		if (leg_of(ls, i))
+			continue;
+		missing++;
+		eng_log(degraded ? LOG_WARNING : LOG_ERR, "%s: leg %u of %u of "
+			"the mirror is missing", ls->leg[0].name, i + 1,
+			ls->list.n);
+	}
+	if (!missing || degraded)
+		return 0;
+	eng_log(LOG_ERR, "%s: name the other legs with -o device=PATH, or "
+		"mount without them: -o degraded", ls->leg[0].name);
+	return -ENODEV;
+}
+
+static int make_mirror(struct tfs_legs *ls, struct eng_dev **out,
+		       const struct tfs_legs_how *how)
+{
+	struct eng_mirror_how m = { .n = how->n, .rdonly = how->rdonly,
+				    .pool = how->pool };
+
+	for (unsigned int i = 0; i < how->n; i++) {
+		m.leg[i] = how->leg[i];
+		m.name[i] = how->name[i];
+		if (ls->list.member[ls->leg[i].member].state ==
+		    TFS_LEG_BEHIND)
+			m.behind |= 1u << i;
+	}
+	return eng_mirror_create(out, &m);
+}
+
+/* What is wrong with a single device, its mount will say. */
+static bool is_single(struct tfs_legs *ls)
+{
+	return ls->n == 1 && (tfs_super_peek(ls->leg[0].at) ||
+			      !(ls->leg[0].at->super.incompat &
+				TFS_INCOMPAT_MIRROR));
+}
+
+int tfs_legs_open(struct eng_dev **out, const struct tfs_legs_how *how)
+{
+	struct tfs_legs *ls = legs_new(how->n, how->leg, how->name);
+	struct list list[TFS_LEGS_MAX];
+	int err;
+
+	*out = NULL;
+	if (!ls)
+		return -ENOMEM;
+	if (is_single(ls)) {
+		*out = how->leg[0];
+		legs_free(ls);
+		return 0;
+	}
+	err = look(ls, list);
+	if (!err)
+		err = judge(ls, list);
+	if (!err)
+		err = check_missing(ls, how->degraded);
+	if (!err)
+		err = make_mirror(ls, out, how);
+	if (err)
+		legs_free(ls);
+	else
+		own(ls, *out);
+	return err;
+}
+
+int tfs_legs_find(struct tfs *fs)
+{
+	fs->legs = eng_mirror_owner(fs->dev);
+	if (fs->legs || !(fs->super.incompat & TFS_INCOMPAT_MIRROR))
+		return 0;
+	eng_log(LOG_ERR, "this is one leg of a mirror, which can't be used by "
+		"itself");
+	return -ENODEV;
+}
+
+int tfs_legs_fence(struct tfs *fs)
+{
+	struct tfs_legs *ls = fs->legs;
+	char host[TFS_FENCE_NODE + 1];
+	int err = 0;
+
+	for (unsigned int i = 0; ls && fs->opt.fence && i < ls->n && !err;
+	     i++) {
+		struct tfs *at = ls->leg[i].at;
+
+		at->opt = fs->opt;
+		if (!tfs_fence_held(at, host))
+			continue;
+		err = tfs_fence_watch(at);
+		if (err == -EBUSY)
+			eng_log(LOG_ERR, "host %s has %s mounted for writing",
+				host, ls->leg[i].name);
+	}
+	return err;
+}
+
+/* ---- a new one ---------------------------------------------------------- */
+
+static int name_members(struct tfs_legs *ls, const struct tfs *fs)
+{
+	int err = 0;
+
+	ls->list = (struct list){ .generation = 1, .n = ls->n };
+	for (unsigned int i = 0; i < ls->n && !err; i++) {
+		struct member *m = &ls->list.member[i];
+		struct tfs *at = ls->leg[i].at;
+
+		at->super = fs->super;
+		at->key = fs->key;
+		at->csize = fs->csize;
+		at->ipc = fs->ipc;
+		ls->leg[i].member = i;
+		m->state = TFS_LEG_CURRENT;
+		if (getrandom(m->uuid, 16, 0) != 16)
+			err = -EIO;
+	}
+	return err ? err : new_id(&ls->list.id);
+}
+
+uint64_t tfs_intervals(const struct tfs *fs)
+{
+	return fs->super.clusters * fs->ipc;
+}
+
+/* The whole of it is missing (3). */
+static void replace_member(struct tfs_legs *ls, const uint8_t uuid[16],
+			   unsigned int m)
+{
+	memcpy(ls->list.member[m].uuid, uuid, 16);
+	ls->list.member[m].left = 0;
+	ls->list.member[m].id[0] = ls->list.id;
+	ls->list.member[m].id[1] = ls->list.id;
+}
+
+/* Until the others call it one of them, the new leg is none. */
+static int replace_locked(struct tfs_legs *ls, struct tfs *at, unsigned int m)
+{
+	struct leg leg = { .at = at, .name = "new", .member = m };
+	uint8_t uuid[16];
+	int err = getrandom(uuid, 16, 0) == 16 ? 0 : -EIO;
+
+	if (!err)
+		err = next_list(ls, 0);
+	if (err)
+		return err;
+	replace_member(ls, uuid, m);
+	err = tfs_super_write(at, 1);
+	if (!err)
+		err = list_write(ls, &leg);
+	for (unsigned int i = 0; i < ls->n && !err; i++)
+		if (!is_lost(ls, &ls->leg[i]))
+			err = list_write(ls, &ls->leg[i]);
+	return err;
+}
+
+int tfs_legs_replace(struct tfs *fs, struct eng_dev *dev)
+{
+	struct tfs_legs *ls = fs->legs;
+	struct tfs *at = ls ? at_new(dev) : NULL;
+	unsigned int m = 0;
+	int err = -ENOENT;
+
+	if (!at)
+		return ls ? -ENOMEM : -ENOENT;
+	at->super = fs->super;
+	at->key = fs->key;
+	at->csize = fs->csize;
+	at->ipc = fs->ipc;
+	pthread_mutex_lock(&ls->lock);
+	while (m < ls->list.n && leg_of(ls, m))
+		m++;
+	if (at->geo->intervals < tfs_intervals(fs))
+		err = -ENOSPC;
+	else if (!eng_profile_equal(at->geo->profile, fs->geo->profile))
+		err = -EINVAL;
+	else if (m < ls->list.n)
+		err = replace_locked(ls, at, m);
+	pthread_mutex_unlock(&ls->lock);
+	free(at);
+	return err;
+}
+
+int tfs_legs_format(struct tfs *fs)
+{
+	struct eng_dev *dev[TFS_LEGS_MAX];
+	const char *name[TFS_LEGS_MAX];
+	unsigned int n = eng_mirror_legs(fs->dev);
+	struct tfs_legs *ls;
+	int err;
+
+	if (!n)
+		return 0;
+	for (unsigned int i = 0; i < n; i++) {
+		dev[i] = eng_mirror_leg(fs->dev, i);
+		name[i] = eng_mirror_name(fs->dev, i);
+	}
+	ls = legs_new(n, dev, name);
+	if (!ls)
+		return -ENOMEM;
+	err = name_members(ls, fs);
+	for (unsigned int i = 0; i < n && !err; i++)
+		err = list_write(ls, &ls->leg[i]);
+	if (err)
+		legs_free(ls);
+	else
+		own(ls, fs->dev);
+	return err;
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* legs.h - the legs of a mirror: which of them have everything. */
+#ifndef TFS_LEGS_H
+#define TFS_LEGS_H
+
+#include <stdio.h>
+
+#include "tfs.h"
+
+/* mkfs, on a mirror that belongs to nobody: all its legs are current. */
+int tfs_legs_format(struct tfs *fs);
+/* The mirror under a filesystem, if there is one: fs->legs.  -ENODEV: it is
+ * one leg by itself. */
+int tfs_legs_find(struct tfs *fs);
+/* Another host has one of them: -EBUSY. */
+int tfs_legs_fence(struct tfs *fs);
+/* Before anything else is written: who is missing is left behind at commit
+ * settled, and all who are there know it. */
+int tfs_legs_begin(struct tfs *fs, uint64_t settled);
+/* From now on nobody is told of legs that are lost; before fs is freed. */
+void tfs_legs_end(struct tfs *fs);
+/* The oldest commit that a leg was left behind at and is here; false: there is
+ * no such leg. */
+bool tfs_legs_behind(struct tfs *fs, uint64_t *left);
+/* They have everything that is older than now. */
+int tfs_legs_caught_up(struct tfs *fs);
+/* "2 legs: ..."; malloced into *out, or NULL. */
+void tfs_legs_text(struct tfs *fs, char **out);
+
+#endif

@@ -1,0 +1,584 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* check_legs.c - a filesystem on a mirror: with one leg in order never an error
+ * and never a wrong byte; what was acknowledged is on every leg that is called
+ * current; and a leg that missed something is never taken for one that has
+ * everything. */
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check/resilver.h"
+#include "check/scrub.h"
+#include "commit/super.h"
+#include "mirror/mirror.h"
+#include "soft/dev_soft.h"
+#include "support/fs_bed.h"
+#include "support/fs_check.h"
+#include "support/fs_state.h"
+
+enum { LEGS = 3, STEPS = 10, CLUSTERS = 1200 };
+
+struct pair {
+	struct sim	*sim[LEGS];
+	unsigned int	n;
+	struct eng_pool	*pool;
+	struct eng_dev	*dev;
+	struct tfs	*fs;
+	char		where[64];
+};
+
+static void must(const struct pair *p, int err, const char *what)
+{
+	ck_assert_msg(!err, "%s: %s: %s", p->where, what, strerror(-err));
+}
+
+/* ---- legs that come and go ---------------------------------------------- */
+
+static int open_legs(struct pair *p, const unsigned int *legs, unsigned int n,
+		     bool degraded, bool rdonly)
+{
+	static const char *const names[] = { "one", "two", "three", "four" };
+	struct eng_open how = {
+		.pool = p->pool, .flags = rdonly ? ENG_OPEN_RDONLY : 0,
+	};
+	struct tfs_legs_how legs_how = {
+		.degraded = degraded, .rdonly = rdonly, .pool = p->pool,
+	};
+	struct tfs_mount mount = { .rdonly = rdonly };
+	int err = 0;
+
+	for (unsigned int i = 0; i < n && !err; i++) {
+		legs_how.name[i] = names[legs[i]];
+		err = eng_soft_open(&legs_how.leg[i],
+				    sim_raw(p->sim[legs[i]]), &how);
+		legs_how.n += !err;
+	}
+	if (!err)
+		err = tfs_legs_open(&p->dev, &legs_how);
+	for (unsigned int i = 0; err && i < legs_how.n; i++)
+		eng_dev_close(legs_how.leg[i]);
+	if (err)
+		return err;
+	err = tfs_open(&p->fs, p->dev, &mount);
+	if (!err && !rdonly && mount.rdonly) {
+		tfs_close(p->fs);
+		err = -EROFS;
+	}
+	if (err) {
+		eng_dev_close(p->dev);
+		p->dev = NULL;
+		p->fs = NULL;
+	}
+	return err;
+}
+
+static int open_mask(struct pair *p, unsigned int mask, bool degraded,
+		     bool rdonly)
+{
+	unsigned int legs[LEGS], n = 0;
+
+	for (unsigned int i = 0; i < p->n; i++)
+		if (mask & 1u << i)
+			legs[n++] = i;
+	return open_legs(p, legs, n, degraded, rdonly);
+}
+
+static unsigned int all(const struct pair *p)
+{
+	return (1u << p->n) - 1;
+}
+
+static int shut(struct pair *p)
+{
+	int err = tfs_close(p->fs);
+
+	eng_dev_close(p->dev);
+	p->fs = NULL;
+	p->dev = NULL;
+	return err;
+}
+
+static void make_pair(struct pair *p, unsigned int n, uint64_t seed)
+{
+	struct eng_mirror_how how = { .n = n };
+	struct tfs_mkfs mkfs = { .label = "test", .uuid = { 1, 2, 3 } };
+
+	memset(p, 0, sizeof(*p));
+	snprintf(p->where, sizeof(p->where), "seed %llu",
+		 (unsigned long long)seed);
+	p->n = n;
+	must(p, eng_pool_create_serial(&p->pool), "pool");
+	how.pool = p->pool;
+	for (unsigned int i = 0; i < n; i++) {
+		struct eng_open one = { .pool = p->pool };
+
+		/* Not all of one size. */
+		p->sim[i] = sim_create(bed_size("512+8", CLUSTERS + 100 * i),
+				       seed + i);
+		must(p, eng_soft_format_raw(sim_raw(p->sim[i]),
+					    eng_profile_find("512+8"),
+					    seed + i), "format");
+		must(p, eng_soft_open(&how.leg[i], sim_raw(p->sim[i]), &one),
+		     "device");
+		how.name[i] = "leg";
+	}
+	must(p, eng_mirror_create(&p->dev, &how), "mirror");
+	must(p, tfs_mkfs(p->dev, &mkfs), "mkfs");
+	eng_dev_close(p->dev);
+	p->dev = NULL;
+}
+
+static void clone_pair(struct pair *to, const struct pair *from)
+{
+	*to = *from;
+	for (unsigned int i = 0; i < from->n; i++)
+		to->sim[i] = sim_clone(from->sim[i]);
+}
+
+static void drop_sims(struct pair *p)
+{
+	for (unsigned int i = 0; i < p->n; i++)
+		sim_destroy(p->sim[i]);
+}
+
+static void free_pair(struct pair *p)
+{
+	drop_sims(p);
+	eng_pool_destroy(p->pool);
+}
+
+/* ---- what is there ------------------------------------------------------ */
+
+static bool all_current(struct pair *p)
+{
+	for (unsigned int i = 0; i < eng_mirror_legs(p->dev); i++)
+		if (eng_mirror_state(p->dev, i) != ENG_LEG_CURRENT)
+			return false;
+	return true;
+}
+
+static void resilver(struct pair *p)
+{
+	struct tfs_resilver *r;
+
+	must(p, tfs_resilver_start(&r, p->fs), "resilver");
+	must(p, tfs_resilver_stop(r, true), "resilver");
+	ck_assert_msg(all_current(p), "%s: a leg is behind after a resilver",
+		      p->where);
+}
+
+/* Each leg by itself says that state, and is whole.  Nothing is written. */
+static void each_says(struct pair *p, const char *state)
+{
+	for (unsigned int i = 0; i < p->n; i++) {
+		const char *wrong;
+		char *its;
+
+		must(p, open_mask(p, 1u << i, true, true), "one leg");
+		wrong = fs_check(p->fs, 0);
+		ck_assert_msg(!wrong, "%s: leg %u: %s", p->where, i, wrong);
+		its = fs_state(p->fs);
+		ck_assert_msg(!strcmp(its, state), "%s: leg %u is not as the "
+			      "others", p->where, i);
+		free(its);
+		shut(p);
+	}
+}
+
+/* The states of a life that nothing happens to; malloced. */
+static char *states[STEPS + 1];
+
+static void live_once(const struct pair *base, uint64_t seed)
+{
+	struct pair p;
+
+	clone_pair(&p, base);
+	must(&p, open_mask(&p, all(&p), false, false), "mount");
+	for (unsigned int i = 0; i <= STEPS; i++) {
+		if (i)
+			must(&p, fs_step(p.fs, &seed), "step");
+		must(&p, tfs_sync(p.fs), "sync");
+		free(states[i]);
+		states[i] = fs_state(p.fs);
+	}
+	must(&p, shut(&p), "unmount");
+	each_says(&p, states[STEPS]);
+	drop_sims(&p);
+}
+
+/* The same until something fails; how many steps were acknowledged. */
+static unsigned int live(struct pair *p, uint64_t seed)
+{
+	unsigned int acked = 0;
+
+	for (unsigned int i = 1; i <= STEPS; i++) {
+		if (fs_step(p->fs, &seed) || tfs_sync(p->fs))
+			break;
+		acked = i;
+	}
+	return acked;
+}
+
+static void says_one_of(struct pair *p, unsigned int acked)
+{
+	char *now = fs_state(p->fs);
+	bool old = !strcmp(now, states[acked]);
+
+	ck_assert_msg(old || (acked < STEPS && !strcmp(now, states[acked + 1])),
+		      "%s: not what was acknowledged, %u steps", p->where,
+		      acked);
+	free(now);
+}
+
+/* After a cut: all legs are back, and in the end have the same. */
+static void recover_all(struct pair *p, unsigned int acked)
+{
+	char *now;
+
+	must(p, open_mask(p, all(p), false, false), "mount after it");
+	says_one_of(p, acked);
+	resilver(p);
+	says_one_of(p, acked);
+	now = fs_state(p->fs);
+	must(p, shut(p), "unmount");
+	each_says(p, now);
+	free(now);
+}
+
+/* ---- cuts --------------------------------------------------------------- */
+
+/* _i: seed, which says how far apart the legs are when the power goes. */
+START_TEST(a_cut_leaves_the_legs_whole)
+{
+	struct pair base;
+	uint64_t rand = (uint64_t)_i + 1;
+	unsigned int acked;
+	bool off = true;
+
+	make_pair(&base, 2, (uint64_t)_i);
+	live_once(&base, (uint64_t)_i);
+	for (unsigned int n = 0; off; n += 1 + sim_rand(&rand) % 5) {
+		struct pair p;
+		unsigned int ahead = (unsigned int)(sim_rand(&rand) % 4);
+		unsigned int first = (unsigned int)(sim_rand(&rand) % 2);
+
+		clone_pair(&p, &base);
+		snprintf(p.where, sizeof(p.where), "seed %d, write %u, leg %u "
+			 "%u later", _i, n, !first, ahead);
+		sim_power_off_at(p.sim[first], n);
+		sim_power_off_at(p.sim[!first], n + ahead);
+		acked = 0;
+		if (!open_mask(&p, all(&p), false, false)) {
+			acked = live(&p, (uint64_t)_i);
+			shut(&p);
+		}
+		off = sim_is_off(p.sim[0]) || sim_is_off(p.sim[1]);
+		for (unsigned int i = 0; i < 2; i++)
+			sim_crash(p.sim[i], (uint64_t)_i + i);
+		recover_all(&p, acked);
+		drop_sims(&p);
+	}
+	free_pair(&base);
+}
+END_TEST
+
+/* One goes at every write and comes back at the next mount; nobody hears an
+ * error.  In between it can't be mounted as if it were current. */
+START_TEST(a_lost_leg_is_no_error)
+{
+	struct pair base;
+	uint64_t rand = (uint64_t)_i + 1;
+	unsigned int which = (unsigned int)_i % 2;
+	bool off = true;
+
+	make_pair(&base, _i < 2 ? 2 : 3, (uint64_t)_i);
+	live_once(&base, (uint64_t)_i);
+	for (unsigned int n = 0; off; n += 1 + sim_rand(&rand) % 7) {
+		struct pair p;
+		int err;
+
+		clone_pair(&p, &base);
+		snprintf(p.where, sizeof(p.where), "seed %d, write %u of leg "
+			 "%u", _i, n, which);
+		sim_power_off_at(p.sim[which], n);
+		must(&p, open_mask(&p, all(&p), false, false), "mount");
+		ck_assert_msg(live(&p, (uint64_t)_i) == STEPS, "%s: an error",
+			      p.where);
+		must(&p, shut(&p), "unmount");
+		off = sim_is_off(p.sim[which]);
+		sim_crash(p.sim[which], (uint64_t)_i);
+		err = open_mask(&p, 1u << which, false, false);
+		ck_assert_msg(err == -ENODEV || err == -ESTALE, "%s: mounted "
+			      "by itself: %d", p.where, err);
+		recover_all(&p, STEPS);
+		drop_sims(&p);
+	}
+	free_pair(&base);
+}
+END_TEST
+
+/* A leg is away while the others live; then it is given the rest, and that is
+ * cut at every write of any leg. */
+START_TEST(a_resilver_can_be_cut)
+{
+	struct pair base;
+	uint64_t rand = (uint64_t)_i + 1;
+	bool off = true;
+
+	make_pair(&base, 2, (uint64_t)_i);
+	live_once(&base, (uint64_t)_i);
+	must(&base, open_mask(&base, 1, true, false), "mount without it");
+	ck_assert_uint_eq(live(&base, (uint64_t)_i), STEPS);
+	must(&base, shut(&base), "unmount");
+	for (unsigned int n = 0; off; n += 1 + sim_rand(&rand) % 5) {
+		struct tfs_resilver *r = NULL;
+		struct pair p;
+
+		clone_pair(&p, &base);
+		snprintf(p.where, sizeof(p.where), "seed %d, write %u", _i, n);
+		sim_power_off_at(p.sim[0], n);
+		sim_power_off_at(p.sim[1], n + sim_rand(&rand) % 3);
+		if (!open_mask(&p, all(&p), false, false)) {
+			tfs_resilver_start(&r, p.fs);
+			tfs_resilver_stop(r, true);
+			shut(&p);
+		}
+		off = sim_is_off(p.sim[0]) || sim_is_off(p.sim[1]);
+		sim_crash(p.sim[0], (uint64_t)_i);
+		sim_crash(p.sim[1], (uint64_t)_i + 1);
+		recover_all(&p, STEPS);
+		drop_sims(&p);
+	}
+	free_pair(&base);
+}
+END_TEST
+
+/* ---- which legs go together --------------------------------------------- */
+
+START_TEST(missing_legs_must_be_allowed)
+{
+	struct pair p;
+
+	make_pair(&p, 2, 1);
+	ck_assert_int_eq(open_mask(&p, 1, false, false), -ENODEV);
+	ck_assert_int_eq(open_mask(&p, 1, false, true), -ENODEV);
+	ck_assert_int_eq(open_mask(&p, 2, true, true), 0);
+	shut(&p);
+	ck_assert_int_eq(open_mask(&p, 3, false, false), 0);
+	ck_assert(all_current(&p));
+	must(&p, shut(&p), "unmount");
+	free_pair(&p);
+}
+END_TEST
+
+START_TEST(legs_that_went_apart_stay_apart)
+{
+	struct pair p;
+
+	make_pair(&p, 2, 2);
+	for (unsigned int i = 0; i < 2; i++) {
+		must(&p, open_mask(&p, 1u << i, true, false), "one half");
+		must(&p, tfs_sync(p.fs), "sync");
+		must(&p, shut(&p), "unmount");
+	}
+	ck_assert_int_eq(open_mask(&p, 3, false, false), -ESTALE);
+	ck_assert_int_eq(open_mask(&p, 3, true, false), -ESTALE);
+	ck_assert_int_eq(open_mask(&p, 3, true, true), -ESTALE);
+	/* Neither has lost anything by it. */
+	ck_assert_int_eq(open_mask(&p, 1, true, false), 0);
+	must(&p, shut(&p), "unmount");
+	free_pair(&p);
+}
+END_TEST
+
+/* Three: one is left behind, comes back and is whole again; then another. */
+START_TEST(legs_take_turns)
+{
+	uint64_t seed = 5;
+	struct pair p;
+	char *now;
+
+	make_pair(&p, 3, 3);
+	for (unsigned int i = 0; i < 6; i++) {
+		must(&p, open_mask(&p, all(&p) & ~(1u << i % 3), true, false),
+		     "without one");
+		for (unsigned int k = 0; k < 5; k++)
+			must(&p, fs_step(p.fs, &seed), "step");
+		must(&p, shut(&p), "unmount");
+		must(&p, open_mask(&p, all(&p), false, false), "all");
+		ck_assert(!all_current(&p));
+		if (i < 2) {	/* unmounted before it was done */
+			must(&p, shut(&p), "unmount");
+			ck_assert_int_eq(open_mask(&p, 1u << i, true, false),
+					 -ESTALE);
+			must(&p, open_mask(&p, all(&p), false, false), "all");
+		}
+		resilver(&p);
+		now = fs_state(p.fs);
+		must(&p, shut(&p), "unmount");
+		each_says(&p, now);
+		free(now);
+	}
+	free_pair(&p);
+}
+END_TEST
+
+START_TEST(a_leg_is_not_its_copy)
+{
+	unsigned int legs[2] = { 1, 0 }, twice[2] = { 0, 1 };
+	struct pair p, other;
+	struct sim *kept;
+
+	make_pair(&p, 2, 4);
+	make_pair(&other, 2, 5);
+	must(&p, open_legs(&p, legs, 2, false, false), "swapped");
+	must(&p, shut(&p), "unmount");
+	kept = p.sim[1];
+	p.sim[1] = sim_clone(p.sim[0]);
+	ck_assert_int_eq(open_legs(&p, twice, 2, true, false), -ENOTUNIQ);
+	sim_destroy(p.sim[1]);
+	p.sim[1] = other.sim[1];	/* another mirror's */
+	ck_assert_int_eq(open_mask(&p, 3, true, false), -EINVAL);
+	p.sim[1] = kept;
+	must(&p, open_mask(&p, 3, false, false), "as they were");
+	must(&p, shut(&p), "unmount");
+	free_pair(&other);
+	free_pair(&p);
+}
+END_TEST
+
+/* ---- rot ---------------------------------------------------------------- */
+
+static uint64_t data_at(const struct pair *p, unsigned int leg, uint64_t addr)
+{
+	struct eng_dev *d = eng_mirror_leg(p->dev, leg);
+
+	return eng_dev_byte(d, addr * p->fs->ipc);
+}
+
+static void no_finding(struct tfs_scrub *s, const struct tfs_scrub_finding *f)
+{
+	(void)s;
+	(void)f;
+}
+
+/* Each leg loses every other cluster, of everything that is in use and some
+ * more; all comes back, and after a scrub each leg has all of it. */
+START_TEST(rot_on_both_comes_back)
+{
+	uint64_t seed = (uint64_t)_i;
+	struct tfs_scrub s;
+	struct pair p;
+	char *before, *after;
+	int err;
+
+	make_pair(&p, 2, (uint64_t)_i);
+	must(&p, open_mask(&p, 3, false, false), "mount");
+	for (unsigned int k = 0; k < 60; k++)
+		must(&p, fs_step(p.fs, &seed), "step");
+	before = fs_state(p.fs);
+	must(&p, shut(&p), "unmount");
+	must(&p, open_mask(&p, 3, false, false), "mount");
+	for (uint64_t addr = p.fs->super.log_start + p.fs->super.log_clusters;
+	     addr < p.fs->super.clusters - TFS_END_LEG; addr++)
+		sim_flip(p.sim[(addr + (uint64_t)_i) % 2],
+			 data_at(&p, (addr + (uint64_t)_i) % 2, addr) +
+			 addr * 37 % 4096, 0x20);
+	eng_dev_drop_caches(p.dev);
+	after = fs_state(p.fs);
+	ck_assert_str_eq(after, before);
+	s = (struct tfs_scrub){ .fs = p.fs, .data = true, .meta = true,
+				.found = no_finding };
+	must(&p, tfs_scrub_begin(&s), "scrub");
+	for (err = 0; !err && !s.done; )
+		err = tfs_scrub_step(&s);
+	tfs_scrub_end(&s);
+	must(&p, err, "scrub");
+	ck_assert_uint_eq(s.uncorrectable, 0);
+	must(&p, shut(&p), "unmount");
+	each_says(&p, before);
+	free(before);
+	free(after);
+	free_pair(&p);
+}
+END_TEST
+
+START_TEST(rot_in_the_same_place_is_an_error)
+{
+	static char out[4096], in[4096];
+	struct tfs_new new = { .mode = S_IFREG | 0644 };
+	struct tfs_inode inode;
+	struct pair p;
+	uint64_t addr = 0;
+
+	make_pair(&p, 2, 9);
+	must(&p, open_mask(&p, 3, false, false), "mount");
+	must(&p, tfs_create(p.fs, TFS_ROOT_INO, "f", &new, &inode), "create");
+	bed_fill(out, sizeof(out), 3);
+	must(&p, tfs_write(p.fs, inode.ino, 0, out, sizeof(out), 0), "write");
+	must(&p, tfs_sync(p.fs), "sync");
+	for (uint64_t a = 3; a < p.fs->super.clusters && !addr; a++) {
+		sim_peek(p.sim[0], data_at(&p, 0, a), in, sizeof(in));
+		if (!memcmp(in, out, sizeof(in)))
+			addr = a;
+	}
+	ck_assert(addr);
+	for (unsigned int i = 0; i < 2; i++)
+		sim_flip(p.sim[i], data_at(&p, i, addr) + 100, 1);
+	eng_dev_drop_caches(p.dev);
+	ck_assert_int_eq(tfs_read_sync(p.fs, inode.ino, 0, in, sizeof(in)),
+			 -EIO);
+	sim_flip(p.sim[1], data_at(&p, 1, addr) + 100, 1);
+	ck_assert_int_eq(tfs_read_sync(p.fs, inode.ino, 0, in, sizeof(in)),
+			 sizeof(in));
+	ck_assert_mem_eq(in, out, sizeof(in));
+	tfs_unref(p.fs, inode.ino, 1);
+	must(&p, shut(&p), "unmount");
+	free_pair(&p);
+}
+END_TEST
+
+/* What a leg says of all is no better than its tags and checksum. */
+START_TEST(a_damaged_list_is_refused)
+{
+	struct pair p;
+	uint64_t at[2];
+
+	make_pair(&p, 2, 11);
+	must(&p, open_mask(&p, 3, false, false), "mount");
+	for (unsigned int i = 0; i < 2; i++)
+		at[i] = data_at(&p, 1, p.fs->super.clusters - TFS_END_LEG +
+				i);
+	must(&p, shut(&p), "unmount");
+	sim_flip(p.sim[1], at[0] + 0x41, 4);
+	must(&p, open_mask(&p, 3, false, false), "one copy is enough");
+	must(&p, shut(&p), "unmount");
+	sim_flip(p.sim[1], at[1] + 0x18, 4);
+	ck_assert_int_eq(open_mask(&p, 3, false, false), -EUCLEAN);
+	must(&p, open_mask(&p, 1, true, false), "without it");
+	must(&p, shut(&p), "unmount");
+	free_pair(&p);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("legs");
+	TCase *tc = tcase_create("legs");
+	int seeds = getenv("TAGFS_TEST_QUICK") ? 1 : 3;
+
+	tcase_set_timeout(tc, 300);
+	tcase_add_loop_test(tc, a_cut_leaves_the_legs_whole, 0, seeds);
+	tcase_add_loop_test(tc, a_lost_leg_is_no_error, 0, seeds + 1);
+	tcase_add_loop_test(tc, a_resilver_can_be_cut, 0, seeds);
+	tcase_add_test(tc, missing_legs_must_be_allowed);
+	tcase_add_test(tc, legs_that_went_apart_stay_apart);
+	tcase_add_test(tc, legs_take_turns);
+	tcase_add_test(tc, a_leg_is_not_its_copy);
+	tcase_add_loop_test(tc, rot_on_both_comes_back, 0, 2);
+	tcase_add_test(tc, rot_in_the_same_place_is_an_error);
+	tcase_add_test(tc, a_damaged_list_is_refused);
+	suite_add_tcase(s, tc);
+	return bed_run_suite(s);
+}

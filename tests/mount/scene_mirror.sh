@@ -1,0 +1,125 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# scene_mirror.sh - a mirror of image files as a person uses it: made, mounted,
+# one leg rots and is put right, one is missing, comes back, is replaced; and
+# legs that don't belong together are refused.
+# shellcheck disable=SC2119,SC2317
+. "$(dirname "$0")/../support/lib.sh"
+begin
+need_space 400
+
+second=$work/second
+third=$work/third
+
+fill()
+{
+	mkdir -p "$mnt/$1"
+	head -c 3000000 /dev/urandom >"$mnt/$1/random"
+	seq 20000 >"$mnt/$1/numbers"
+	sync "$mnt/$1/random" "$mnt/$1/numbers"
+}
+
+sums()
+{
+	(cd "$mnt" && find . -type f -print0 | sort -z | xargs -0 cat | sha256sum)
+}
+
+# The mirror's line of the status, until it says so.
+status_says()
+{
+	for _ in $(seq 300); do
+		tagfsctl status "$mnt" >"$work/status"
+		grep -q "^mirror:.*$1" "$work/status" && return
+		sleep 0.1
+	done
+	cat "$work/status"
+	return 1
+}
+
+refused()
+{
+	! "$@"
+}
+
+log_says()
+{
+	grep -q "$1" "$log" "$work/stderr"
+}
+
+check "a mirror of files of different size is made" \
+	mkfs.tagfs -q -s 64M --mirror "$img" "$second"
+check "it is no target for another one by mistake" \
+	refused mkfs.tagfs -q --mirror "$img" "$second"
+check "a leg alone is refused" refused mount_fs
+check "and the message says how to go on" log_says "o degraded"
+must_mount -o "device=$second"
+fill one
+check "status knows the legs" status_says "current, leg 2 $second current"
+before=$(sums)
+umount_fs
+check "fsck takes all legs" \
+	fsck.tagfs -fp --data --device "$second" "$img"
+check "fsck writes to no leg alone" refused fsck.tagfs -fp "$img"
+check "but looks at it" fsck.tagfs -fn "$img"
+
+# One rots and is put right, by reads and by a scrub; then the other.
+for leg in "$img" "$second"; do
+	: >"$log"
+	corrupt hit flip 1 100 "$leg" >"$work/hit"
+	corrupt hit tuple 2 20 "$leg" >>"$work/hit"
+	must_mount -o "device=$second"
+	check "what ${leg##*/} has wrong comes from the other leg" \
+		[ "$(sums)" = "$before" ]
+	check "a scrub looks at all legs" tagfsctl scrub start "$mnt"
+	check "and finds nothing that can't be put right" \
+		tagfsctl scrub wait "$mnt"
+	check "what was put right is said" log_says "rewritten from"
+	umount_fs
+	check "afterwards ${leg##*/} is whole" fsck.tagfs -fn --data "$leg"
+done
+
+cp --sparse=always "$second" "$third"
+must_mount -o degraded
+fill two
+check "status says what is missing" status_says "leg 2 missing"
+before=$(sums)
+umount_fs
+
+must_mount -o "device=$second"
+check "what it missed is given to it" status_says "leg 2 $second current"
+check "and nothing else" [ "$(grep -o 'resilver: done: [0-9]*' "$log" |
+	tail -1 | grep -o '[0-9]*')" -lt 4000000 ]
+umount_fs
+check "the leg that was away is whole" fsck.tagfs -fn --data "$second"
+cp --sparse=always "$img" "$work/kept"
+img=$second
+must_mount -o degraded,ro
+check "and has everything" [ "$(sums)" = "$before" ]
+umount_fs
+img=$work/img
+
+# Written apart.
+img=$third
+must_mount -o degraded
+fill three
+umount_fs
+img=$work/img
+check "legs that went apart are not put together" \
+	refused mount_fs -o "device=$third"
+check "which is said" log_says "went apart"
+
+# The second is lost for good.
+rm "$second" "$third"
+truncate -s 70M "$third"
+check "a new leg takes its place" mkfs.tagfs -q --replace "$third" "$img"
+must_mount -o "device=$third"
+check "and is given everything" status_says "leg 2 $third current"
+umount_fs
+check "the new leg is whole" fsck.tagfs -fn --data "$third"
+check "an old one is none any more" \
+	refused mount_fs -o "device=$work/kept"
+img=$third
+must_mount -o degraded,ro
+check "the new leg has everything" [ "$(sums)" = "$before" ]
+umount_fs
+finish
