@@ -32,12 +32,9 @@
 static const char usage[] =
 "Usage: tagfs [options] PATH MOUNTPOINT\n"
 "Mount the tagfs filesystem on PATH, an image file or a block device.\n"
-"\n"
-"  -f                   stay in the foreground, messages to standard error\n"
-"  -d                   the same, and log every request\n"
+"  -f, -d               stay in the foreground; and log every request\n"
 "  -s                   serve one request at a time\n"
-"  -h, --help           this text\n"
-"  -V, --version        version\n"
+"  -h, --help; -V, --version\n"
 "  -o OPTION[,...]\n"
 "     ro, rw            read-only; read and write (default)\n"
 "     relatime, strictatime, noatime  keep access times within a day\n"
@@ -46,18 +43,16 @@ static const char usage[] =
 "     commit=SECONDS    between commits (5)\n"
 "     discard           tell the device what was freed\n"
 "     no_writeback      no delayed writes in the kernel's cache\n"
-"     workers=N         verify threads (one per processor)\n"
-"     cache=MIB         memory for metadata\n"
+"     workers=N, cache=MIB  verify threads; memory for metadata\n"
 "     fence=SECONDS     between signs of life for other hosts (5; off on\n"
 "                       local filesystems); fence=off\n"
 "     device=PATH       another leg of the mirror that PATH is one of; repeat\n"
 "     degraded          mount a mirror without those that are missing\n"
 "     log=FILE          messages also to FILE\n"
 "     backend=NAME      only block, nvme or soft (default: what is there)\n"
-"     no_sandbox        keep all capabilities and system calls\n"
-"     coredump          may dump core, with the bytes of files\n"
+"     no_sandbox, coredump  keep all rights; dump core with bytes of files\n"
 "     allow_other       other users may enter (default if root mounts)\n"
-"     ...               and the options of mount(8) and FUSE\n";
+"     ...               and the options of mount(8) and FUSE: tagfs(8)\n";
 
 /* Of mount(8) and fstab(5): no business of ours, done by somebody else, or
  * what is done in any case. */
