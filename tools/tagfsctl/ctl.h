@@ -45,6 +45,9 @@ struct tagfs_scrub;
 int scrub_ask(const char *path, struct tagfs_scrub *s);
 const char *scrub_state(const struct tagfs_scrub *s);
 
+/* ID_FS_* of what is on a device, for udev; the exit status. */
+int probe_udev(const char *path);
+
 /* A device or image, as it is: the superblock is known, the tree is not
  * looked at. */
 struct image {

@@ -75,20 +75,25 @@ static void put(const char *name, const char *value, bool export)
 int verb_probe(int argc, char **argv)
 {
 	static const struct option longs[] = {
-		{ "export", no_argument, NULL, 'e' }, { NULL, 0, NULL, 0 }
+		{ "export", no_argument, NULL, 'e' },
+		{ "udev", no_argument, NULL, 'u' },
+		{ NULL, 0, NULL, 0 }
 	};
 	char line[ENG_LINE];
 	struct ident id;
-	bool export = false;
+	bool export = false, udev = false;
 	int c, err;
 
 	while ((c = getopt_long(argc, argv, "", longs, NULL)) >= 0) {
-		if (c != 'e')
+		if (c != 'e' && c != 'u')
 			return bad_usage(argv[0], "unknown option");
-		export = true;
+		export |= c == 'e';
+		udev |= c == 'u';
 	}
 	if (argc - optind != 1)
 		return bad_usage("probe", "it takes a device");
+	if (udev)
+		return probe_udev(argv[optind]);
 	err = look(argv[optind], &id);
 	if (err == -EMEDIUMTYPE)
 		return EXIT_NOTHING;

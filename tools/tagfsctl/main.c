@@ -27,7 +27,7 @@ static const struct verb {
 	{ "locate", verb_locate,
 	  "[--json] PATH [OFFSET] | --lba SECTOR DEVICE|MOUNTPOINT",
 	  "from a file to the device, and back" },
-	{ "probe", verb_probe, "[--export] DEVICE", "as blkid does" },
+	{ "probe", verb_probe, "[--export|--udev] DEVICE", "as blkid does" },
 	{ "restore", verb_restore,
 	  "[--on-error=hole|skip|fail] [--report FILE] [--map FILE] [--scan] "
 	  "[--nonce HEX] [--container HEX] DEVICE DIRECTORY [PATTERN...] | "
