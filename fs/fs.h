@@ -129,7 +129,23 @@ struct tfs_room tfs_room(struct tfs *fs);
  * of that name; or NULL. */
 int tfs_stats(struct tfs *fs, const char *requests, char **out);
 const uint8_t *tfs_uuid(const struct tfs *fs);
+/* Valid as long as nobody sets another one; the other has it copied. */
 const char *tfs_label(const struct tfs *fs);
+void tfs_get_label(struct tfs *fs, char label[33]);
+/* Durable on return.  -EINVAL: too long, or not printable UTF-8. */
+int tfs_set_label(struct tfs *fs, const char *label);
+
+/* Tell the device what is free. */
+struct tfs_trim {
+	uint64_t	from, len;	/* bytes of the device, about */
+	uint64_t	least;		/* only runs of so many bytes */
+	bool		(*stop)(void *arg);	/* asked now and then; or NULL */
+	void		*arg;
+	uint64_t	done;		/* out: bytes */
+};
+
+/* -EOPNOTSUPP: the device does not want to know; -EINTR: stopped. */
+int tfs_trim(struct tfs *fs, struct tfs_trim *t);
 
 /* ---- inodes ------------------------------------------------------------ */
 

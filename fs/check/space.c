@@ -308,7 +308,8 @@ static int check_counters(struct tfs_checking *ck)
 	struct tfs *fs = ck->fs;
 	uint64_t used = all_used(ck);
 	int err = counter(ck, "clusters are free", fs->super.clusters - used -
-			  tfs_pool_clusters(fs) - fs->freemap->unreachable,
+			  tfs_pool_clusters(fs) + fs->freemap->aside -
+			  fs->freemap->unreachable,
 			  &fs->free);
 
 	if (!err && !too_many_reserved(ck, used))		/* (3) */

@@ -211,7 +211,7 @@ static void freeze(struct tfs *fs, bool clean, struct boundary *b)
 		.root = fs->root,
 		.root_level = fs->root_level,
 		.free = fs->free + tfs_pool_clusters(fs) + b->freed.clusters +
-			fs->freemap->unreachable,
+			fs->freemap->unreachable + fs->freemap->aside,
 		.reserved = fs->reserved,
 		.inodes = fs->inodes,
 		.next_ino = fs->next_ino,

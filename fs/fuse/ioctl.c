@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* ioctl.c - requests of tagfs_ioctl.h.
+/* ioctl.c - requests of tagfs_ioctl.h, and some of linux/fs.h.
  *
  *  (1) The kernel copies what the request's number says; sizes are compared
  *      all the same.
  *  (2) Whoever may change something, or see what is not his, is root or the
  *      one who mounted: the user that this process is. */
 #include <errno.h>
+#include <linux/fs.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -175,8 +176,9 @@ static void await_writes(struct tfs_ops *ops)
 		nanosleep(&tick, NULL);
 }
 
-static void remount(fuse_req_t req, uint32_t ino, unsigned int flags)
+static void remount(fuse_req_t req, uint32_t ino, void *arg)
 {
+	unsigned int flags = ((struct tagfs_remount *)arg)->flags;
 	struct tfs_ops *ops = tfs_req_ops(req);
 	struct tagfs_remount a = { .flags = flags };
 	struct tfs_mount how = {
@@ -198,13 +200,47 @@ static void remount(fuse_req_t req, uint32_t ino, unsigned int flags)
 	fuse_reply_ioctl(req, 0, &a, sizeof(a));
 }
 
-/* Not by a thread that serves the writes which it waits for. */
-static void start_remount(fuse_req_t req, const void *in)
-{
-	struct tfs_notify *nt = &tfs_req_ops(req)->notify;
-	const struct tagfs_remount *a = in;
+/* ---- what other filesystems have, too ------------------------------------ */
 
-	tfs_notify_call(nt, req, TFS_ROOT_INO, remount, a->flags);
+static int do_get_label(fuse_req_t req, uint32_t ino, void *arg)
+{
+	(void)ino;
+	memset(arg, 0, FSLABEL_MAX);
+	tfs_get_label(tfs_req_fs(req), arg);
+	return 0;
+}
+
+static int do_set_label(fuse_req_t req, uint32_t ino, void *arg)
+{
+	char *label = arg;
+
+	(void)ino;
+	if (!memchr(label, 0, FSLABEL_MAX))
+		return -EINVAL;
+	return tfs_set_label(tfs_req_fs(req), label);
+}
+
+static bool given_up(void *arg)
+{
+	return tfs_req_ops(arg)->notify.stop || fuse_req_interrupted(arg);
+}
+
+static void trim(fuse_req_t req, uint32_t ino, void *arg)
+{
+	struct fstrim_range *a = arg;
+	struct tfs_trim t = {
+		.from = a->start, .len = a->len, .least = a->minlen,
+		.stop = given_up, .arg = req,
+	};
+	int err = tfs_trim(tfs_req_fs(req), &t);
+
+	(void)ino;
+	if (err) {
+		tfs_reply_err(req, err);
+		return;
+	}
+	a->len = t.done;
+	fuse_reply_ioctl(req, 0, a, sizeof(*a));
 }
 
 static const struct request {
@@ -212,14 +248,18 @@ static const struct request {
 	bool		root;		/* asked of the root directory alone */
 	bool		change;		/* (2) */
 	int		(*run)(fuse_req_t req, uint32_t ino, void *arg);
-	/* Instead: it will be answered. */
-	void		(*start)(fuse_req_t req, const void *arg);
+	/* Instead, by another thread than those that serve, for it takes long
+	 * or waits for them. */
+	void		(*later)(fuse_req_t req, uint32_t ino, void *arg);
 } requests[] = {
 	{ TAGFS_IOC_LOCATE, false, false, do_locate, NULL },
 	{ TAGFS_IOC_SCRUB, true, false, do_scrub, NULL },
 	{ TAGFS_IOC_ERROR, true, true, do_error, NULL },
 	{ TAGFS_IOC_CLEAR, true, true, do_clear, NULL },
-	{ TAGFS_IOC_REMOUNT, true, true, NULL, start_remount },
+	{ TAGFS_IOC_REMOUNT, true, true, NULL, remount },
+	{ FS_IOC_GETFSLABEL, false, false, do_get_label, NULL },
+	{ FS_IOC_SETFSLABEL, false, true, do_set_label, NULL },
+	{ FITRIM, false, true, NULL, trim },
 };
 
 static int may_run(fuse_req_t req, const struct request *r, uint32_t ino)
@@ -244,7 +284,8 @@ void tfs_op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int cmd, void *arg,
 	for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++)
 		if (requests[i].cmd == cmd)
 			r = &requests[i];
-	if (!r || in_size != size || out_size != size) {	/* (1) */
+	if (!r || in_size != (_IOC_DIR(cmd) & _IOC_WRITE ? size : 0) ||
+	    out_size != (_IOC_DIR(cmd) & _IOC_READ ? size : 0)) {	/* (1) */
 		tfs_reply_err(req, -ENOTTY);
 		return;
 	}
@@ -254,14 +295,17 @@ void tfs_op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int cmd, void *arg,
 		tfs_reply_err(req, err ?: -ENOMEM);
 		return;
 	}
-	if (size)
-		memcpy(copy, in, size);
-	err = r->start ? 0 : r->run(req, (uint32_t)ino, copy);
-	if (r->start)
-		r->start(req, copy);
-	else if (err)
+	if (in_size)
+		memcpy(copy, in, in_size);
+	if (r->later) {
+		tfs_notify_call(&tfs_req_ops(req)->notify, req, (uint32_t)ino,
+				r->later, copy);
+		return;
+	}
+	err = r->run(req, (uint32_t)ino, copy);
+	if (err)
 		tfs_reply_err(req, err);
 	else
-		fuse_reply_ioctl(req, 0, copy, size);
+		fuse_reply_ioctl(req, 0, copy, out_size);
 	free(copy);
 }

@@ -44,8 +44,8 @@ struct tfs_notify_job {
 	uint32_t	ino;
 	uint64_t	off;		/* of a seek */
 	int		whence;
-	void		(*call)(fuse_req_t req, uint32_t ino, unsigned int arg);
-	unsigned int	arg;
+	void		(*call)(fuse_req_t req, uint32_t ino, void *arg);
+	void		*arg;		/* freed with the job */
 	bool		raw;		/* tags */
 	size_t		size;
 };
@@ -192,6 +192,7 @@ static void done(struct tfs_notify *nt, struct tfs_notify_job *job)
 	busy_locked(nt, job->uid)->jobs--;
 	pthread_cond_signal(&nt->wake);	/* one that had to wait for him */
 	pthread_mutex_unlock(&nt->lock);
+	free(job->arg);
 	free(job);
 }
 
@@ -218,6 +219,7 @@ static void queue(struct tfs_notify *nt, const struct tfs_notify_job *what)
 	if (!err)
 		return;
 	free(job);
+	free(what->arg);
 	tfs_reply_err(what->req, err);
 }
 
@@ -250,8 +252,8 @@ static void call_reply(struct tfs_notify *nt, struct tfs_notify_job *job)
 }
 
 void tfs_notify_call(struct tfs_notify *nt, fuse_req_t req, uint32_t ino,
-		     void (*call)(fuse_req_t req, uint32_t ino, unsigned int arg),
-		     unsigned int arg)
+		     void (*call)(fuse_req_t req, uint32_t ino, void *arg),
+		     void *arg)
 {
 	const struct tfs_notify_job job = {
 		.run = call_reply, .req = req, .ino = ino, .call = call,

@@ -52,10 +52,10 @@ void tfs_notify_urgent(struct tfs_notify *nt, uint32_t ino);
 void tfs_notify_lseek(struct tfs_notify *nt, fuse_req_t req, uint32_t ino,
 		      uint64_t off, int whence);
 /* Have a job's thread answer: by call, which is done with the request when it
- * returns. */
+ * returns.  arg: malloced or NULL, and ours from here on. */
 void tfs_notify_call(struct tfs_notify *nt, fuse_req_t req, uint32_t ino,
-		     void (*call)(fuse_req_t req, uint32_t ino, unsigned int arg),
-		     unsigned int arg);
+		     void (*call)(fuse_req_t req, uint32_t ino, void *arg),
+		     void *arg);
 /* Answer a getxattr of the tags of a file, of that size at most. */
 void tfs_notify_tags(struct tfs_notify *nt, fuse_req_t req, uint32_t ino,
 		     bool raw, size_t size);

@@ -97,7 +97,7 @@ static int may_write(struct tfs_ops *ops, uint32_t ino)
 }
 
 /* (3) */
-static void answer(fuse_req_t req, uint32_t ino, unsigned int arg)
+static void answer(fuse_req_t req, uint32_t ino, void *arg)
 {
 	struct tfs_ops *ops = tfs_req_ops(req);
 	struct tfs_inode in;
@@ -124,6 +124,6 @@ bool tfs_space_ask(fuse_req_t req, const struct tfs_inode *in)
 	if (!ops->writeback || !S_ISREG(in->mode) || tfs_rdonly(ops->fs) ||
 	    !tfs_room_short(ops->fs))
 		return false;
-	tfs_notify_call(&ops->notify, req, in->ino, answer, 0);
+	tfs_notify_call(&ops->notify, req, in->ino, answer, NULL);
 	return true;
 }

@@ -22,7 +22,7 @@ static void look(struct tfs *fs, struct space *s)
 	pthread_rwlock_rdlock(&fs->tree);
 	*s = (struct space){
 		.total = fs->super.clusters - tfs_freemap_fixed(fs),
-		.free = fs->free + tfs_pool_clusters(fs),
+		.free = fs->free + tfs_pool_clusters(fs) + fs->freemap->aside,
 		.pending = fs->frees.clusters,
 		.unreachable = fs->freemap->unreachable,
 		.reserved = fs->reserved,
@@ -126,10 +126,12 @@ static void put_counters(FILE *f, struct tfs_counters *c)
 
 static void put_identity(FILE *f, struct tfs *fs)
 {
+	char label[TFS_LABEL + 1];
 	const uint8_t *u = fs->super.uuid;
 
 	fprintf(f, "{\n  \"label\": ");
-	put_string(f, fs->super.label);
+	tfs_get_label(fs, label);
+	put_string(f, label);
 	fprintf(f, ",\n  \"uuid\": \"");
 	for (int i = 0; i < 16; i++)
 		fprintf(f, "%s%02x", i == 4 || i == 6 || i == 8 || i == 10 ?

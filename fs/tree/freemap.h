@@ -45,6 +45,7 @@ struct tfs_freemap {
 		struct tfs_key low, high;
 	}		*lost;
 	size_t		lost_n, lost_room;
+	uint64_t	aside;		/* free clusters that trim.c holds */
 	uint64_t	unreachable;	/* free clusters, as far as known (7) */
 	struct tfs_node	**pool;
 	size_t		pool_n, pool_room;
