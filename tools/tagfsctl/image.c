@@ -156,7 +156,7 @@ bool stats_text(const char *stats, const char *name, char *out, size_t size)
 	*out = '\0';
 	if (!at || *at++ != '"')
 		return false;
-	while (*at && *at != '"' && n + 2 < size) {
+	while (*at && *at != '"' && n + 1 < size) {
 		if (*at == '\\' && at[1] && (at[1] == '"' || at[1] == '\\'))
 			at++;
 		out[n++] = *at++;
