@@ -483,7 +483,7 @@ static void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf,
 		tfs_notify_urgent(&ops->notify, (uint32_t)ino);
 	else if (fi->writepage)
 		tfs_notify_stale(&ops->notify, (uint32_t)ino);
-	if (err && fi->writepage)
+	if (err && err != -EFBIG && fi->writepage)
 		tfs_space_lost(ops, (uint32_t)ino, (uint64_t)off, size, err);
 	if (err)
 		tfs_reply_err(req, err);
