@@ -42,6 +42,9 @@ look()
 	need cpio cpio
 	need kmod modprobe
 	need nvme-cli nvme
+	# Clean systems, to make packages in.
+	need mmdebstrap mmdebstrap
+	need lintian lintian
 	need_pc libfuse3-dev fuse3
 	need_pc liburing-dev liburing
 	need_pc libblkid-dev blkid

@@ -1,0 +1,84 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# scene_packages.sh - a release makes Debian packages in clean systems, and they
+# can be installed, used by a line in fstab, and purged.
+. "$(dirname "$0")/../support/lib.sh"
+
+here=$source/tests/packages
+work=$(mktemp -d) || exit 1
+trap 'rm -rf --one-file-system "$work"' EXIT
+
+[ -z "$sanitizer" ] || skip_all "packages: made from the plain build only"
+[ "$(id -u)" -eq 0 ] || skip_all "packages: needs root"
+[ -e /dev/fuse ] || skip_all "packages: needs /dev/fuse"
+unshare --mount --pid --fork true 2>/dev/null ||
+	skip_all "packages: needs namespaces"
+
+# dir_of SUITE KIND: to $root
+dir_of()
+{
+	root=$(timeout 400 "$here/root" "$1" "$2" 2>"$work/why")
+	case $? in
+	0)
+		return 0
+		;;
+	77)
+		skip "packages of $1: $(tail -n 1 "$work/why")"
+		;;
+	*)
+		fail "packages of $1: a clean system"
+		tail -n 20 "$work/why" | sed 's/^/# /'
+		;;
+	esac
+	return 1
+}
+
+# step PROMISE ARGUMENTS-OF-in...
+step()
+{
+	local promise=$1
+
+	shift
+	if timeout 600 "$here/in" "$@" >"$work/out" 2>&1 </dev/null; then
+		ok "$promise"
+	else
+		fail "$promise"
+		tail -n 40 "$work/out" | sed 's/^/# /'
+		return 1
+	fi
+}
+
+packages()
+{
+	local suite=$1 shared=$work/$1 build_root root
+
+	dir_of "$suite" build || return
+	build_root=$root
+	dir_of "$suite" run || return
+	mkdir -p "$shared/over"
+	cp "$here/build" "$here/use" "$tarball" "$shared/"
+	step "$suite: packages are built from a release" \
+		"$build_root" "$shared" \
+		/shared/build "/shared/$(basename "$tarball")" || return
+	if command -v lintian >/dev/null; then
+		check "$suite: lintian finds no error" \
+			lintian --allow-root --fail-on error \
+			--tag-display-limit 0 "$shared"/debs/*.changes
+	else
+		skip "$suite: no lintian here"
+	fi
+	step "$suite: installed, mounted by fstab, used, purged" \
+		"$root" "$shared" /shared/use
+}
+
+check "a release is packed" make -C "$build" dist || exit 1
+tarball=$(ls -t "$build"/tagfs-*.tar.xz | head -n 1)
+for suite in ${TAGFS_PACKAGES_SUITES:-bookworm trixie}; do
+	# Where all is slow, or nothing is in the cache, one has to do.
+	if [ "$SECONDS" -gt 420 ] && [ -z "${TAGFS_TEST_FULL-}" ]; then
+		skip "packages of $suite: the others took $SECONDS s"
+		continue
+	fi
+	packages "$suite"
+done
+exit "$failed"
