@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Install what is needed to build and test tagfs, if anything is missing.
-# Debian 12; elsewhere, and without root or sudo, it says what is missing.
+# Debian 12 and 13, Ubuntu 24.04, Fedora; elsewhere, and without root or sudo, it
+# says what is missing.
 set -u
 
 missing=
@@ -16,6 +17,25 @@ need()
 need_pc()
 {
 	pkg-config --exists "$2" 2>/dev/null || missing="$missing $1"
+}
+
+# What Fedora calls a package of Debian.
+fedora()
+{
+	case $1 in
+	build-essential) echo gcc make ;;
+	xz-utils) echo xz ;;
+	busybox-static) echo busybox ;;
+	qemu-utils) echo qemu-img ;;
+	libfuse3-dev) echo fuse3-devel ;;
+	libisal-dev) echo isa-l-devel ;;
+	liburing-dev) echo liburing-devel ;;
+	libblkid-dev) echo libblkid-devel ;;
+	check) echo check-devel ;;
+	pkg-config) echo pkgconf-pkg-config ;;
+	lintian | mmdebstrap) ;;	# there only to make Debian's packages
+	*) echo "$1" ;;
+	esac
 }
 
 look()
@@ -51,11 +71,21 @@ look()
 	need_pc check check
 	test -f /usr/include/isa-l/crc.h || missing="$missing libisal-dev"
 	# shellcheck disable=SC2086
+	if [ "$manager" = dnf ]; then
+		missing=$(for p in $missing; do fedora "$p"; done)
+	fi
+	# shellcheck disable=SC2086
 	missing=$(printf '%s\n' $missing | sort -u | tr '\n' ' ')
 	missing=${missing% }
 }
 
 PATH=$PATH:/usr/sbin:/sbin
+manager=
+for m in apt-get dnf; do
+	if [ -z "$manager" ] && command -v $m >/dev/null 2>&1; then
+		manager=$m
+	fi
+done
 look
 if [ -z "$missing" ]; then
 	echo "setup: everything needed is installed"
@@ -67,8 +97,8 @@ if [ "$(id -u)" -ne 0 ]; then
 	root=sudo
 	command -v sudo >/dev/null 2>&1 || root=no
 fi
-if [ "$root" = no ] || ! command -v apt-get >/dev/null 2>&1; then
-	echo "setup: please install them (names of Debian 12)" >&2
+if [ "$root" = no ] || [ -z "$manager" ]; then
+	echo "setup: please install them (names of Debian)" >&2
 	exit 1
 fi
 apt()
@@ -77,8 +107,16 @@ apt()
 		-o Dpkg::Use-Pty=0 "$@" </dev/null
 }
 # shellcheck disable=SC2086
-if ! apt update || ! apt install --no-install-recommends $missing; then
-	echo "setup: apt-get failed" >&2
+install_missing()
+{
+	if [ "$manager" = dnf ]; then
+		$root dnf -q -y install $missing </dev/null
+	else
+		apt update && apt install --no-install-recommends $missing
+	fi
+}
+if ! install_missing; then
+	echo "setup: $manager failed" >&2
 	exit 1
 fi
 look
