@@ -275,7 +275,7 @@ static bool on_ready(void *arg)
 	enter_sandbox(m);
 	if (m->parent < 0)
 		return true;
-	report_background();
+	report_background(m->point);
 	if (chdir("/"))
 		eng_log(LOG_WARNING, "/: %m");
 	detach_stdio();

@@ -25,6 +25,7 @@
 static int file = -1;		/* these two: fixed once threads run */
 static char path[PATH_MAX];	/* works from any directory */
 static atomic_bool background;
+static char mount_point[ENG_LINE];	/* as in lines; fixed before that */
 
 static void to_file(const char *line)
 {
@@ -45,12 +46,23 @@ static void to_file(const char *line)
 		return;		/* nobody is left to tell */
 }
 
+/* The log is that of all mounts: each line names its own. */
+static void to_syslog(int level, const char *line)
+{
+	size_t len = strlen(mount_point);
+
+	if (!strncmp(line, mount_point, len) && line[len] == ':')
+		syslog(LOG_DAEMON | level, "%s", line);
+	else
+		syslog(LOG_DAEMON | level, "%s: %s", mount_point, line);
+}
+
 void report_line(int level, const char *line)
 {
 	if (file >= 0)
 		to_file(line);
 	if (background)
-		syslog(LOG_DAEMON | level, "%s", line);
+		to_syslog(level, line);
 	else
 		fprintf(stderr, "tagfs: %s\n", line);
 }
@@ -100,8 +112,9 @@ void report_reopen(void)
 	eng_log(LOG_INFO, "%s was opened anew", path);
 }
 
-void report_background(void)
+void report_background(const char *point)
 {
+	eng_text_line(mount_point, point);
 	openlog("tagfs", LOG_PID, LOG_DAEMON);
 	if (file < 0 && access("/dev/log", F_OK))
 		fprintf(stderr, "tagfs: no system log here: later messages "

@@ -10,7 +10,8 @@ void report_line(int level, const char *line);
 int report_to_file(const char *file, const char *image, const char *point);
 /* Somebody has moved that file away: open it anew. */
 void report_reopen(void);
-/* From now on to syslog, not to standard error. */
-void report_background(void);
+/* From now on to syslog, not to standard error; each line with the mount point,
+ * since the log is that of all mounts. */
+void report_background(const char *point);
 
 #endif
