@@ -41,7 +41,10 @@
 #include "umount.h"
 
 #define FENCE_SECONDS	5
-#define READAHEAD_KB	4096	/* the kernel's default is 128 */
+/* As much as one request holds: while a program reads what one has brought,
+ * the next is under way.  More is slower, cold and warm: bench/readahead.py.
+ * The kernel's default is 128. */
+#define READAHEAD_KB	1024
 #define BUSY_SECONDS	30	/* a daemon's last checkpoint may take */
 
 struct mount {
