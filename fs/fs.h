@@ -272,12 +272,12 @@ int tfs_xattr_list_step(struct tfs *fs, struct tfs_xattr_list *ls);
 
 /* ---- content ------------------------------------------------------------ */
 
-/* One read.  The caller fills the first part and keeps it until end().
- * Access times are the caller's: tfs_accessed(). */
+/* One read.  The caller fills the first part and keeps it until end(). */
 struct tfs_read {
 	uint32_t	ino;
 	uint64_t	off;
 	size_t		len;
+	bool		accessed;	/* as tfs_accessed(), before end() */
 	/* Once, on any thread, the caller's included.  err: 0 or -errno; if
 	 * 0, len bytes at data are the answer (fewer than asked: end of
 	 * file), verified, valid until end() returns. */

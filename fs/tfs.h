@@ -74,7 +74,7 @@ struct tfs_ckpt {
 	uint64_t	started, done;	/* lock: checkpoints so far */
 	int		result;		/* lock: of the last one */
 	uint64_t	durable;	/* lock: newest commit that is */
-	/* Reads in flight by parity of the epoch that they began in. */
+	/* Reads in flight by parity of the epoch that they began in; gate.c. */
 	atomic_uint	readers[2];
 };
 
@@ -119,8 +119,10 @@ struct tfs {
 	uint8_t		root_level;
 	uint64_t	free;		/* clusters that can be allocated now */
 	uint64_t	reserved;	/* of them promised by fallocate */
-	uint64_t	promised;	/* of them promised to handles */
-	size_t		may_free;	/* runs that handles may have to free */
+	/* These two grow under tree; who gives something back needs no lock,
+	 * since others see too much at worst. */
+	atomic_ullong	promised;	/* of them promised to handles */
+	atomic_size_t	may_free;	/* runs that handles may have to free */
 	/* Not under it: freeing an inode or the rest of a file has failed. */
 	atomic_bool	unfinished;
 	uint64_t	inodes;

@@ -6,8 +6,12 @@
  *  (2) One leader at a time.
  *  (3) A reader's ticket names the epoch that it began in, by parity: an
  *      epoch ends only when the readers of the one before it are gone, so two
- *      counters do. */
+ *      counters do.  None comes to one that is waited for: that epoch is over,
+ *      or the filesystem is being closed.
+ *  (4) A reader takes no lock, unless it is the last that is waited for. */
 #include "base/gate.h"
+
+#define AWAITED	(1u << 31)	/* in a count of readers: somebody waits */
 
 /* ---- handles -------------------------------------------------------------- */
 
@@ -101,20 +105,24 @@ void tfs_reader_exit(struct tfs *fs, unsigned int ticket)
 	atomic_uint *readers = &fs->ckpt.readers[ticket];
 	unsigned int n = atomic_load(readers);
 
-	while (n > 1)
+	while (n != (AWAITED | 1))
 		if (atomic_compare_exchange_weak(readers, &n, n - 1))
 			return;
-	/* The last one under the lock: who waits may free it. */
+	/* Nobody else changes it now.  Under the lock: who waits may free it. */
 	pthread_mutex_lock(&fs->ckpt.lock);
-	if (atomic_fetch_sub(readers, 1) == 1)
-		pthread_cond_broadcast(&fs->ckpt.cond);
+	atomic_store(readers, 0);
+	pthread_cond_broadcast(&fs->ckpt.cond);
 	pthread_mutex_unlock(&fs->ckpt.lock);
 }
 
 void tfs_readers_drain(struct tfs *fs, unsigned int ticket)
 {
+	atomic_uint *readers = &fs->ckpt.readers[ticket];
+
 	pthread_mutex_lock(&fs->ckpt.lock);
-	while (atomic_load(&fs->ckpt.readers[ticket]))
+	if (!atomic_fetch_or(readers, AWAITED))
+		atomic_store(readers, 0);		/* (3): none comes */
+	while (atomic_load(readers))
 		pthread_cond_wait(&fs->ckpt.cond, &fs->ckpt.lock);
 	pthread_mutex_unlock(&fs->ckpt.lock);
 }

@@ -128,21 +128,23 @@ void tfs_commit_add(struct tfs_commit *c, struct tfs_key key, bool del,
 		memcpy(c->values + op->at, val, len);
 }
 
-int tfs_commit_born(struct tfs_commit *c, uint64_t addr, uint64_t len,
-		    const uint64_t *proof)
+int tfs_commit_reserve_born(struct tfs_commit *c, size_t pieces,
+			    size_t clusters)
 {
-	int err = tfs_array_grow(&c->born, &c->born_room, c->born_n + 1,
+	int err = tfs_array_grow(&c->born, &c->born_room, c->born_n + pieces,
 				 sizeof(c->born[0]));
 
-	if (!err)
-		err = tfs_array_grow(&c->proof, &c->proof_room,
-				     c->proofs + len, sizeof(c->proof[0]));
-	if (err)
-		return err;
+	return err ? err : tfs_array_grow(&c->proof, &c->proof_room,
+					  c->proofs + clusters,
+					  sizeof(c->proof[0]));
+}
+
+void tfs_commit_born(struct tfs_commit *c, uint64_t addr, uint64_t len,
+		     const uint64_t *proof)
+{
 	c->born[c->born_n++] = (struct tfs_born){ addr, len, c->proofs };
 	memcpy(c->proof + c->proofs, proof, len * sizeof(*proof));
 	c->proofs += len;
-	return 0;
 }
 
 /* ---- the proof ------------------------------------------------------------ */

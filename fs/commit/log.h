@@ -41,14 +41,17 @@ struct tfs_commit {
 struct tfs_commit *tfs_commit_create(const uint8_t nonce[TFS_NONCE]);
 void tfs_commit_clear(struct tfs_commit *c);
 void tfs_commit_free(struct tfs_commit *c);
-/* Room, so that so many operations can be added and can't fail. */
+/* Room, so that so many operations, or pieces and clusters of them, can be
+ * added and can't fail. */
 int tfs_commit_reserve(struct tfs_commit *c, size_t ops, size_t bytes);
+int tfs_commit_reserve_born(struct tfs_commit *c, size_t pieces,
+			    size_t clusters);
 /* The last operation of a key is the one that counts. */
 void tfs_commit_add(struct tfs_commit *c, struct tfs_key key, bool del,
 		    const void *val, uint32_t len);
 /* Remember what the clusters of an extent were written with. */
-int tfs_commit_born(struct tfs_commit *c, uint64_t addr, uint64_t len,
-		    const uint64_t *proof);
+void tfs_commit_born(struct tfs_commit *c, uint64_t addr, uint64_t len,
+		     const uint64_t *proof);
 
 /* Bytes of operations in one cluster of the log. */
 static inline uint32_t tfs_log_payload(const struct tfs *fs)

@@ -124,10 +124,8 @@ int tfs_handle_get(struct tfs *fs, const struct tfs_handle *h)
 
 void tfs_handle_put(struct tfs *fs, const struct tfs_handle *h)
 {
-	pthread_rwlock_wrlock(&fs->tree);
-	fs->promised -= h->data + h->meta;
-	fs->may_free -= h->runs;
-	pthread_rwlock_unlock(&fs->tree);
+	atomic_fetch_sub(&fs->promised, h->data + h->meta);
+	atomic_fetch_sub(&fs->may_free, h->runs);
 	tfs_gate_leave(fs);
 }
 

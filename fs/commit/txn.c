@@ -29,6 +29,11 @@ struct op {
 	uint32_t	at, len;	/* of the value in tx->values */
 };
 
+struct born {
+	uint64_t	addr, len;
+	const uint64_t	*proof;
+};
+
 struct tfs_txn {
 	struct tfs	*fs;
 	struct tfs_miss miss;
@@ -37,6 +42,9 @@ struct tfs_txn {
 	uint8_t		*values;
 	size_t		used, size;
 	struct tfs_runs frees;
+	struct born	*born;
+	size_t		borns, born_room;
+	uint64_t	born_clusters;
 	int64_t		inodes, reserved;
 };
 
@@ -144,6 +152,17 @@ int tfs_txn_free(struct tfs_txn *tx, uint64_t addr, uint64_t len)
 	return tfs_runs_add(&tx->frees, addr, len);
 }
 
+int tfs_txn_born(struct tfs_txn *tx, uint64_t addr, uint64_t len,
+		 const uint64_t *proof)
+{
+	if (tfs_array_grow(&tx->born, &tx->born_room, tx->borns + 1,
+			   sizeof(tx->born[0])))
+		return -ENOMEM;
+	tx->born[tx->borns++] = (struct born){ addr, len, proof };
+	tx->born_clusters += len;
+	return 0;
+}
+
 void tfs_txn_count(struct tfs_txn *tx, int64_t inodes, int64_t reserved)
 {
 	tx->inodes += inodes;
@@ -180,6 +199,8 @@ static void reset(struct tfs_txn *tx)
 	tx->used = 0;
 	tx->frees.n = 0;
 	tx->frees.clusters = 0;
+	tx->borns = 0;
+	tx->born_clusters = 0;
 	tx->inodes = 0;
 	tx->reserved = 0;
 }
@@ -188,6 +209,7 @@ static void release(struct tfs_txn *tx)
 {
 	free(tx->op);
 	free(tx->values);
+	free(tx->born);
 	tfs_runs_clear(&tx->frees);
 }
 
@@ -244,6 +266,9 @@ static int prepare(struct tfs_txn *tx, unsigned int flags)
 	if (err)
 		return err;
 	err = tfs_commit_reserve(fs->running, tx->n, tx->used);
+	if (!err)
+		err = tfs_commit_reserve_born(fs->running, tx->borns,
+					      tx->born_clusters);
 	if (err)
 		return err;
 	/* Two runs for each node copied or merged away. */
@@ -267,6 +292,9 @@ static void apply(struct tfs_txn *tx)
 			tfs_commit_add(fs->running, op->key, op->del, val,
 				       op->len);
 	}
+	for (size_t i = 0; i < tx->borns; i++)
+		tfs_commit_born(fs->running, tx->born[i].addr,
+				tx->born[i].len, tx->born[i].proof);
 	for (size_t i = 0; i < tx->frees.n; i++)
 		tfs_free_later(fs, tx->frees.run[i].addr,
 			       tx->frees.run[i].len);

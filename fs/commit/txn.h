@@ -51,6 +51,10 @@ int tfs_txn_del_range(struct tfs_txn *tx, struct tfs_key from,
 		      struct tfs_key end, unsigned int limit, bool *done);
 /* Queue the freeing of clusters that no item will name any more. */
 int tfs_txn_free(struct tfs_txn *tx, uint64_t addr, uint64_t len);
+/* Queue clusters of new content, as they were written: the commit remembers
+ * them.  proof, of each cluster, must stay until the transaction has run. */
+int tfs_txn_born(struct tfs_txn *tx, uint64_t addr, uint64_t len,
+		 const uint64_t *proof);
 /* Change the counters of the checkpoint slot with this transaction. */
 void tfs_txn_count(struct tfs_txn *tx, int64_t inodes, int64_t reserved);
 /* A number for a new inode; it stays used if the transaction fails. */

@@ -17,6 +17,7 @@
 #include "base/cluster.h"
 #include "base/gate.h"
 #include "base/notes.h"
+#include "file/access.h"
 #include "file/extent.h"
 
 struct piece {			/* of one extent, in intervals */
@@ -40,6 +41,7 @@ struct request {
 	atomic_uint	left;
 	atomic_int	err;
 	bool		done;		/* answered from the tree alone */
+	bool		due;		/* its access time, with no ticket yet */
 };
 
 static int add_piece(struct request *rq, const struct tfs_extent *ext,
@@ -139,6 +141,9 @@ static int gather(struct tfs_txn *tx, void *arg)
 		return err;
 	if (S_ISDIR(inode.mode))
 		return -EISDIR;
+	rq->due = rd->accessed && tfs_access_due(rq->fs, &inode, tfs_now());
+	if (rq->due)
+		return 0;
 	rq->n = 0;
 	rq->done = rd->off >= inode.size || !rq->buf;
 	if (rq->done) {
@@ -271,6 +276,11 @@ void tfs_read(struct tfs *fs, struct tfs_read *rd)
 	err = make_buffer(rq);
 	if (!err)
 		err = tfs_txn_read(fs, gather, rq);
+	if (!err && rq->due) {
+		tfs_accessed(fs, rd->ino);
+		rd->accessed = false;
+		err = tfs_txn_read(fs, gather, rq);
+	}
 	if (err || rq->done) {
 		answer(rq, err);
 		return;

@@ -82,7 +82,7 @@ static int shrink(struct tfs *fs, struct cut *c)
 		return err;
 	if (!mapped)
 		return tfs_txn_write(fs, resize_fn, c, TFS_TXN_FREES);
-	err = tfs_change_clusters(&ch);
+	err = tfs_change_clusters(&ch, NULL);
 	c->inode = ch.inode;
 	return err;
 }
@@ -240,7 +240,7 @@ static int zero_edge(struct tfs *fs, uint32_t ino, uint64_t off, uint64_t len)
 		return at == -ENXIO ? 0 : at;
 	if ((uint64_t)at / fs->csize != off / fs->csize)
 		return 0;
-	return tfs_change_clusters(&c);
+	return tfs_change_clusters(&c, NULL);
 }
 
 /* Zeros from off on: whole clusters unmapped, the edges written. */

@@ -83,6 +83,8 @@ static int look_fn(struct tfs_txn *tx, void *arg)
 		a->out->has_inline = !err;
 		return err == -ENOENT ? 0 : err;
 	}
+	if (!tfs_txn_fs(tx)->reserved)
+		return 0;	/* then none is here */
 	while (at < a->end) {
 		err = tfs_extent_find(tx, a->ino, at, &ext);
 		if (err)
@@ -407,6 +409,15 @@ static int no_inline(struct tfs_txn *tx, uint32_t ino)
 	return err == -ENOENT ? 0 : err ? err : -EAGAIN;
 }
 
+static int map_run(struct tfs_txn *tx, const struct work *w,
+		   const struct tfs_extent *ext, bool join)
+{
+	int err = tfs_txn_born(tx, ext->addr, ext->len,
+			       w->proof + (ext->lc - w->first));
+
+	return err ? err : tfs_extent_map(tx, w->c->ino, ext, join);
+}
+
 static int map_fn(struct tfs_txn *tx, void *arg)
 {
 	struct work *w = arg;
@@ -428,8 +439,7 @@ static int map_fn(struct tfs_txn *tx, void *arg)
 
 		if (!ext->len)
 			continue;
-		err = tfs_extent_map(tx, c->ino, ext, join &&
-				     ext->lc == w->first);
+		err = map_run(tx, w, ext, join && ext->lc == w->first);
 		inode.clusters += ext->len;
 	}
 	if (err)
@@ -440,24 +450,6 @@ static int map_fn(struct tfs_txn *tx, void *arg)
 	if (!err && !w->first)
 		err = tfs_txn_del(tx, tfs_key(c->ino, TFS_T_INLINE, 0));
 	return err ? err : update_inode(tx, w, &inode);
-}
-
-static int tell_commit(struct work *w)
-{
-	struct tfs *fs = w->c->fs;
-	int err = 0;
-
-	pthread_rwlock_wrlock(&fs->tree);
-	for (size_t i = 0; i < w->n && !err; i++) {
-		const struct tfs_extent *ext = &w->run[i].ext;
-
-		if (ext->len)
-			err = tfs_commit_born(fs->running, ext->addr,
-					      ext->len, w->proof +
-					      (ext->lc - w->first));
-	}
-	pthread_rwlock_unlock(&fs->tree);
-	return err;
 }
 
 static void drop_runs(struct work *w)
@@ -480,8 +472,6 @@ static int write_and_map(struct work *w, uint64_t claimed)
 		return err;
 	err = write_runs(w);
 	if (!err)
-		err = tell_commit(w);
-	if (!err)
 		err = tfs_txn_write(fs, map_fn, w, TFS_TXN_HANDLE);
 	if (err)
 		drop_runs(w);
@@ -503,7 +493,7 @@ static void free_work(struct work *w)
 	pthread_mutex_destroy(&w->lock);
 }
 
-int tfs_change_clusters(struct tfs_change *c)
+int tfs_change_clusters(struct tfs_change *c, const struct tfs_look *look)
 {
 	struct work w = {
 		.c = c,
@@ -512,9 +502,11 @@ int tfs_change_clusters(struct tfs_change *c)
 		.lock = PTHREAD_MUTEX_INITIALIZER,
 		.cond = PTHREAD_COND_INITIALIZER,
 	};
-	struct tfs_look look;
-	int err = tfs_look(c->fs, c->ino, w.first, w.last + 1, &look);
+	struct tfs_look own;
+	int err = look ? 0 : tfs_look(c->fs, c->ino, w.first, w.last + 1,
+				      &own);
 
+	look = look ? look : &own;
 	/* A run has a cluster at least, and may be written anew. */
 	w.room = ATTEMPTS * (w.last - w.first + 1);
 	w.run = calloc(w.room, sizeof(w.run[0]));
@@ -526,7 +518,7 @@ int tfs_change_clusters(struct tfs_change *c)
 	if (!err)
 		err = make_whole(&w);
 	if (!err)
-		err = write_and_map(&w, look.claimed);
+		err = write_and_map(&w, look->claimed);
 	free_work(&w);
 	return err;
 }
@@ -583,7 +575,7 @@ int tfs_uninline(struct tfs *fs, uint32_t ino, const struct tfs_look *look)
 	if (n <= 0)
 		return n;
 	c.len = n;
-	return tfs_change_clusters(&c);
+	return tfs_change_clusters(&c, NULL);
 }
 
 /* The caller holds the range lock of [lc, last]; -EAGAIN: cluster 0 must be
@@ -603,7 +595,7 @@ static int write_locked(struct tfs_change *c, uint64_t lc, uint64_t last)
 	}
 	if (look.has_inline && lc)
 		return -EAGAIN;
-	return tfs_change_clusters(c);
+	return tfs_change_clusters(c, &look);
 }
 
 static int write_with_zero(struct tfs_change *c, uint64_t last)
@@ -617,7 +609,7 @@ static int write_with_zero(struct tfs_change *c, uint64_t last)
 	if (!err)
 		err = tfs_uninline(c->fs, c->ino, &look);
 	if (!err)
-		err = tfs_change_clusters(c);
+		err = tfs_change_clusters(c, NULL);
 	tfs_range_unlock(c->fs, c->ino, 0, last);
 	return err;
 }

@@ -18,10 +18,6 @@ struct tfs_change {
 	struct tfs_inode inode;		/* out: as it is now */
 };
 
-/* Content of the range as new clusters, old and new merged at the edges; one
- * transaction maps them all.  The caller holds the range lock. */
-int tfs_change_clusters(struct tfs_change *c);
-
 /* Look at a file before changing it.  The caller holds a range lock, and
  * nothing is left of an earlier truncate afterwards. */
 struct tfs_look {
@@ -32,6 +28,10 @@ struct tfs_look {
 
 int tfs_look(struct tfs *fs, uint32_t ino, uint64_t lc, uint64_t end,
 	     struct tfs_look *out);
+/* Content of the range as new clusters, old and new merged at the edges; one
+ * transaction maps them all.  The caller holds the range lock.  look: what
+ * tfs_look() found in the range's clusters under it; NULL: not looked yet. */
+int tfs_change_clusters(struct tfs_change *c, const struct tfs_look *look);
 /* Move inline content to a cluster; cluster 0 is locked. */
 int tfs_uninline(struct tfs *fs, uint32_t ino, const struct tfs_look *look);
 

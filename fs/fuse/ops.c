@@ -417,17 +417,14 @@ struct read {
 
 static void pending_add(struct tfs_ops *ops)
 {
-	pthread_mutex_lock(&ops->lock);
-	ops->pending++;
-	pthread_mutex_unlock(&ops->lock);
+	atomic_fetch_add(&ops->pending, 1);
 }
 
+/* The last one wakes who waits for the end, which may free all of this. */
 static void pending_del(struct tfs_ops *ops)
 {
-	pthread_mutex_lock(&ops->lock);
-	if (!--ops->pending)
-		pthread_cond_signal(&ops->idle);
-	pthread_mutex_unlock(&ops->lock);
+	if (atomic_fetch_sub(&ops->pending, 1) == 1)
+		sem_post(&ops->idle);
 }
 
 static void read_end(struct tfs_read *rd, int err, const void *data,
@@ -459,10 +456,9 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	r->ops = ops;
 	r->rd = (struct tfs_read) {
 		.ino = (uint32_t)ino, .off = (uint64_t)off, .len = size,
-		.end = read_end, .arg = r,
+		.accessed = true, .end = read_end, .arg = r,	/* (3) */
 	};
 	pending_add(ops);
-	tfs_accessed(ops->fs, (uint32_t)ino);	/* first: see (3) */
 	tfs_read(ops->fs, &r->rd);
 }
 

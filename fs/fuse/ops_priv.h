@@ -5,6 +5,7 @@
 
 #include <fuse_lowlevel.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -28,10 +29,11 @@ struct tfs_ops {
 	struct tfs_notify notify;
 	struct tfs_scrubber *scrubber;	/* fixed */
 	struct tfs_loop	*loop;		/* fixed once mounted */
-	/* Reads and seeks that other threads will answer. */
+	/* Reads that other threads will answer; and one while the loop runs,
+	 * so that idle is posted once, at the end. */
+	atomic_uint	pending;
+	sem_t		idle;
 	pthread_mutex_t	lock;
-	pthread_cond_t	idle;
-	unsigned int	pending;	/* lock */
 	/* Inodes of which something could not be stored; 0: none. */
 	uint32_t	lost[TFS_LOST];	/* lock */
 	unsigned int	lost_at;	/* lock: the next to be overwritten */

@@ -99,7 +99,8 @@ int tfs_ops_create(struct tfs_ops **out, struct tfs *fs,
 	ops->noacl = how->noacl;
 	ops->max_read = how->max_read;
 	pthread_mutex_init(&ops->lock, NULL);
-	pthread_cond_init(&ops->idle, NULL);
+	sem_init(&ops->idle, 0, 0);
+	atomic_init(&ops->pending, 1);
 	fuse_set_log_func(log_fuse);
 	err = prepare(ops, how);
 	if (err)
@@ -119,10 +120,10 @@ int tfs_ops_mount(struct tfs_ops *ops, const char *mountpoint)
 
 static void wait_pending(struct tfs_ops *ops)
 {
-	pthread_mutex_lock(&ops->lock);
-	while (ops->pending)
-		pthread_cond_wait(&ops->idle, &ops->lock);
-	pthread_mutex_unlock(&ops->lock);
+	if (atomic_fetch_sub(&ops->pending, 1) == 1)
+		return;
+	while (sem_wait(&ops->idle))
+		;	/* a signal */
 }
 
 /* (2)  libfuse would unmount by name, unless the device says POLLERR.  The
@@ -180,7 +181,7 @@ void tfs_ops_destroy(struct tfs_ops *ops)
 		fuse_session_destroy(ops->se);
 	if (ops->dead >= 0)
 		close(ops->dead);
-	pthread_cond_destroy(&ops->idle);
+	sem_destroy(&ops->idle);
 	pthread_mutex_destroy(&ops->lock);
 	free(ops);
 }

@@ -9,58 +9,6 @@
 #include "name/acl.h"
 #include "name/xattr_item.h"
 
-/* ---- access times --------------------------------------------------------- */
-
-#define DAY	86400
-
-static bool older(const struct timespec *a, const struct timespec *b)
-{
-	return a->tv_sec != b->tv_sec ? a->tv_sec < b->tv_sec :
-		a->tv_nsec <= b->tv_nsec;
-}
-
-struct access_arg {
-	uint32_t	ino;
-	struct timespec	now;
-	struct tfs_inode in;
-};
-
-/* -EALREADY: not due. */
-static int access_look(struct tfs_txn *tx, void *p)
-{
-	struct access_arg *a = p;
-	int err = tfs_inode_get(tx, a->ino, &a->in);
-
-	if (err)
-		return err;
-	if (__atomic_load_n(&tfs_txn_fs(tx)->opt.strictatime, __ATOMIC_RELAXED))
-		return 0;
-	if (!older(&a->in.atime, &a->in.mtime) &&
-	    !older(&a->in.atime, &a->in.ctime) &&
-	    a->in.atime.tv_sec + DAY > a->now.tv_sec)
-		return -EALREADY;
-	return 0;
-}
-
-static int access_fn(struct tfs_txn *tx, void *p)
-{
-	struct access_arg *a = p;
-	int err = access_look(tx, p);
-
-	a->in.atime = a->now;
-	return err ? err : tfs_inode_put(tx, &a->in);
-}
-
-void tfs_accessed(struct tfs *fs, uint32_t ino)
-{
-	struct access_arg a = { .ino = ino, .now = tfs_now() };
-
-	if (!__atomic_load_n(&fs->opt.relatime, __ATOMIC_RELAXED) || tfs_rdonly(fs))
-		return;
-	if (!tfs_txn_read(fs, access_look, &a))
-		tfs_txn_write(fs, access_fn, &a, 0);	/* else: not kept */
-}
-
 /* ---- get and set ---------------------------------------------------------- */
 
 struct attr_arg {

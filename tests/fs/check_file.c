@@ -685,23 +685,17 @@ END_TEST
 struct claim {
 	uint32_t	ino;
 	struct tfs_extent ext;
-	bool		told;
 };
 
 static int claim_fn(struct tfs_txn *tx, void *arg)
 {
 	static const uint64_t no_proof[TFS_REGION_BITS];
-	struct tfs *fs = tfs_txn_fs(tx);
 	struct claim *c = arg;
 	struct tfs_inode in;
 	int err = tfs_inode_get(tx, c->ino, &in);
 
-	if (err)
-		return err;
-	if (!c->told)
-		err = tfs_commit_born(fs->running, c->ext.addr, c->ext.len,
-				      no_proof);
-	c->told = true;
+	if (!err)
+		err = tfs_txn_born(tx, c->ext.addr, c->ext.len, no_proof);
 	if (err)
 		return err;
 	in.clusters += c->ext.len;
@@ -719,7 +713,6 @@ static void claim(struct work *w, struct claim *c)
 	int err;
 
 	c->ext.lc += c->ext.len;
-	c->told = false;
 	for (;;) {
 		pthread_rwlock_wrlock(&fs->tree);
 		err = tfs_alloc_data(fs, TFS_REGION_BITS, &c->ext.addr,
