@@ -13,7 +13,9 @@
  *     access time by itself, so that must be set before the reply.
  * (4) There is no open state: open, opendir and flush answer ENOSYS once and
  *     are never sent again.  A file that is open is a file the kernel holds a
- *     reference on. */
+ *     reference on.  So does create, or each new file would be released until
+ *     the first open of an old one; then files come with mknod, as many
+ *     requests, and a new one is opened as any other. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -140,17 +142,19 @@ static void op_symlink(fuse_req_t req, const char *target, fuse_ino_t dir,
 	create_and_reply(req, dir, name, &new);
 }
 
+/* (4) A file without a name comes in this form, too. */
 static void op_create(fuse_req_t req, fuse_ino_t dir, const char *name,
 		      mode_t mode, struct fuse_file_info *fi)
 {
 	struct tfs_new new = new_of(req, S_IFREG | (mode & 07777));
 	struct tfs_ops *ops = tfs_req_ops(req);
 	struct tfs_inode in;
-	int err;
+	int err = -ENOSYS;
 
+	(void)name;
 	if (tfs_wire_flags() & TFS_WIRE_TMPFILE)
-		name = NULL;
-	err = tfs_create(tfs_req_fs(req), (uint32_t)dir, name, &new, &in);
+		err = tfs_create(tfs_req_fs(req), (uint32_t)dir, NULL, &new,
+				 &in);
 	fi->keep_cache = 1;
 	err = renamed(req, err, &in);
 	tfs_reply_create(req, err, &in, fi);

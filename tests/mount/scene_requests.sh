@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # scene_requests.sh - what the kernel has cached it does not ask for again,
-# whoever walks the paths.
+# whoever walks the paths; and new files cost no more than they must.
 # shellcheck disable=SC2119
 . "$(dirname "$0")/../support/lib.sh"
 begin
@@ -73,6 +73,14 @@ asks_for_root()
 mkfs 64M
 chmod 755 "$work"
 must_mount
+# On a mount where nothing was opened yet.
+for i in $(seq 50); do
+	head -c 1000 /dev/zero >"$mnt/new$i"
+done
+check "new files are not released" test -z "$(requests release)"
+check "a new file of 1000 bytes is one lookup, mknod and write each" test \
+	"$(requests lookup) $(requests mknod) $(requests write)" = "50 50 50"
+rm "$mnt"/new*
 mkdir -p "$mnt/a/b"
 echo x >"$mnt/a/b/c"
 check "each kind of request is counted" test "$(requests mkdir)" -eq 2
