@@ -14,11 +14,13 @@
 #include <string.h>
 
 #include "tree/ncache.h"
+#include "tree/slab.h"
 
 #define HEAL_MAX	1024	/* more than that is for scrub and fsck */
 #define NODES_MIN	256
 
 struct tfs_ncache {
+	struct tfs_slab	*slab;
 	struct tfs_node	**table;
 	size_t		size;		/* of table, a power of two */
 	size_t		count, limit;
@@ -41,7 +43,8 @@ int tfs_ncache_create(struct tfs_ncache **out, size_t bytes, uint32_t csize)
 	nc->size = 1024;
 	nc->limit = bytes / csize < NODES_MIN ? NODES_MIN : bytes / csize;
 	nc->table = calloc(nc->size, sizeof(nc->table[0]));
-	if (!nc->table) {
+	if (!nc->table || tfs_slab_create(&nc->slab, csize)) {
+		free(nc->table);
 		free(nc);
 		return -ENOMEM;
 	}
@@ -54,7 +57,7 @@ struct tfs_node *tfs_node_alloc(struct tfs *fs)
 	struct tfs_node *node = calloc(1, sizeof(*node));
 
 	if (node)
-		node->buf = aligned_alloc(4096, fs->csize);
+		node->buf = tfs_slab_get(fs->nodes->slab, &node->chunk);
 	if (!node || !node->buf) {
 		free(node);
 		return NULL;
@@ -66,7 +69,7 @@ struct tfs_node *tfs_node_alloc(struct tfs *fs)
 void tfs_node_free(struct tfs_node *node)
 {
 	if (node)
-		free(node->buf);
+		tfs_slab_put(node->chunk, node->buf);
 	free(node);
 }
 
@@ -82,6 +85,7 @@ void tfs_ncache_destroy(struct tfs_ncache *nc)
 			tfs_node_free(node);
 		}
 	}
+	tfs_slab_destroy(nc->slab);
 	free(nc->table);
 	free(nc);
 }

@@ -24,6 +24,7 @@ struct tfs_node {
 	struct tfs_node	*hash_next;
 	struct tfs_node	*prev, *next;	/* all nodes, or the dirty ones */
 	uint8_t		*buf;		/* the cluster, struct tfs_disk_node */
+	struct tfs_chunk *chunk;	/* that buf is a piece of */
 };
 
 /* What must be done with no lock held before a transaction can go on. */

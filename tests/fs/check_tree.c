@@ -14,6 +14,7 @@
 #include "support/fs_bed.h"
 #include "support/fs_check.h"
 #include "tree/node.h"
+#include "tree/slab.h"
 
 #define MODEL_MAX	60000u
 #define OPS_MAX		64u
@@ -578,6 +579,42 @@ START_TEST(readers_see_what_is_there)
 }
 END_TEST
 
+/* Memory for nodes: pieces are whole pages, nobody has two, and what was put
+ * back is taken again before there is more. */
+START_TEST(pieces_of_memory_are_nobody_elses)
+{
+	enum { N = 300 };
+	static struct { uint8_t *at; struct tfs_chunk *from; } p[N];
+	uint64_t rand = 7;
+	struct tfs_slab *slab;
+
+	ck_assert_int_eq(tfs_slab_create(&slab, 4096), 0);
+	for (unsigned int step = 0; step < 20 * N; step++) {
+		unsigned int i, fill;
+
+		rand = rand * 6364136223846793005u + 1442695040888963407u;
+		i = (unsigned int)(rand >> 33) % N;
+		fill = i & 0xff;
+		if (!p[i].at) {
+			p[i].at = tfs_slab_get(slab, &p[i].from);
+			ck_assert_ptr_nonnull(p[i].at);
+			ck_assert_uint_eq((uintptr_t)p[i].at % 4096, 0);
+			memset(p[i].at, (int)fill, 4096);
+			continue;
+		}
+		for (unsigned int k = 0; k < 4096; k++)
+			ck_assert_msg(p[i].at[k] == fill, "step %u, piece %u: "
+				      "byte %u is another's", step, i, k);
+		tfs_slab_put(p[i].from, p[i].at);
+		p[i].at = NULL;
+	}
+	for (unsigned int i = 0; i < N; i++)
+		if (p[i].at)
+			tfs_slab_put(p[i].from, p[i].at);
+	tfs_slab_destroy(slab);
+}
+END_TEST
+
 static Suite *tree_suite(void)
 {
 	Suite *s = suite_create("tree");
@@ -589,6 +626,7 @@ static Suite *tree_suite(void)
 	tcase_add_test(tc, dirty_nodes_leave_room_for_paths);
 	tcase_add_loop_test(tc, ordered_keys_split_and_merge, 0, 12);
 	tcase_add_test(tc, failed_transaction_changes_nothing);
+	tcase_add_test(tc, pieces_of_memory_are_nobody_elses);
 	tcase_add_loop_test(tc, full_tree_is_whole, 0, 4);
 	suite_add_tcase(s, tc);
 	tc = tcase_create("threads");
