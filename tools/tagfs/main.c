@@ -42,7 +42,7 @@
 
 #define FENCE_SECONDS	5
 /* As much as one request holds: while a program reads what one has brought,
- * the next is under way.  More is slower, cold and warm: bench/readahead.py.
+ * the next is under way.  See doc/PERFORMANCE.md.
  * The kernel's default is 128. */
 #define READAHEAD_KB	1024
 #define BUSY_SECONDS	30	/* a daemon's last checkpoint may take */
