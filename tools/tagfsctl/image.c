@@ -18,6 +18,7 @@
 #include "ctl.h"
 #include "legs.h"
 #include "mount/mount.h"
+#include "tree/ncache.h"
 
 #define FUSE_MAGIC	0x65735546
 #define FENCE_MS	5000u
@@ -39,11 +40,17 @@ static int open_dev(struct image *im, const char *path, unsigned int flags)
 /* (1) */
 static int open_bare(struct image *im)
 {
+	int err;
+
 	im->fs = tfs_alloc_fs(im->dev);
 	if (!im->fs)
 		return -ENOMEM;
 	im->fs->seq = TFS_SEQ_MAX;	/* every one may be */
-	return tfs_super_read(im->fs);
+	err = tfs_super_read(im->fs);
+	if (!err)	/* nodes get their memory from there */
+		err = tfs_ncache_create(&im->fs->nodes, 0,
+					im->fs->csize);
+	return err;
 }
 
 int image_open(struct image *im, const char *path, bool tree)
