@@ -203,6 +203,7 @@ static int rebuild(struct bed *b)
 		return err;
 	rb.dev = b->dev;
 	err = tfs_rebuild(&rb);
+	free(rb.gap);
 	bed_drop(b);
 	if (!err)
 		err = open_as(b, false);
