@@ -208,3 +208,27 @@ void tfs_treewalk_end(struct tfs_treewalk *w)
 	tfs_node_free(w->copy[1]);
 	w->leaf = w->copy[0] = w->copy[1] = NULL;
 }
+
+static int count_lost(struct tfs_treewalk *w, const struct tfs_miss *at,
+		      int err)
+{
+	unsigned int *n = w->arg;
+
+	(void)at;
+	(void)err;
+	(*n)++;
+	return 0;
+}
+
+int tfs_treewalk_lost(struct tfs *fs, unsigned int *lost)
+{
+	struct tfs_treewalk w = { .fs = fs, .arg = lost, .lost = count_lost };
+	int err;
+
+	*lost = 0;
+	err = tfs_treewalk_begin(&w);
+	if (!err)
+		err = tfs_treewalk_run(&w);
+	tfs_treewalk_end(&w);
+	return err;
+}

@@ -40,7 +40,7 @@ struct tfs_treewalk {
 	struct tfs_key	key;
 	bool		done;
 
-	struct tfs_node	*leaf, *copy[2];	/* treetreewalk.c's own */
+	struct tfs_node	*leaf, *copy[2];	/* treewalk.c's own */
 };
 
 /* 0 or -ENOMEM. */
@@ -54,5 +54,8 @@ int tfs_treewalk_skip(struct tfs_treewalk *w, const struct tfs_miss *at,
 /* All steps. */
 int tfs_treewalk_run(struct tfs_treewalk *w);
 void tfs_treewalk_end(struct tfs_treewalk *w);
+/* How many parts of the tree can't be read in either copy, as far as the walk
+ * came. */
+int tfs_treewalk_lost(struct tfs *fs, unsigned int *lost);
 
 #endif

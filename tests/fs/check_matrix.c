@@ -161,25 +161,11 @@ static void with_rebuild(struct row *row)
 	bed_free(&b);
 }
 
-static int count_lost(struct tfs_treewalk *w, const struct tfs_miss *at,
-		      int err)
-{
-	unsigned int *n = w->arg;
-
-	(void)at;
-	(void)err;
-	(*n)++;
-	return 0;
-}
-
 static bool is_walkable(struct tfs *fs)
 {
-	unsigned int lost = 0;
-	struct tfs_treewalk w = { .fs = fs, .arg = &lost, .lost = count_lost };
+	unsigned int lost;
 
-	if (!tfs_treewalk_begin(&w))
-		tfs_treewalk_run(&w);
-	tfs_treewalk_end(&w);
+	tfs_treewalk_lost(fs, &lost);
 	return !lost;
 }
 

@@ -367,28 +367,13 @@ static int rebuild(struct job *j)
 		how.rdonly ? EXIT_LEFT : EXIT_FIXED;
 }
 
-static int count_lost(struct tfs_treewalk *w, const struct tfs_miss *at,
-		      int err)
-{
-	unsigned int *n = w->arg;
-
-	(void)at;
-	(void)err;
-	(*n)++;
-	return 0;
-}
-
 /* Is there a part of the tree that can't be read?  Only a rebuild helps then,
  * and nothing may be written before it. */
 static bool broken(struct job *j)
 {
-	unsigned int lost = 0;
-	struct tfs_treewalk w = { .fs = j->fs, .arg = &lost,
-				  .lost = count_lost };
+	unsigned int lost;
 
-	if (!tfs_treewalk_begin(&w))
-		tfs_treewalk_run(&w);
-	tfs_treewalk_end(&w);
+	tfs_treewalk_lost(j->fs, &lost);
 	return lost;
 }
 

@@ -34,28 +34,12 @@ struct source {
 
 /* ---- (1) ------------------------------------------------------------------ */
 
-static int count_lost(struct tfs_treewalk *w, const struct tfs_miss *at,
-		      int err)
-{
-	unsigned int *n = w->arg;
-
-	(void)at;
-	(void)err;
-	(*n)++;
-	return 0;
-}
-
 /* Is the whole tree there, in one copy at least? */
 static bool is_walkable(struct tfs *fs)
 {
-	unsigned int lost = 0;
-	struct tfs_treewalk w = { .fs = fs, .arg = &lost, .lost = count_lost };
-	int err = tfs_treewalk_begin(&w);
+	unsigned int lost;
 
-	if (!err)
-		err = tfs_treewalk_run(&w);
-	tfs_treewalk_end(&w);
-	return !err && !lost;
+	return !tfs_treewalk_lost(fs, &lost) && !lost;
 }
 
 /* What the checker would put right may be where something is missing. */
