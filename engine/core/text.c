@@ -86,3 +86,23 @@ void eng_text_line(char line[ENG_LINE], const char *text)
 	at += sprintf(line + at, "%s", GAP);
 	escape(line + at, text + tail, len - tail);
 }
+
+void eng_text_json(FILE *f, const char *text)
+{
+	uint32_t code;
+	unsigned int n;
+
+	putc('"', f);
+	for (; *text; text += n ? n : 1) {
+		n = eng_utf8(text, &code);
+		if (!n)
+			code = 0xfffd;		/* was no character */
+		if (code == '"' || code == '\\')
+			fprintf(f, "\\%c", (char)code);
+		else if (!n || !eng_printable(code))
+			fprintf(f, "\\u%04x", code);
+		else
+			fwrite(text, 1, n, f);
+	}
+	putc('"', f);
+}

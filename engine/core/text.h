@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 /* Bytes of the character at s in its shortest form of UTF-8, and its number;
  * 0: there is none, or s is at its end. */
@@ -20,5 +21,9 @@ bool eng_printable(uint32_t code);
  * of a printable character, \\ for a backslash.  What is too long loses its
  * middle, so that what was said before and after a long name stays. */
 void eng_text_line(char line[ENG_LINE], const char *text);
+
+/* Text as a JSON string, quotes included: what is no character becomes U+FFFD,
+ * and what does not show as itself \uXXXX. */
+void eng_text_json(FILE *f, const char *text);
 
 #endif

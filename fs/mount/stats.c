@@ -72,27 +72,6 @@ int tfs_statvfs(struct tfs *fs, struct statvfs *st)
 	return 0;
 }
 
-/* A JSON string, whatever is in it: labels are the owner's. */
-static void put_string(FILE *f, const char *s)
-{
-	uint32_t code;
-	unsigned int n;
-
-	putc('"', f);
-	for (; *s; s += n ? n : 1) {
-		n = eng_utf8(s, &code);
-		if (!n)
-			code = 0xfffd;		/* was no character */
-		if (code == '"' || code == '\\')
-			fprintf(f, "\\%c", (char)code);
-		else if (!n || !eng_printable(code))
-			fprintf(f, "\\u%04x", code);
-		else
-			fwrite(s, 1, n, f);
-	}
-	putc('"', f);
-}
-
 static void put_counters(FILE *f, struct tfs_counters *c)
 {
 	const struct {
@@ -131,7 +110,7 @@ static void put_identity(FILE *f, struct tfs *fs)
 
 	fprintf(f, "{\n  \"label\": ");
 	tfs_get_label(fs, label);
-	put_string(f, label);
+	eng_text_json(f, label);
 	fprintf(f, ",\n  \"uuid\": \"");
 	for (int i = 0; i < 16; i++)
 		fprintf(f, "%s%02x", i == 4 || i == 6 || i == 8 || i == 10 ?
@@ -148,7 +127,7 @@ static void put_legs(FILE *f, struct tfs *fs)
 
 	tfs_legs_text(fs, &text);
 	fprintf(f, "  \"mirror\": ");
-	put_string(f, text ? text : "?");
+	eng_text_json(f, text ? text : "?");
 	fprintf(f, ",\n");
 	free(text);
 }

@@ -103,27 +103,6 @@ static void on_log(int level, const char *line)
 		fprintf(stderr, "mkfs.tagfs: %s\n", line);
 }
 
-/* As a JSON string: what is no character becomes U+FFFD. */
-static void put_json(FILE *f, const char *s)
-{
-	uint32_t code;
-	unsigned int n;
-
-	putc('"', f);
-	for (; *s; s += n ? n : 1) {
-		n = eng_utf8(s, &code);
-		if (!n)
-			code = 0xfffd;
-		if (code == '"' || code == '\\')
-			fprintf(f, "\\%c", (char)code);
-		else if (!n || !eng_printable(code))
-			fprintf(f, "\\u%04x", code);
-		else
-			fwrite(s, 1, n, f);
-	}
-	putc('"', f);
-}
-
 static void on_progress(int percent)
 {
 	printf("\rwriting: %d%%%s", percent, percent < 100 ? "" : "\n");
@@ -401,7 +380,7 @@ static void show_json(const struct job *j, const struct eng_geometry *geo)
 
 	uuid_format(m->uuid, uuid);
 	printf("{\"path\": ");
-	put_json(stdout, j->path);
+	eng_text_json(stdout, j->path);
 	printf(", \"size\": %llu, \"backend\": \"%s\", \"format\": \"%s\", "
 	       "\"interval\": %u, \"protection_bytes\": %llu, "
 	       "\"clusters\": %llu, \"cluster_size\": %u, "
@@ -416,7 +395,7 @@ static void show_json(const struct job *j, const struct eng_geometry *geo)
 		       m->cluster_size,
 	       (unsigned long long)m->free * m->cluster_size,
 	       m->root_uid, m->root_gid, uuid);
-	put_json(stdout, m->label);
+	eng_text_json(stdout, m->label);
 	printf(", \"dry_run\": %s}\n", j->dry ? "true" : "false");
 }
 
