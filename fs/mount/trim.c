@@ -90,7 +90,7 @@ static int trim_region(struct tfs *fs, uint64_t idx, struct tfs_trim *t)
 {
 	unsigned int least = t->least / fs->csize + !!(t->least % fs->csize);
 	unsigned int bit = 0;
-	struct piece p;
+	struct piece p = { .len = 0 };
 	int err;
 
 	do {
