@@ -4,6 +4,7 @@
 
 #include "base/cluster.h"
 #include "check/check_priv.h"
+#include "check/part.h"
 
 typedef unsigned long long ull;
 
@@ -18,23 +19,9 @@ static int read_run(struct reading *rd, uint32_t ino,
 		    const struct tfs_extent *ext, uint64_t i, uint32_t n,
 		    struct eng_fault *fault)
 {
-	struct tfs *fs = rd->ck->fs;
-	struct tfs_record rec = { .kind = TFS_K_DATA, .owner = ino,
-				  .index = ext->lc + i, .seq = ext->seq };
-	struct eng_io *io = eng_io_get(fs->dev, n * fs->ipc, 1);
-	int err;
+	struct tfs_extent run = tfs_extent_slice(ext, ext->lc + i, n);
 
-	if (!io)
-		return -ENOMEM;
-	io->op = ENG_READ;
-	io->flags = ENG_IO_MEDIUM;
-	io->start = (ext->addr + i) * fs->ipc;
-	eng_io_add(io, rd->buf, (size_t)n * fs->csize);
-	tfs_tag_fill(fs, &rec, ext->addr + i, 0, n * fs->ipc, io->tags);
-	err = eng_io_run(io);
-	*fault = io->fault;
-	eng_io_put(io);
-	return err;
+	return tfs_part_verify(rd->ck->fs, ino, &run, 0, rd->buf, fault);
 }
 
 static int see_item(struct tfs_treewalk *w, const struct tfs_item *item)

@@ -18,8 +18,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "base/cluster.h"
-#include "base/gate.h"
+#include "check/part.h"
 #include "check/resilver.h"
 #include "commit/ckpt.h"
 #include "file/extent.h"
@@ -40,62 +39,16 @@ struct tfs_resilver {
 
 typedef unsigned long long ull;
 
-/* The next part of a file's content from lc on. */
-struct part {
-	uint32_t	ino;
-	uint64_t	lc, end, since, most;
-	struct tfs_extent ext;		/* len 0: none left */
-	bool		pinned;		/* and to be looked at */
-	unsigned int	ticket;
-};
-
-static int part_fn(struct tfs_txn *tx, void *arg)
-{
-	struct part *p = arg;
-	int err;
-
-	p->pinned = false;
-	p->ext.len = 0;
-	err = tfs_extent_find(tx, p->ino, p->lc, &p->ext);
-	if (err || p->ext.lc >= p->end) {
-		p->ext.len = 0;
-		return err == -ENOENT ? 0 : err;
-	}
-	if (p->ext.lc < p->lc)
-		p->ext = tfs_extent_slice(&p->ext, p->lc, p->ext.lc +
-					  p->ext.len - p->lc);
-	if (p->ext.lc + p->ext.len > p->end)
-		p->ext.len = p->end - p->ext.lc;
-	if (!p->ext.addr || p->ext.seq <= p->since)
-		return 0;
-	if (p->ext.len > p->most)
-		p->ext.len = p->most;
-	p->ticket = tfs_reader_enter(tfs_txn_fs(tx));		/* (3) */
-	p->pinned = true;
-	return 0;
-}
-
 /* (2) */
 static int look(struct tfs_resilver *r, uint32_t ino,
 		const struct tfs_extent *ext)
 {
-	struct tfs *fs = r->fs;
-	struct tfs_record rec = { .kind = TFS_K_DATA, .owner = ino,
-				  .index = ext->lc, .seq = ext->seq };
-	struct eng_io *io = eng_io_get(fs->dev, ext->len * fs->ipc, 1);
-	int err;
+	struct eng_fault fault;
+	int err = tfs_part_verify(r->fs, ino, ext, ENG_IO_LEGS, r->buf,
+				  &fault);
 
-	if (!io)
-		return -ENOMEM;
-	io->op = ENG_READ;
-	io->flags = ENG_IO_MEDIUM | ENG_IO_LEGS;
-	io->start = ext->addr * fs->ipc;
-	eng_io_add(io, r->buf, (size_t)ext->len * fs->csize);
-	tfs_tag_fill(fs, &rec, ext->addr, 0, ext->len * fs->ipc, io->tags);
-	err = eng_io_run(io);
-	eng_io_put(io);
 	if (!err)
-		r->bytes += ext->len * fs->csize;
+		r->bytes += ext->len * r->fs->csize;
 	return err;
 }
 
@@ -123,19 +76,17 @@ static int look_each(struct tfs_resilver *r, uint32_t ino,
 static int copy_range(struct tfs_resilver *r, uint32_t ino, uint64_t lc,
 		      uint64_t n)
 {
-	struct part p = { .ino = ino, .lc = lc, .end = lc + n,
-			  .since = r->since, .most = r->most };
+	struct tfs_part p = { .fs = r->fs, .ino = ino, .lc = lc, .end = lc + n,
+			      .since = r->since, .most = r->most };
 	int err = 0;
 
 	while (!err && p.lc < p.end && !atomic_load(&r->stop)) {
-		err = tfs_txn_read(r->fs, part_fn, &p);
+		err = tfs_part_next(&p);
 		if (err || !p.ext.len)
 			break;
-		if (p.pinned) {
+		if (p.pinned)
 			err = look_each(r, ino, &p.ext);
-			tfs_reader_exit(r->fs, p.ticket);
-		}
-		p.lc = p.ext.lc + p.ext.len;
+		tfs_part_done(&p);
 	}
 	return err == -EUCLEAN || err == -EIO ? 0 : err;	/* (5) */
 }

@@ -24,6 +24,7 @@
 #include "base/cluster.h"
 #include "base/gate.h"
 #include "base/notes.h"
+#include "check/part.h"
 #include "check/scrub.h"
 #include "file/extent.h"
 #include "tree/freemap.h"
@@ -285,61 +286,11 @@ static int step_data(struct tfs_scrub *s)
 
 /* ---- suspects (2) ------------------------------------------------------- */
 
-struct part {
-	uint32_t	ino;
-	uint64_t	lc, end;
-	uint64_t	most;
-	struct tfs_extent ext;		/* len 0: none left */
-	unsigned int	ticket;
-};
-
-static int part_fn(struct tfs_txn *tx, void *arg)
-{
-	struct part *p = arg;
-	uint64_t stop;
-	int err;
-
-	p->ext.len = 0;
-	err = tfs_extent_find(tx, p->ino, p->lc, &p->ext);
-	if (err || p->ext.lc >= p->end) {
-		p->ext.len = 0;
-		return err == -ENOENT ? 0 : err;
-	}
-	if (p->ext.lc < p->lc)
-		p->ext = tfs_extent_slice(&p->ext, p->lc, p->ext.lc +
-					  p->ext.len - p->lc);
-	stop = p->ext.lc + p->ext.len;
-	if (stop > p->end)
-		p->ext.len = p->end - p->ext.lc;
-	if (!p->ext.addr)
-		return 0;
-	if (p->ext.len > p->most)
-		p->ext.len = p->most;
-	p->ticket = tfs_reader_enter(tfs_txn_fs(tx));
-	return 0;
-}
-
-/* As a read of the file, and from the medium. */
+/* On every leg, if there are more. */
 static int verify(struct tfs_scrub *s, uint32_t ino,
 		  const struct tfs_extent *ext, struct eng_fault *fault)
 {
-	struct tfs *fs = s->fs;
-	struct tfs_record rec = { .kind = TFS_K_DATA, .owner = ino,
-				  .index = ext->lc, .seq = ext->seq };
-	struct eng_io *io = eng_io_get(fs->dev, ext->len * fs->ipc, 1);
-	int err;
-
-	if (!io)
-		return -ENOMEM;
-	io->op = ENG_READ;
-	io->flags = ENG_IO_MEDIUM | ENG_IO_LEGS;
-	io->start = ext->addr * fs->ipc;
-	eng_io_add(io, s->buf, (size_t)ext->len * fs->csize);
-	tfs_tag_fill(fs, &rec, ext->addr, 0, ext->len * fs->ipc, io->tags);
-	err = eng_io_run(io);
-	*fault = io->fault;
-	eng_io_put(io);
-	return err;
+	return tfs_part_verify(s->fs, ino, ext, ENG_IO_LEGS, s->buf, fault);
 }
 
 static void tell(struct tfs_scrub *s, const struct tfs_scrub_finding *f)
@@ -391,19 +342,17 @@ static int confirm_part(struct tfs_scrub *s, uint32_t ino,
 static int confirm(struct tfs_scrub *s, uint32_t ino, uint64_t lc,
 		   uint64_t n)
 {
-	struct part p = { .ino = ino, .lc = lc, .end = lc + n,
-			  .most = io_clusters(s) };
+	struct tfs_part p = { .fs = s->fs, .ino = ino, .lc = lc, .end = lc + n,
+			      .most = io_clusters(s) };
 	int err = 0;
 
 	while (!err && p.lc < p.end) {
-		err = tfs_txn_read(s->fs, part_fn, &p);
+		err = tfs_part_next(&p);
 		if (err || !p.ext.len)
 			break;
-		if (p.ext.addr) {
+		if (p.pinned)
 			err = confirm_part(s, ino, &p.ext);
-			tfs_reader_exit(s->fs, p.ticket);	/* (3) */
-		}
-		p.lc = p.ext.lc + p.ext.len;
+		tfs_part_done(&p);				/* (3) */
 	}
 	return err == -EUCLEAN || err == -EIO ? 0 : err;
 }
