@@ -479,7 +479,7 @@ static void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf,
 	/* (3) The writer holds the inode, so this can't be its last user. */
 	if (kill && !err)
 		fuse_lowlevel_notify_inval_inode(ops->se, ino, -1, 0);
-	else if (fi->writepage && tfs_room_short(ops->fs))
+	else if (fi->writepage && tfs_room_short(ops->fs, ops->held))
 		tfs_notify_urgent(&ops->notify, (uint32_t)ino);
 	else if (fi->writepage)
 		tfs_notify_stale(&ops->notify, (uint32_t)ino);

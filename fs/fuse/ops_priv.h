@@ -24,6 +24,7 @@ struct tfs_ops {
 	bool		sync, dirsync, noacl;	/* as asked for */
 	atomic_bool	nodiratime;
 	unsigned int	max_read;	/* 0: no limit */
+	uint64_t	held;		/* tfs_room_held() */
 	atomic_bool	mounted;
 	int		dead;		/* a pipe that nobody reads */
 	struct tfs_notify notify;

@@ -17,15 +17,19 @@ static uint64_t least(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-bool tfs_room_short(struct tfs *fs)
+uint64_t tfs_room_held(void)
 {
-	uint64_t csize = tfs_cluster_size(fs);
 	uint64_t held = (uint64_t)sysconf(_SC_PHYS_PAGES) *
 		(uint64_t)sysconf(_SC_PAGESIZE) / 256;
+
+	return held < SHORT_MIN ? SHORT_MIN : held;
+}
+
+bool tfs_room_short(struct tfs *fs, uint64_t held)
+{
+	uint64_t csize = tfs_cluster_size(fs);
 	struct tfs_room r = tfs_room(fs);
 
-	if (held < SHORT_MIN)
-		held = SHORT_MIN;
 	return r.avail * csize < least(held, r.all * csize / 4);
 }
 

@@ -18,6 +18,7 @@
 #include "check/scrubber.h"
 #include "fuse/loop.h"
 #include "fuse/ops_priv.h"
+#include "fuse/room.h"
 #include "fuse/wire.h"
 
 /* libfuse says some lines in pieces. */
@@ -98,6 +99,7 @@ int tfs_ops_create(struct tfs_ops **out, struct tfs *fs,
 	ops->dirsync = how->sync || how->dirsync;
 	ops->noacl = how->noacl;
 	ops->max_read = how->max_read;
+	ops->held = tfs_room_held();
 	pthread_mutex_init(&ops->lock, NULL);
 	sem_init(&ops->idle, 0, 0);
 	atomic_init(&ops->pending, 1);

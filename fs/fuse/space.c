@@ -113,7 +113,8 @@ static void answer(fuse_req_t req, uint32_t ino, void *arg)
 /* (2) */
 void tfs_space_watch(struct tfs_ops *ops, const struct tfs_inode *in)
 {
-	if (ops->writeback && S_ISREG(in->mode) && tfs_room_short(ops->fs))
+	if (ops->writeback && S_ISREG(in->mode) &&
+	    tfs_room_short(ops->fs, ops->held))
 		tfs_notify_urgent(&ops->notify, in->ino);
 }
 
@@ -122,7 +123,7 @@ bool tfs_space_ask(fuse_req_t req, const struct tfs_inode *in)
 	struct tfs_ops *ops = tfs_req_ops(req);
 
 	if (!ops->writeback || !S_ISREG(in->mode) || tfs_rdonly(ops->fs) ||
-	    !tfs_room_short(ops->fs))
+	    !tfs_room_short(ops->fs, ops->held))
 		return false;
 	tfs_notify_call(&ops->notify, req, in->ino, answer, NULL);
 	return true;
