@@ -137,9 +137,9 @@ static int cluster_io_loud(struct tfs *fs, enum eng_op op, uint64_t addr,
 	return err;
 }
 
-static int cluster_tags(struct tfs *fs, unsigned int leg, uint64_t addr,
-			uint32_t count, unsigned int flags, void *buf,
-			uint16_t *tags, struct eng_fault *fault)
+int tfs_cluster_leg(struct tfs *fs, unsigned int leg, uint64_t addr,
+		    uint32_t count, unsigned int flags, void *buf,
+		    uint16_t *tags, struct eng_fault *fault)
 {
 	struct eng_io *io = eng_io_get(fs->dev, count * fs->ipc, 1);
 	int err;
@@ -163,14 +163,7 @@ int tfs_cluster_tags(struct tfs *fs, uint64_t addr, uint32_t count,
 		     unsigned int flags, void *buf, uint16_t *tags,
 		     struct eng_fault *fault)
 {
-	return cluster_tags(fs, 0, addr, count, flags, buf, tags, fault);
-}
-
-int tfs_cluster_leg(struct tfs *fs, unsigned int leg, uint64_t addr,
-		    uint32_t count, unsigned int flags, void *buf,
-		    uint16_t *tags, struct eng_fault *fault)
-{
-	return cluster_tags(fs, leg, addr, count, flags, buf, tags, fault);
+	return tfs_cluster_leg(fs, 0, addr, count, flags, buf, tags, fault);
 }
 
 unsigned int tfs_leg_next(const struct tfs *fs, unsigned int leg)
