@@ -36,6 +36,8 @@ no_messages()
 }
 
 mkfs 64M
+# Sanitizers would set the limit to none themselves.
+export ASAN_OPTIONS=disable_coredump=0 TSAN_OPTIONS=disable_coredump=0
 ulimit -Sc 1000
 must_mount
 check "capabilities are dropped" no_capabilities
