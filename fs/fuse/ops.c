@@ -24,6 +24,7 @@
 #include <sys/xattr.h>
 
 #include "format.h"
+#include "fuse/copy.h"
 #include "fuse/ioctl.h"
 #include "fuse/loop.h"
 #include "fuse/ops_priv.h"
@@ -709,4 +710,5 @@ const struct fuse_lowlevel_ops tfs_fuse_ops = {
 	.ioctl		= tfs_op_ioctl,
 	.fallocate	= op_fallocate,
 	.lseek		= op_lseek,
+	.copy_file_range = tfs_op_copy,
 };

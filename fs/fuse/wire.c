@@ -97,7 +97,8 @@ static const char *const op_name[] = {
 	[FUSE_INTERRUPT] = "interrupt", [FUSE_IOCTL] = "ioctl",
 	[FUSE_BATCH_FORGET] = "batch_forget", [FUSE_FALLOCATE] = "fallocate",
 	[FUSE_READDIRPLUS] = "readdirplus", [FUSE_RENAME2] = "rename2",
-	[FUSE_LSEEK] = "lseek", [FUSE_TMPFILE] = "tmpfile",
+	[FUSE_LSEEK] = "lseek", [FUSE_COPY_FILE_RANGE] = "copy_file_range",
+	[FUSE_TMPFILE] = "tmpfile",
 	[STATX_OPCODE] = "statx",
 };
 
