@@ -112,10 +112,8 @@ int tfs_setattr(struct tfs *fs, uint32_t ino, unsigned int mask,
 		return -EINVAL;
 	if (mask & TFS_SET_SIZE)
 		flags = TFS_TXN_FREES;
-	if (arg.mask)
+	if (arg.mask || !mask)	/* chown() of nothing is a change, too */
 		err = tfs_txn_write(fs, setattr_fn, &arg, flags);
-	else if (!mask)
-		err = tfs_getattr(fs, ino, attr);
 	if (err || !(mask & TFS_SET_SIZE))
 		return err;
 	return tfs_truncate(fs, ino, want.size, mask & TFS_SET_MTIME ?
