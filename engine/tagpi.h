@@ -273,6 +273,10 @@ struct eng_io {
 					 * -EILSEQ: as far as is known */
 	uint32_t	healed;		/* intervals of it that a leg of a mirror
 					 * had wrong, and has no more */
+	/* Of a read that a mirror has answered: legs that had some of it wrong
+	 * (a mask), and where, in intervals from start on. */
+	unsigned int	bad_legs;
+	uint32_t	bad_at, bad_end;
 	/* The engine's own; see io.c. */
 	struct iovec	*iov;
 	unsigned int	niov, max_iov;

@@ -159,6 +159,7 @@ struct tfs {
 	uint64_t	want_mark;	/* helper_lock: of this commit; 0: no */
 	struct tfs_report *reports;			/* helper_lock */
 	unsigned int	report_count;			/* helper_lock */
+	unsigned int	legs_said;	/* the helper's own */
 };
 
 /* Clusters at the end that are nobody's to allocate: superblock, slots, and

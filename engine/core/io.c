@@ -398,7 +398,7 @@ void eng_io_submit(struct eng_io *io)
 	io->err = 0;
 	io->fault = (struct eng_fault){ .kind = ENG_FAULT_NONE };
 	io->filled = false;
-	io->healed = 0;
+	io->healed = io->bad_legs = 0;
 	if (err) {
 		finish(io, err);
 	} else {

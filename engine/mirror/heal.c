@@ -222,16 +222,29 @@ static bool rewrite(struct look *lk, uint32_t k, uint32_t n)
 	return good;
 }
 
+static void note_bad(struct eng_io *io, unsigned int leg, uint32_t at,
+		     uint32_t n)
+{
+	if (!io->bad_legs || at < io->bad_at)
+		io->bad_at = at;
+	if (!io->bad_legs || at + n > io->bad_end)
+		io->bad_end = at + n;
+	io->bad_legs |= 1u << leg;
+}
+
 /* All that is bad in a chunk, run by run. */
 static void mend(struct look *lk)
 {
+	struct eng_io *io = lk->mio->io;
 	uint32_t k = 0, n;
 
 	while (k < lk->n) {
 		for (n = 0; k + n < lk->n && lk->bad[group_of(lk, k + n)]; )
 			n += group_left(lk, k + n);
+		if (n && !lk->behind)
+			note_bad(io, lk->leg, lk->at + k, n);
 		if (n && rewrite(lk, k, n))
-			lk->mio->io->healed += lk->behind ? 0 : n;
+			io->healed += lk->behind ? 0 : n;
 		k += n ? n : group_left(lk, k);
 	}
 }
@@ -333,6 +346,24 @@ static void heal_others(struct mirror_io *mio, unsigned int tried,
 			heal(mio, i, good);		/* (1), (3) */
 }
 
+/* Nobody looks closer at what is not rewritten. */
+static void note_tried(struct mirror_io *mio, unsigned int tried)
+{
+	struct eng_io *io = mio->io;
+
+	for (unsigned int i = 0; i < mio->m->n; i++) {
+		const struct eng_io *c = mio->child[i];
+
+		if (!(tried & 1u << i) || !c->err || c->err == -ENOMEM)
+			continue;
+		if (c->err == -EBADMSG)
+			note_bad(io, i, (uint32_t)(c->fault.interval -
+						   c->start), 1);
+		else
+			note_bad(io, i, 0, io->count);
+	}
+}
+
 static void serve_read(struct mirror_io *mio)
 {
 	struct mirror *m = mio->m;
@@ -356,7 +387,9 @@ static void serve_read(struct mirror_io *mio)
 	} else {
 		io->fault = mio->child[mio->leg]->fault;
 	}
-	if (!err)
+	if (!err && m->rdonly && !mirror_unjudged(io))
+		note_tried(mio, tried);
+	else if (!err)
 		heal_others(mio, tried, good);
 	eng_io_done(io, err ? first : 0);
 }

@@ -11,16 +11,13 @@
 
 #define NOTES_MAX	1024u
 
-void tfs_note_fault(struct tfs *fs, uint32_t ino, uint64_t off, size_t len,
-		    int err, const struct eng_fault *fault)
+static void leave(struct tfs *fs, const struct tfs_report *what)
 {
 	struct tfs_report *r = malloc(sizeof(*r));
 
-	tfs_fault_count(fs, err, fault);
 	if (!r)
 		return;
-	*r = (struct tfs_report){ .ino = ino, .off = off, .len = len,
-				  .err = err, .fault = *fault };
+	*r = *what;
 	pthread_mutex_lock(&fs->helper_lock);
 	if (fs->report_count++ < NOTES_MAX) {
 		r->next = fs->reports;
@@ -30,6 +27,29 @@ void tfs_note_fault(struct tfs *fs, uint32_t ino, uint64_t off, size_t len,
 	pthread_cond_signal(&fs->helper_cond);
 	pthread_mutex_unlock(&fs->helper_lock);
 	free(r);
+}
+
+void tfs_note_fault(struct tfs *fs, uint32_t ino, uint64_t off, size_t len,
+		    int err, const struct eng_fault *fault)
+{
+	const struct tfs_report r = { .ino = ino, .off = off, .len = len,
+				      .err = err, .fault = *fault };
+
+	tfs_fault_count(fs, err, fault);
+	leave(fs, &r);
+}
+
+void tfs_note_legs(struct tfs *fs, uint32_t ino, uint64_t off,
+		   const struct eng_io *io)
+{
+	uint32_t isize = fs->geo->profile->interval;
+	const struct tfs_report r = {
+		.ino = ino, .off = off + (uint64_t)io->bad_at * isize,
+		.len = (size_t)(io->bad_end - io->bad_at) * isize,
+		.legs = io->bad_legs, .healed = io->healed,
+	};
+
+	leave(fs, &r);
 }
 
 static void ask(struct tfs *fs, bool *what)

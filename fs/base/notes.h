@@ -13,11 +13,19 @@ struct tfs_report {
 	size_t		len;
 	int		err;
 	struct eng_fault fault;
+	unsigned int	legs;		/* of a mirror: these alone had it
+					 * wrong (a mask), and another one
+					 * answered */
+	bool		healed;		/* they have it right now */
 };
 
 /* One log line about it, by path; counts it, too. */
 void tfs_note_fault(struct tfs *fs, uint32_t ino, uint64_t off, size_t len,
 		    int err, const struct eng_fault *fault);
+/* A line about what io, a read of a file from byte off on, has found on legs of
+ * a mirror beside the one that answered. */
+void tfs_note_legs(struct tfs *fs, uint32_t ino, uint64_t off,
+		   const struct eng_io *io);
 /* A commit, a checkpoint; a mark in a while that this commit is durable. */
 void tfs_note_commit(struct tfs *fs);
 void tfs_note_ckpt(struct tfs *fs);

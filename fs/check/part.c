@@ -5,6 +5,7 @@
  *      clusters are nobody else's when they are read. */
 #include "base/cluster.h"
 #include "base/gate.h"
+#include "base/notes.h"
 #include "check/part.h"
 #include "commit/txn.h"
 
@@ -61,6 +62,8 @@ int tfs_part_verify(struct tfs *fs, uint32_t ino, const struct tfs_extent *ext,
 	eng_io_add(io, buf, (size_t)ext->len * fs->csize);
 	tfs_tag_fill(fs, &rec, ext->addr, 0, ext->len * fs->ipc, io->tags);
 	err = eng_io_run(io);
+	if (!err && io->bad_legs)
+		tfs_note_legs(fs, ino, ext->lc * fs->csize, io);
 	*fault = io->fault;
 	eng_io_put(io);
 	return err;

@@ -211,6 +211,8 @@ static void piece_done(struct eng_io *io)
 		tfs_note_fault(rq->fs, rq->rd->ino, off,
 			       (size_t)io->count * isize, io->err,
 			       &io->fault);
+	else if (io->bad_legs)
+		tfs_note_legs(rq->fs, rq->rd->ino, off, io);
 	if (io->err)
 		set_error(rq, -EIO);
 	eng_io_put(io);

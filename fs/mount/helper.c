@@ -8,7 +8,9 @@
  *      then.
  *  (3) What nobody waits for is committed after the commit interval; when
  *      nothing came in a whole one, a checkpoint lets the log and what was
- *      freed go. */
+ *      freed go.
+ *  (4) What a leg of a mirror has wrong may be all of it: so many lines, and
+ *      then it is only counted. */
 #include <stdlib.h>
 #include <time.h>
 
@@ -19,9 +21,36 @@
 #include "file/orphan.h"
 #include "name/path.h"
 #include "mount/helper.h"
+#include "mount/legs.h"
 
 #define MARK_NSEC	5000000	/* nothing came after a commit */
 #define PATH_TEXT	4096u
+#define LEGS_TEXT	512u
+#define LEG_LINES	1000u
+
+/* (4) */
+static void say_legs(struct tfs *fs, const struct tfs_report *r)
+{
+	char *path, legs[LEGS_TEXT];
+
+	if (fs->legs_said > LEG_LINES)
+		return;
+	if (fs->legs_said++ == LEG_LINES) {
+		eng_log(LOG_WARNING, "more of files is wrong on legs of the "
+			"mirror, which is only counted from here on: tagfsctl "
+			"status");
+		return;
+	}
+	path = malloc(PATH_TEXT);
+	eng_log(LOG_WARNING, "%s: bytes %llu-%llu are bad on %s (inode %u): "
+		"another leg has answered, and %s",
+		path ? tfs_path(fs, r->ino, path, PATH_TEXT) : "?",
+		(unsigned long long)r->off,
+		(unsigned long long)r->off + r->len - 1,
+		tfs_legs_name(fs, r->legs, legs, sizeof(legs)), r->ino,
+		r->healed ? "they were rewritten" : "nothing is rewritten");
+	free(path);
+}
 
 static void say(struct tfs *fs, const struct tfs_report *r)
 {
@@ -41,7 +70,10 @@ static void say_all(struct tfs *fs)
 
 	while ((r = list)) {
 		list = r->next;
-		say(fs, r);
+		if (r->legs)
+			say_legs(fs, r);
+		else
+			say(fs, r);
 		free(r);
 	}
 }

@@ -18,6 +18,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "core/text.h"
 #include "mirror/mirror.h"
 #include "base/cluster.h"
 #include "base/fence.h"
@@ -399,6 +400,68 @@ int tfs_legs_caught_up(struct tfs *fs)
 	return err;
 }
 
+static const char *state_of(struct tfs_legs *ls, const struct member *m,
+			    const struct leg *leg)
+{
+	if (!leg)
+		return "missing";
+	if (is_lost(ls, leg))
+		return "failed";
+	return m->state == TFS_LEG_BEHIND ? "behind" : "current";
+}
+
+const char *tfs_legs_name(struct tfs *fs, unsigned int mask, char *buf,
+			  size_t size)
+{
+	struct tfs_legs *ls = fs->legs;
+	size_t at = 0;
+
+	*buf = '\0';
+	if (!ls)
+		return buf;
+	pthread_mutex_lock(&ls->lock);
+	for (unsigned int i = 0; i < ls->n; i++) {
+		const struct leg *leg = &ls->leg[i];
+
+		if (mask & 1u << i && at < size)
+			at += (size_t)snprintf(buf + at, size - at,
+					       "%sleg %u (%s)", at ? ", " : "",
+					       leg->member + 1, leg->name);
+	}
+	pthread_mutex_unlock(&ls->lock);
+	return buf;
+}
+
+static void put_leg(struct tfs_legs *ls, unsigned int i, FILE *f)
+{
+	const struct member *m = &ls->list.member[i];
+	const struct leg *leg = leg_of(ls, i);
+	struct eng_leg_count c = { .reads = 0 };
+
+	if (leg)
+		eng_mirror_count(ls->dev, (unsigned int)(leg - ls->leg), &c);
+	fprintf(f, "    {\"leg\": %u, \"name\": ", i + 1);
+	eng_text_json(f, leg ? leg->name : "");
+	fprintf(f, ", \"state\": \"%s\", \"left\": %llu, \"reads\": %llu, "
+		"\"writes\": %llu, \"bad\": %llu, \"errors\": %llu, "
+		"\"healed\": %llu, \"copied\": %llu}",
+		state_of(ls, m, leg), (ull)m->left, (ull)c.reads,
+		(ull)c.writes, (ull)c.bad, (ull)c.errors, (ull)c.healed,
+		(ull)c.copied);
+}
+
+void tfs_legs_stats(struct tfs *fs, FILE *f)
+{
+	struct tfs_legs *ls = fs->legs;
+
+	pthread_mutex_lock(&ls->lock);
+	for (unsigned int i = 0; i < ls->list.n; i++) {
+		put_leg(ls, i, f);
+		fprintf(f, "%s\n", i + 1 < ls->list.n ? "," : "");
+	}
+	pthread_mutex_unlock(&ls->lock);
+}
+
 void tfs_legs_text(struct tfs *fs, char **out)
 {
 	struct tfs_legs *ls = fs->legs;
@@ -418,9 +481,7 @@ void tfs_legs_text(struct tfs *fs, char **out)
 		if (!leg)
 			fprintf(f, "missing since commit %llu", (ull)m->left);
 		else
-			fprintf(f, "%s %s", leg->name, is_lost(ls, leg) ?
-				"failed" : m->state == TFS_LEG_BEHIND ?
-				"behind" : "current");
+			fprintf(f, "%s %s", leg->name, state_of(ls, m, leg));
 	}
 	pthread_mutex_unlock(&ls->lock);
 	if (fclose(f)) {

@@ -24,6 +24,11 @@ void tfs_legs_end(struct tfs *fs);
 bool tfs_legs_behind(struct tfs *fs, uint64_t *left);
 /* They have everything that is older than now. */
 int tfs_legs_caught_up(struct tfs *fs);
+/* Those of the mirror's legs that a mask of the device names: "leg 2 (PATH)". */
+const char *tfs_legs_name(struct tfs *fs, unsigned int mask, char *buf,
+			  size_t size);
+/* How each is, as members of an array of JSON. */
+void tfs_legs_stats(struct tfs *fs, FILE *f);
 /* "2 legs: ..."; malloced into *out, or NULL. */
 void tfs_legs_text(struct tfs *fs, char **out);
 

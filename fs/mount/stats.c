@@ -169,6 +169,11 @@ int tfs_stats(struct tfs *fs, const char *requests, char **out)
 	put_counters(f, &fs->count);
 	if (requests)
 		fprintf(f, "  \"requests\": {%s},\n", requests);
+	if (fs->legs) {
+		fprintf(f, "  \"legs\": [\n");
+		tfs_legs_stats(fs, f);
+		fprintf(f, "  ],\n");
+	}
 	fprintf(f, "  \"device\": %s\n}\n", device);
 	if (fclose(f)) {
 		free(*out);

@@ -36,6 +36,29 @@ status_says()
 	return 1
 }
 
+# Of all legs this one alone has healed something.
+healed_on()
+{
+	tagfsctl status --metrics "$mnt" >"$work/metrics"
+	[ "$(grep '^tagfs_leg_healed_intervals_total' "$work/metrics" |
+		grep -v ' 0$' | grep -c .)" -eq 1 ] &&
+		grep '^tagfs_leg_healed_intervals_total' "$work/metrics" |
+		grep -v ' 0$' | grep -q "device=\"$1\""
+}
+
+json_lines()
+{
+	tagfsctl status --json "$mnt" | python3 -c '
+import json, sys
+rows = [json.loads(line) for line in sys.stdin]
+assert [r["what"] for r in rows] == ["status", "leg", "leg"], rows
+assert rows[0]["health"] == "healed", rows[0]
+assert sum(r["healed"] > 0 for r in rows[1:]) == 1, rows' &&
+		python3 -c 'import json, os, sys
+assert len(json.loads(os.getxattr(sys.argv[1], "tagfs.stats"))["legs"]) == 2
+' "$mnt"
+}
+
 refused()
 {
 	! "$@"
@@ -74,6 +97,10 @@ for leg in "$img" "$second"; do
 	check "and finds nothing that can't be put right" \
 		tagfsctl scrub wait "$mnt"
 	check "what was put right is said" log_says "rewritten from"
+	check "with the file and the leg" log_says \
+		"/one/[a-z]*: bytes [0-9]*-[0-9]* are bad on leg . ($leg)"
+	check "and counted for that leg alone" healed_on "$leg"
+	check "of which status is no less JSON" json_lines
 	umount_fs
 	check "afterwards ${leg##*/} is whole" fsck.tagfs -fn --data "$leg"
 done

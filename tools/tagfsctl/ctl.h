@@ -70,5 +70,8 @@ char *stats_get(const char *path);
 bool stats_number(const char *stats, const char *name, uint64_t *out);
 bool stats_text(const char *stats, const char *name, char *out, size_t size);
 bool stats_true(const char *stats, const char *name);
+/* Leg i of a mirror, from 0: its members are found in what is returned, up to
+ * the next one; NULL: there is none. */
+const char *stats_leg(const char *stats, unsigned int i);
 
 #endif

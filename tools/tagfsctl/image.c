@@ -139,6 +139,14 @@ static const char *member(const char *stats, const char *name)
 	return at ? at + strlen(key) : NULL;
 }
 
+const char *stats_leg(const char *stats, unsigned int i)
+{
+	char key[32];
+
+	snprintf(key, sizeof(key), "{\"leg\": %u, ", i + 1);
+	return strstr(stats, key);
+}
+
 bool stats_number(const char *stats, const char *name, uint64_t *out)
 {
 	const char *at = member(stats, name);

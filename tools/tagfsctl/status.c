@@ -52,6 +52,23 @@ static const struct number {
 
 #define NUMBERS (sizeof(numbers) / sizeof(numbers[0]))
 
+/* Of a leg of a mirror. */
+static const struct number leg_numbers[] = {
+	{ "left", "leg_left_commit",
+	  "What came after this commit may be missing there", false },
+	{ "reads", "leg_reads_total", "Reads of a leg", true },
+	{ "writes", "leg_writes_total", "Writes of a leg", true },
+	{ "bad", "leg_bad_total", "Reads of a leg that did not verify", true },
+	{ "errors", "leg_errors_total", "Requests to a leg that failed",
+	  true },
+	{ "healed", "leg_healed_intervals_total",
+	  "Intervals rewritten from another leg", true },
+	{ "copied", "leg_copied_intervals_total",
+	  "Intervals that a leg missed and was given", true },
+};
+
+#define LEG_NUMBERS (sizeof(leg_numbers) / sizeof(leg_numbers[0]))
+
 struct status {
 	const char	*path;
 	char		*stats;
@@ -59,6 +76,8 @@ struct status {
 	char		why[160];
 	char		label[256], uuid[40], format[64], backend[16];
 	bool		read_only;
+	unsigned int	legs_away;	/* of a mirror, without everything */
+	uint64_t	legs_healed;	/* intervals */
 	struct tagfs_scrub scrub;
 };
 
@@ -68,6 +87,25 @@ static uint64_t number(const struct status *s, const char *name)
 
 	stats_number(s->stats, name, &n);
 	return n;
+}
+
+static const char *leg_state(const char *leg, char state[16])
+{
+	stats_text(leg, "state", state, 16);
+	return state;
+}
+
+static void look_at_legs(struct status *s)
+{
+	const char *leg;
+	char state[16];
+	uint64_t n;
+
+	for (unsigned int i = 0; (leg = stats_leg(s->stats, i)); i++) {
+		s->legs_away += !!strcmp(leg_state(leg, state), "current");
+		stats_number(leg, "healed", &n);
+		s->legs_healed += n;
+	}
 }
 
 static void judge(struct status *s, bool wanted_rw)
@@ -93,10 +131,16 @@ static void judge(struct status *s, bool wanted_rw)
 			 "%llu failed, %llu maps of free space are lost",
 			 (unsigned long long)bad, (unsigned long long)io,
 			 (unsigned long long)lost);
-	} else if (healed) {
+	} else if (s->legs_away) {
+		s->health = "degraded";
+		snprintf(s->why, sizeof(s->why), "%u legs of the mirror are "
+			 "missing something, or all", s->legs_away);
+	} else if (healed || s->legs_healed) {
 		s->health = "healed";
 		snprintf(s->why, sizeof(s->why), "%llu bad copies of tree "
-			 "nodes were replaced", (unsigned long long)healed);
+			 "nodes and %llu intervals of legs were replaced",
+			 (unsigned long long)healed,
+			 (unsigned long long)s->legs_healed);
 	} else {
 		s->health = "good";
 		snprintf(s->why, sizeof(s->why), "nothing wrong since it was "
@@ -120,8 +164,25 @@ static int load(struct status *s)
 	s->read_only = stats_true(s->stats, "read_only");
 	if (scrub_ask(s->path, &s->scrub))	/* an older daemon */
 		s->scrub = (struct tagfs_scrub){ .op = 0 };
+	look_at_legs(s);
 	judge(s, !(st.f_flag & ST_RDONLY));
 	return 0;
+}
+
+static void print_leg(const char *leg, unsigned int i)
+{
+	char name[256], state[16];
+	uint64_t n[LEG_NUMBERS];
+
+	stats_text(leg, "name", name, sizeof(name));
+	for (size_t k = 0; k < LEG_NUMBERS; k++)
+		stats_number(leg, leg_numbers[k].name, &n[k]);
+	printf("leg %u:      %s%s%s: %llu reads, %llu writes, %llu bad, %llu "
+	       "failed, %llu intervals healed, %llu copied\n", i + 1, name,
+	       *name ? ", " : "", leg_state(leg, state),
+	       (unsigned long long)n[1], (unsigned long long)n[2],
+	       (unsigned long long)n[3], (unsigned long long)n[4],
+	       (unsigned long long)n[5], (unsigned long long)n[6]);
 }
 
 static void print_text(const struct status *s)
@@ -131,6 +192,7 @@ static void print_text(const struct status *s)
 	uint64_t free = number(s, "clusters_free") +
 		number(s, "clusters_pending");
 	char mirror[1024];
+	const char *leg;
 
 	printf("health:     %s (%s)\n", s->health, s->why);
 	printf("label:      %s\nuuid:       %s\n", s->label, s->uuid);
@@ -138,6 +200,8 @@ static void print_text(const struct status *s)
 	       s->backend, (unsigned long long)csize);
 	if (stats_text(s->stats, "mirror", mirror, sizeof(mirror)))
 		printf("mirror:     %s\n", mirror);
+	for (unsigned int i = 0; (leg = stats_leg(s->stats, i)); i++)
+		print_leg(leg, i);
 	printf("usage:      %llu of %llu MiB, %llu inodes\n",
 	       (unsigned long long)((all - free) * csize >> 20),
 	       (unsigned long long)(all * csize >> 20),
@@ -154,8 +218,28 @@ static void print_text(const struct status *s)
 	       (unsigned long long)s->scrub.uncorrectable);
 }
 
+/* An object a line, behind that of the whole. */
+static void print_json_leg(const char *leg, unsigned int i)
+{
+	char name[256], state[16];
+	uint64_t n;
+
+	out_begin("leg");
+	out_number("leg", i + 1);
+	stats_text(leg, "name", name, sizeof(name));
+	out_text("name", name);
+	out_text("state", leg_state(leg, state));
+	for (size_t k = 0; k < LEG_NUMBERS; k++) {
+		stats_number(leg, leg_numbers[k].name, &n);
+		out_number(leg_numbers[k].name, n);
+	}
+	out_end();
+}
+
 static void print_json(const struct status *s)
 {
+	const char *leg;
+
 	out_setup(true);
 	out_begin("status");
 	out_text("health", s->health);
@@ -173,21 +257,68 @@ static void print_json(const struct status *s)
 	out_number("scrub_healed", s->scrub.healed);
 	out_number("scrub_uncorrectable", s->scrub.uncorrectable);
 	out_end();
+	for (unsigned int i = 0; (leg = stats_leg(s->stats, i)); i++)
+		print_json_leg(leg, i);
 }
 
 /* Values of labels: \, " and the end of a line mean something. */
-static void put_labels(const struct status *s)
+static void open_labels(const struct status *s)
 {
 	printf("{mountpoint=");
 	out_json_string(s->path);
 	printf(",uuid=");
 	out_json_string(s->uuid);
+}
+
+static void put_labels(const struct status *s)
+{
+	open_labels(s);
 	putchar('}');
+}
+
+static void put_header(const struct number *n)
+{
+	printf("# HELP tagfs_%s %s\n# TYPE tagfs_%s %s\n", n->metric, n->help,
+	       n->metric, n->counter ? "counter" : "gauge");
+}
+
+static void put_leg_metric(const struct status *s, const struct number *n)
+{
+	const char *leg;
+	char name[256], state[16];
+	uint64_t value;
+
+	if (!stats_leg(s->stats, 0))
+		return;
+	put_header(n);
+	for (unsigned int i = 0; (leg = stats_leg(s->stats, i)); i++) {
+		stats_text(leg, "name", name, sizeof(name));
+		printf("tagfs_%s", n->metric);
+		open_labels(s);
+		printf(",leg=\"%u\",device=", i + 1);
+		out_json_string(name);
+		if (n->name)
+			stats_number(leg, n->name, &value);
+		else
+			value = !strcmp(leg_state(leg, state), "current");
+		printf("} %llu\n", (unsigned long long)value);
+	}
+}
+
+static void print_leg_metrics(const struct status *s)
+{
+	static const struct number current = {
+		NULL, "leg_current", "1: the leg has everything", false
+	};
+
+	put_leg_metric(s, &current);
+	for (size_t i = 0; i < LEG_NUMBERS; i++)
+		put_leg_metric(s, &leg_numbers[i]);
 }
 
 static void print_metrics(const struct status *s)
 {
-	printf("# HELP tagfs_healthy 1: nothing is damaged or lost\n"
+	printf("# HELP tagfs_healthy 1: nothing is damaged, lost or away\n"
 	       "# TYPE tagfs_healthy gauge\ntagfs_healthy");
 	put_labels(s);
 	printf(" %d\n", !strcmp(s->health, "good") ||
@@ -195,9 +326,8 @@ static void print_metrics(const struct status *s)
 	for (size_t i = 0; i < NUMBERS; i++) {
 		const struct number *n = &numbers[i];
 
-		printf("# HELP tagfs_%s %s\n# TYPE tagfs_%s %s\ntagfs_%s",
-		       n->metric, n->help, n->metric,
-		       n->counter ? "counter" : "gauge", n->metric);
+		put_header(n);
+		printf("tagfs_%s", n->metric);
 		put_labels(s);
 		printf(" %llu\n", (unsigned long long)number(s, n->name));
 	}
@@ -211,6 +341,7 @@ static void print_metrics(const struct status *s)
 	       (unsigned long long)s->scrub.uncorrectable);
 	put_labels(s);
 	printf(" %llu\n", (unsigned long long)s->scrub.ended);
+	print_leg_metrics(s);
 }
 
 int verb_status(int argc, char **argv)
