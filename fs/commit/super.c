@@ -261,7 +261,7 @@ static void super_say(bool end, bool bytes, uint64_t seq, uint64_t good,
 			"using the copy at the %s", at, why, other);
 }
 
-static int super_read(struct tfs *fs, bool quiet)
+static int super_read(struct tfs *fs, bool quiet, uint64_t clusters)
 {
 	struct tfs_super s[2] = { 0 };
 	const char *why[2];
@@ -278,6 +278,8 @@ static int super_read(struct tfs *fs, bool quiet)
 				"fewer than any tagfs", (unsigned long long)n);
 		return -EMEDIUMTYPE;
 	}
+	if (clusters && clusters < n)
+		n = clusters;
 	err[0] = super_read_at(fs, TFS_AT_SUPER, 0, 0, &s[0], &why[0],
 			       &bytes[0]);
 	if (!err[0])
@@ -304,12 +306,12 @@ static int super_read(struct tfs *fs, bool quiet)
 
 int tfs_super_read(struct tfs *fs)
 {
-	return super_read(fs, false);
+	return super_read(fs, false, 0);
 }
 
-int tfs_super_peek(struct tfs *fs)
+int tfs_super_peek(struct tfs *fs, uint64_t clusters)
 {
-	return super_read(fs, true);
+	return super_read(fs, true, clusters);
 }
 
 /* ---- slots ---------------------------------------------------------------- */

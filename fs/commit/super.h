@@ -31,8 +31,9 @@ static inline uint64_t tfs_slot_top(const struct tfs_slot *s)
  * -EOPNOTSUPP: it can't take a whole one in one request. */
 int tfs_measure(struct tfs *fs, uint64_t *clusters);
 int tfs_super_read(struct tfs *fs);
-/* The same, and nothing is said. */
-int tfs_super_peek(struct tfs *fs);
+/* The same, and nothing is said.  clusters: as many as the filesystem has, if
+ * that is known from elsewhere, or 0; the device may have more. */
+int tfs_super_peek(struct tfs *fs, uint64_t clusters);
 /* One copy as the medium has it, of a filesystem whose superblock was read.
  * NULL or what is wrong with it. */
 const char *tfs_super_look(struct tfs *fs, unsigned int copy,

@@ -145,7 +145,7 @@ static int list_read(struct tfs *at, const char *name, struct list *out)
 {
 	uint8_t *buf = eng_buf_get(at->dev, at->csize);
 	const char *why[2] = { NULL };
-	char text[160];
+	char text[2][160];
 	int err, good = 0;
 
 	if (!buf)
@@ -160,8 +160,8 @@ static int list_read(struct tfs *at, const char *name, struct list *out)
 				       &fault);
 		if (err == -ENOMEM)
 			break;
-		why[i] = err ? tfs_fault_text(err, &fault, text,
-					      sizeof(text)) :
+		why[i] = err ? tfs_fault_text(err, &fault, text[i],
+					      sizeof(text[i])) :
 			list_decode(at, (void *)buf, i, &l);
 		if (why[i])
 			continue;
@@ -546,13 +546,29 @@ static void own(struct tfs_legs *ls, struct eng_dev *dev)
 	eng_mirror_own(dev, &owner);
 }
 
+/* A leg may be larger than the mirror, so its last superblock is found through
+ * its first; where that is bad, another leg knows. */
+static int peek(struct tfs_legs *ls, unsigned int i)
+{
+	int err = tfs_super_peek(ls->leg[i].at, 0);
+
+	for (unsigned int k = 0; k < ls->n && err && err != -ENOMEM; k++) {
+		struct tfs *other = ls->leg[k].at;
+
+		if (k != i && !tfs_super_peek(other, 0))
+			err = tfs_super_peek(ls->leg[i].at,
+					     other->super.clusters);
+	}
+	return err;
+}
+
 static int look(struct tfs_legs *ls, struct list *list)
 {
 	const struct tfs *first = ls->leg[0].at;
 
 	for (unsigned int i = 0; i < ls->n; i++) {
 		struct tfs *at = ls->leg[i].at;
-		int err = tfs_super_peek(at);
+		int err = peek(ls, i);
 
 		if (err) {
 			eng_log(LOG_ERR, "%s: no superblock of a tagfs that "
@@ -691,7 +707,7 @@ static int make_mirror(struct tfs_legs *ls, struct eng_dev **out,
 /* What is wrong with a single device, its mount will say. */
 static bool is_single(struct tfs_legs *ls)
 {
-	return ls->n == 1 && (tfs_super_peek(ls->leg[0].at) ||
+	return ls->n == 1 && (tfs_super_peek(ls->leg[0].at, 0) ||
 			      !(ls->leg[0].at->super.incompat &
 				TFS_INCOMPAT_MIRROR));
 }
