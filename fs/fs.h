@@ -53,10 +53,29 @@ struct tfs_legs_how {
  * were left behind; -ENOTUNIQ one is there twice. */
 int tfs_legs_open(struct eng_dev **out, const struct tfs_legs_how *how);
 /* Of a mirror that is mounted for writing: dev takes the place of a leg that is
- * not here, and is behind from the beginning.  It is the caller's still.
- * -ENOENT: none is missing; -ENOSPC: it is smaller than tfs_intervals(). */
-int tfs_legs_replace(struct tfs *fs, struct eng_dev *dev);
+ * not here, or is one more, and is behind from the beginning; durable on
+ * return.  It is the caller's still, and written from the next mount on.
+ * -ENOENT: none is missing; add: -ENODEV: one is, -EMLINK: there are four;
+ * -ENOSPC: it is smaller than tfs_intervals(); -EINVAL: another profile. */
+int tfs_legs_join(struct tfs *fs, struct eng_dev *dev, bool add);
+/* A leg, counted from 0, which is not here, is none any more; durable on
+ * return.  -EBUSY: it is here; -ENOENT: there is no such leg. */
+int tfs_legs_leave(struct tfs *fs, unsigned int leg);
 uint64_t tfs_intervals(const struct tfs *fs);
+
+/* How a leg is, by its number from 0. */
+struct tfs_leg_info {
+	const char	*name;		/* of its device, as long as that is
+					 * open; NULL: it is not here */
+	const char	*state;		/* "current", "behind", "failed",
+					 * "missing" */
+	uint64_t	left;		/* not current: what came after this
+					 * commit may be missing there */
+};
+
+/* dev: what tfs_legs_open() made.  False: there is no such leg. */
+bool tfs_legs_info(const struct eng_dev *dev, unsigned int leg,
+		   struct tfs_leg_info *out);
 
 /* Make an empty filesystem on dev, which may be a mirror (eng_mirror_create())
  * that belongs to nobody.  -ENOSPC: too small. */

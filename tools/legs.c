@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* legs.c - see legs.h. */
 #include <errno.h>
+#include <syslog.h>
+#include <unistd.h>
 
+#include "core/lock.h"
 #include "legs.h"
 
 int legs_add(struct legs *l, const char *path)
@@ -10,6 +13,29 @@ int legs_add(struct legs *l, const char *path)
 		return -ENOSPC;
 	l->path[l->n++] = path;
 	return 0;
+}
+
+int legs_distinct(const struct legs *l)
+{
+	struct eng_lock *lock[LEGS_MAX];
+	unsigned int held = 0;
+	char why[512];
+	int err = 0;
+
+	for (unsigned int i = 0; i < l->n && !err; i++) {
+		if (access(l->path[i], F_OK))
+			continue;
+		err = eng_lock_get(&lock[held], l->path[i], 0, why,
+				   sizeof(why));
+		if (err)
+			eng_log(LOG_ERR, "%s: %s; two legs of a mirror are not "
+				"the same storage", l->path[i], why);
+		else
+			held++;
+	}
+	while (held)
+		eng_lock_put(lock[--held]);
+	return err;
 }
 
 int legs_open(struct eng_dev **out, const struct legs *l,

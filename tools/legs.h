@@ -17,6 +17,9 @@ struct legs {
 
 /* -ENOSPC: no more of them. */
 int legs_add(struct legs *l, const char *path);
+/* No two of those that exist are the same storage, by whatever names.  -errno:
+ * two are, or one is in use; a line went to the log. */
+int legs_distinct(const struct legs *l);
 /* As eng_dev_open() of all, and tfs_legs_open(). */
 int legs_open(struct eng_dev **out, const struct legs *l,
 	      const struct eng_open *how);

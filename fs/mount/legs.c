@@ -19,43 +19,11 @@
 #include <sys/random.h>
 
 #include "core/text.h"
-#include "mirror/mirror.h"
 #include "base/cluster.h"
 #include "base/fence.h"
 #include "base/hash.h"
 #include "commit/super.h"
-#include "mount/legs.h"
-
-struct member {
-	uint8_t		uuid[16];
-	unsigned int	state;		/* TFS_LEG_* */
-	uint64_t	left, id[2];
-};
-
-struct list {
-	uint64_t	generation, id, prev;
-	unsigned int	n, self;
-	struct member	member[TFS_LEGS_MAX];
-};
-
-/* One that is here. */
-struct leg {
-	struct tfs	*at;		/* its device, for whole clusters */
-	const char	*name;
-	unsigned int	member;		/* which it is */
-	uint64_t	id;		/* of the list that it has */
-	uint64_t	tried;		/* of the one that it was last given: after
-					 * a failed write it has one or the other */
-};
-
-struct tfs_legs {
-	pthread_mutex_t	lock;		/* all below */
-	struct eng_dev	*dev;		/* the mirror */
-	struct tfs	*fs;		/* NULL: nobody writes yet */
-	unsigned int	n;
-	struct leg	leg[TFS_LEGS_MAX];
-	struct list	list;
-};
+#include "mount/legs_priv.h"
 
 typedef unsigned long long ull;
 
@@ -67,7 +35,7 @@ static uint64_t list_addr(const struct tfs *at, unsigned int copy)
 }
 
 static void list_encode(const struct tfs *at, struct tfs_disk_leg *d,
-			const struct list *l, unsigned int self,
+			const struct tfs_leg_list *l, unsigned int self,
 			unsigned int copy)
 {
 	*d = (struct tfs_disk_leg){
@@ -79,7 +47,7 @@ static void list_encode(const struct tfs *at, struct tfs_disk_leg *d,
 	};
 	memcpy(d->nonce, tfs_nonce(at), TFS_NONCE);
 	for (unsigned int i = 0; i < l->n; i++) {
-		const struct member *m = &l->member[i];
+		const struct tfs_member *m = &l->member[i];
 
 		d->member[i] = (struct tfs_disk_member){
 			.left = htole64(m->left),
@@ -92,12 +60,12 @@ static void list_encode(const struct tfs *at, struct tfs_disk_leg *d,
 				    offsetof(struct tfs_disk_leg, crc)));
 }
 
-static const char *member_decode(struct member *m,
+static const char *member_decode(struct tfs_member *m,
 				 const struct tfs_disk_member *d, bool there)
 {
 	if (!there)
 		return tfs_all_zero(d, sizeof(*d)) ? NULL : "padding";
-	*m = (struct member){
+	*m = (struct tfs_member){
 		.state = d->state, .left = le64toh(d->left),
 		.id = { le64toh(d->id[0]), le64toh(d->id[1]) },
 	};
@@ -115,7 +83,7 @@ static const char *member_decode(struct member *m,
 /* Everything of it is checked here. */
 static const char *list_decode(const struct tfs *at,
 			       const struct tfs_disk_leg *d,
-			       unsigned int copy, struct list *l)
+			       unsigned int copy, struct tfs_leg_list *l)
 {
 	const char *bad = NULL;
 
@@ -126,7 +94,7 @@ static const char *list_decode(const struct tfs *at,
 		return "checksum";
 	if (memcmp(d->nonce, tfs_nonce(at), TFS_NONCE))
 		return "nonce";
-	*l = (struct list){
+	*l = (struct tfs_leg_list){
 		.generation = le64toh(d->generation), .id = le64toh(d->id),
 		.prev = le64toh(d->prev), .n = d->legs, .self = d->self,
 	};
@@ -141,7 +109,7 @@ static const char *list_decode(const struct tfs *at,
 }
 
 /* The newer of two good copies. */
-static int list_read(struct tfs *at, const char *name, struct list *out)
+static int list_read(struct tfs *at, const char *name, struct tfs_leg_list *out)
 {
 	uint8_t *buf = eng_buf_get(at->dev, at->csize);
 	const char *why[2] = { NULL };
@@ -154,7 +122,7 @@ static int list_read(struct tfs *at, const char *name, struct list *out)
 		uint16_t tags[TFS_LANES], lanes[TFS_LANES];
 		struct tfs_record rec = { .kind = TFS_K_LEG, .index = i };
 		struct eng_fault fault;
-		struct list l;
+		struct tfs_leg_list l;
 
 		err = tfs_cluster_tags(at, list_addr(at, i), 1, 0, buf, tags,
 				       &fault);
@@ -183,7 +151,7 @@ static int list_read(struct tfs *at, const char *name, struct list *out)
 }
 
 /* One copy after the other. */
-static int list_write(struct tfs_legs *ls, struct leg *leg)
+int tfs_legs_write(struct tfs_legs *ls, struct tfs_leg *leg)
 {
 	struct tfs *at = leg->at;
 	struct tfs_record rec = { .kind = TFS_K_LEG, .owner = leg->member,
@@ -211,7 +179,7 @@ static int list_write(struct tfs_legs *ls, struct leg *leg)
 
 /* ---- changes ------------------------------------------------------------ */
 
-static int new_id(uint64_t *id)
+int tfs_legs_new_id(uint64_t *id)
 {
 	uint64_t old = *id;
 
@@ -222,7 +190,7 @@ static int new_id(uint64_t *id)
 	return 0;
 }
 
-static struct leg *leg_of(struct tfs_legs *ls, unsigned int member)
+struct tfs_leg *tfs_legs_of(struct tfs_legs *ls, unsigned int member)
 {
 	for (unsigned int i = 0; i < ls->n; i++)
 		if (ls->leg[i].member == member)
@@ -230,7 +198,7 @@ static struct leg *leg_of(struct tfs_legs *ls, unsigned int member)
 	return NULL;
 }
 
-static bool is_lost(struct tfs_legs *ls, const struct leg *leg)
+bool tfs_legs_lost(struct tfs_legs *ls, const struct tfs_leg *leg)
 {
 	return !leg || eng_mirror_state(ls->dev, (unsigned int)
 					(leg - ls->leg)) == ENG_LEG_LOST;
@@ -241,30 +209,30 @@ static bool any_news(struct tfs_legs *ls)
 {
 	for (unsigned int i = 0; i < ls->list.n; i++)
 		if (ls->list.member[i].state == TFS_LEG_CURRENT &&
-		    is_lost(ls, leg_of(ls, i)))
+		    tfs_legs_lost(ls, tfs_legs_of(ls, i)))
 			return true;
 	return false;
 }
 
-static int next_list(struct tfs_legs *ls, uint64_t settled)
+int tfs_legs_next(struct tfs_legs *ls, uint64_t settled)
 {
 	uint64_t old = ls->list.id;
-	int err = new_id(&ls->list.id);
+	int err = tfs_legs_new_id(&ls->list.id);
 
 	if (err)
 		return err;
 	ls->list.prev = old;
 	ls->list.generation++;
 	for (unsigned int i = 0; i < ls->list.n; i++) {
-		struct member *m = &ls->list.member[i];
-		struct leg *leg = leg_of(ls, i);
+		struct tfs_member *m = &ls->list.member[i];
+		struct tfs_leg *leg = tfs_legs_of(ls, i);
 
-		if (m->state == TFS_LEG_CURRENT && is_lost(ls, leg)) {
+		if (m->state == TFS_LEG_CURRENT && tfs_legs_lost(ls, leg)) {
 			m->state = TFS_LEG_BEHIND;
 			m->left = settled;			/* (3) */
 			m->id[0] = leg ? leg->id : old;
 			m->id[1] = leg ? leg->tried : old;
-		} else if (m->state == TFS_LEG_BEHIND && !is_lost(ls, leg)) {
+		} else if (m->state == TFS_LEG_BEHIND && !tfs_legs_lost(ls, leg)) {
 			m->id[0] = leg->id;			/* (4) */
 			m->id[1] = ls->list.id;
 		}
@@ -279,13 +247,13 @@ static int change_locked(struct tfs_legs *ls, uint64_t settled)
 
 	do {
 		failed = 0;
-		err = next_list(ls, settled);
+		err = tfs_legs_next(ls, settled);
 		for (unsigned int i = 0; i < ls->n && !err; i++) {
-			struct leg *leg = &ls->leg[i];
+			struct tfs_leg *leg = &ls->leg[i];
 
-			if (is_lost(ls, leg))
+			if (tfs_legs_lost(ls, leg))
 				continue;
-			failed = list_write(ls, leg) ?: failed;
+			failed = tfs_legs_write(ls, leg) ?: failed;
 			if (leg->id != ls->list.id &&
 			    !eng_mirror_lose(ls->dev, i, failed))
 				err = failed;
@@ -297,8 +265,8 @@ static int change_locked(struct tfs_legs *ls, uint64_t settled)
 static void say_left(struct tfs_legs *ls)
 {
 	for (unsigned int i = 0; i < ls->list.n; i++) {
-		const struct member *m = &ls->list.member[i];
-		const struct leg *leg = leg_of(ls, i);
+		const struct tfs_member *m = &ls->list.member[i];
+		const struct tfs_leg *leg = tfs_legs_of(ls, i);
 
 		if (m->state == TFS_LEG_BEHIND)
 			eng_log(LOG_WARNING, "leg %u of the mirror (%s) is "
@@ -365,9 +333,9 @@ bool tfs_legs_behind(struct tfs *fs, uint64_t *left)
 		return false;
 	pthread_mutex_lock(&ls->lock);
 	for (unsigned int i = 0; i < ls->n; i++) {
-		const struct member *m = &ls->list.member[ls->leg[i].member];
+		const struct tfs_member *m = &ls->list.member[ls->leg[i].member];
 
-		if (m->state != TFS_LEG_BEHIND || is_lost(ls, &ls->leg[i]))
+		if (m->state != TFS_LEG_BEHIND || tfs_legs_lost(ls, &ls->leg[i]))
 			continue;
 		if (!any || m->left < *left)
 			*left = m->left;
@@ -384,9 +352,9 @@ int tfs_legs_caught_up(struct tfs *fs)
 
 	pthread_mutex_lock(&ls->lock);
 	for (unsigned int i = 0; i < ls->n; i++) {
-		struct member *m = &ls->list.member[ls->leg[i].member];
+		struct tfs_member *m = &ls->list.member[ls->leg[i].member];
 
-		if (m->state == TFS_LEG_BEHIND && !is_lost(ls, &ls->leg[i])) {
+		if (m->state == TFS_LEG_BEHIND && !tfs_legs_lost(ls, &ls->leg[i])) {
 			m->state = TFS_LEG_CURRENT;
 			m->left = m->id[0] = m->id[1] = 0;
 		}
@@ -400,12 +368,12 @@ int tfs_legs_caught_up(struct tfs *fs)
 	return err;
 }
 
-static const char *state_of(struct tfs_legs *ls, const struct member *m,
-			    const struct leg *leg)
+static const char *state_of(struct tfs_legs *ls, const struct tfs_member *m,
+			    const struct tfs_leg *leg)
 {
 	if (!leg)
 		return "missing";
-	if (is_lost(ls, leg))
+	if (tfs_legs_lost(ls, leg))
 		return "failed";
 	return m->state == TFS_LEG_BEHIND ? "behind" : "current";
 }
@@ -421,7 +389,7 @@ const char *tfs_legs_name(struct tfs *fs, unsigned int mask, char *buf,
 		return buf;
 	pthread_mutex_lock(&ls->lock);
 	for (unsigned int i = 0; i < ls->n; i++) {
-		const struct leg *leg = &ls->leg[i];
+		const struct tfs_leg *leg = &ls->leg[i];
 
 		if (mask & 1u << i && at < size)
 			at += (size_t)snprintf(buf + at, size - at,
@@ -432,22 +400,50 @@ const char *tfs_legs_name(struct tfs *fs, unsigned int mask, char *buf,
 	return buf;
 }
 
+static void info_locked(struct tfs_legs *ls, unsigned int i,
+			struct tfs_leg_info *out)
+{
+	const struct tfs_member *m = &ls->list.member[i];
+	const struct tfs_leg *leg = tfs_legs_of(ls, i);
+
+	*out = (struct tfs_leg_info){
+		.name = leg ? leg->name : NULL, .left = m->left,
+		.state = state_of(ls, m, leg),
+	};
+}
+
+bool tfs_legs_info(const struct eng_dev *dev, unsigned int leg,
+		   struct tfs_leg_info *out)
+{
+	struct tfs_legs *ls = eng_mirror_owner(dev);
+	bool there = false;
+
+	if (!ls)
+		return false;
+	pthread_mutex_lock(&ls->lock);
+	there = leg < ls->list.n;
+	if (there)
+		info_locked(ls, leg, out);
+	pthread_mutex_unlock(&ls->lock);
+	return there;
+}
+
 static void put_leg(struct tfs_legs *ls, unsigned int i, FILE *f)
 {
-	const struct member *m = &ls->list.member[i];
-	const struct leg *leg = leg_of(ls, i);
+	const struct tfs_leg *leg = tfs_legs_of(ls, i);
 	struct eng_leg_count c = { .reads = 0 };
+	struct tfs_leg_info info;
 
+	info_locked(ls, i, &info);
 	if (leg)
 		eng_mirror_count(ls->dev, (unsigned int)(leg - ls->leg), &c);
 	fprintf(f, "    {\"leg\": %u, \"name\": ", i + 1);
-	eng_text_json(f, leg ? leg->name : "");
+	eng_text_json(f, info.name ? info.name : "");
 	fprintf(f, ", \"state\": \"%s\", \"left\": %llu, \"reads\": %llu, "
 		"\"writes\": %llu, \"bad\": %llu, \"errors\": %llu, "
-		"\"healed\": %llu, \"copied\": %llu}",
-		state_of(ls, m, leg), (ull)m->left, (ull)c.reads,
-		(ull)c.writes, (ull)c.bad, (ull)c.errors, (ull)c.healed,
-		(ull)c.copied);
+		"\"healed\": %llu, \"copied\": %llu}", info.state,
+		(ull)info.left, (ull)c.reads, (ull)c.writes, (ull)c.bad,
+		(ull)c.errors, (ull)c.healed, (ull)c.copied);
 }
 
 void tfs_legs_stats(struct tfs *fs, FILE *f)
@@ -474,8 +470,8 @@ void tfs_legs_text(struct tfs *fs, char **out)
 	}
 	pthread_mutex_lock(&ls->lock);
 	for (unsigned int i = 0; i < ls->list.n; i++) {
-		const struct member *m = &ls->list.member[i];
-		const struct leg *leg = leg_of(ls, i);
+		const struct tfs_member *m = &ls->list.member[i];
+		const struct tfs_leg *leg = tfs_legs_of(ls, i);
 
 		fprintf(f, "%sleg %u ", i ? ", " : "", i + 1);
 		if (!leg)
@@ -492,7 +488,7 @@ void tfs_legs_text(struct tfs *fs, char **out)
 
 /* ---- putting them together ---------------------------------------------- */
 
-static void legs_free(void *arg)
+void tfs_legs_free(void *arg)
 {
 	struct tfs_legs *ls = arg;
 
@@ -503,7 +499,7 @@ static void legs_free(void *arg)
 }
 
 /* A device as it is, for clusters alone. */
-static struct tfs *at_new(struct eng_dev *dev)
+struct tfs *tfs_legs_at(struct eng_dev *dev)
 {
 	struct tfs *at = calloc(1, sizeof(*at));
 
@@ -514,7 +510,7 @@ static struct tfs *at_new(struct eng_dev *dev)
 	return at;
 }
 
-static struct tfs_legs *legs_new(unsigned int n, struct eng_dev *const *dev,
+struct tfs_legs *tfs_legs_new(unsigned int n, struct eng_dev *const *dev,
 				 const char *const *name)
 {
 	struct tfs_legs *ls = calloc(1, sizeof(*ls));
@@ -524,9 +520,9 @@ static struct tfs_legs *legs_new(unsigned int n, struct eng_dev *const *dev,
 	pthread_mutex_init(&ls->lock, NULL);
 	for (; ls->n < n; ls->n++) {
 		ls->leg[ls->n].name = name[ls->n];
-		ls->leg[ls->n].at = at_new(dev[ls->n]);
+		ls->leg[ls->n].at = tfs_legs_at(dev[ls->n]);
 		if (!ls->leg[ls->n].at) {
-			legs_free(ls);
+			tfs_legs_free(ls);
 			return NULL;
 		}
 	}
@@ -534,10 +530,10 @@ static struct tfs_legs *legs_new(unsigned int n, struct eng_dev *const *dev,
 }
 
 /* From here on the names are the mirror's. */
-static void own(struct tfs_legs *ls, struct eng_dev *dev)
+void tfs_legs_own(struct tfs_legs *ls, struct eng_dev *dev)
 {
 	const struct eng_mirror_owner owner = {
-		.lost = on_lost, .close = legs_free, .arg = ls,
+		.lost = on_lost, .close = tfs_legs_free, .arg = ls,
 	};
 
 	ls->dev = dev;
@@ -562,7 +558,7 @@ static int peek(struct tfs_legs *ls, unsigned int i)
 	return err;
 }
 
-static int look(struct tfs_legs *ls, struct list *list)
+static int look(struct tfs_legs *ls, struct tfs_leg_list *list)
 {
 	const struct tfs *first = ls->leg[0].at;
 
@@ -595,9 +591,9 @@ static int look(struct tfs_legs *ls, struct list *list)
 }
 
 /* (2) */
-static int choose_list(struct tfs_legs *ls, const struct list *list)
+static int choose_list(struct tfs_legs *ls, const struct tfs_leg_list *list)
 {
-	const struct list *best = NULL;
+	const struct tfs_leg_list *best = NULL;
 
 	for (unsigned int i = 0; i < ls->n; i++)
 		if (list[i].member[list[i].self].state == TFS_LEG_CURRENT &&
@@ -638,10 +634,10 @@ static int find_member(struct tfs_legs *ls, unsigned int i,
 }
 
 /* (2) */
-static bool belongs(const struct tfs_legs *ls, const struct leg *leg,
-		    const struct list *own)
+static bool belongs(const struct tfs_legs *ls, const struct tfs_leg *leg,
+		    const struct tfs_leg_list *own)
 {
-	const struct member *m = &ls->list.member[leg->member];
+	const struct tfs_member *m = &ls->list.member[leg->member];
 
 	if (m->state == TFS_LEG_BEHIND)
 		return own->id == m->id[0] || own->id == m->id[1] ||
@@ -651,7 +647,7 @@ static bool belongs(const struct tfs_legs *ls, const struct leg *leg,
 		 own->generation + 1 == ls->list.generation);
 }
 
-static int judge(struct tfs_legs *ls, const struct list *list)
+static int judge(struct tfs_legs *ls, const struct tfs_leg_list *list)
 {
 	int err = choose_list(ls, list);
 
@@ -674,7 +670,7 @@ static int check_missing(struct tfs_legs *ls, bool degraded)
 	unsigned int missing = 0;
 
 	for (unsigned int i = 0; i < ls->list.n; i++) {
-		if (leg_of(ls, i))
+		if (tfs_legs_of(ls, i))
 			continue;
 		missing++;
 		eng_log(degraded ? LOG_WARNING : LOG_ERR, "%s: leg %u of %u of "
@@ -714,8 +710,8 @@ static bool is_single(struct tfs_legs *ls)
 
 int tfs_legs_open(struct eng_dev **out, const struct tfs_legs_how *how)
 {
-	struct tfs_legs *ls = legs_new(how->n, how->leg, how->name);
-	struct list list[TFS_LEGS_MAX];
+	struct tfs_legs *ls = tfs_legs_new(how->n, how->leg, how->name);
+	struct tfs_leg_list list[TFS_LEGS_MAX];
 	int err;
 
 	*out = NULL;
@@ -723,7 +719,7 @@ int tfs_legs_open(struct eng_dev **out, const struct tfs_legs_how *how)
 		return -ENOMEM;
 	if (is_single(ls)) {
 		*out = how->leg[0];
-		legs_free(ls);
+		tfs_legs_free(ls);
 		return 0;
 	}
 	err = look(ls, list);
@@ -734,9 +730,9 @@ int tfs_legs_open(struct eng_dev **out, const struct tfs_legs_how *how)
 	if (!err)
 		err = make_mirror(ls, out, how);
 	if (err)
-		legs_free(ls);
+		tfs_legs_free(ls);
 	else
-		own(ls, *out);
+		tfs_legs_own(ls, *out);
 	return err;
 }
 
@@ -768,118 +764,5 @@ int tfs_legs_fence(struct tfs *fs)
 			eng_log(LOG_ERR, "host %s has %s mounted for writing",
 				host, ls->leg[i].name);
 	}
-	return err;
-}
-
-/* ---- a new one ---------------------------------------------------------- */
-
-static int name_members(struct tfs_legs *ls, const struct tfs *fs)
-{
-	int err = 0;
-
-	ls->list = (struct list){ .generation = 1, .n = ls->n };
-	for (unsigned int i = 0; i < ls->n && !err; i++) {
-		struct member *m = &ls->list.member[i];
-		struct tfs *at = ls->leg[i].at;
-
-		at->super = fs->super;
-		at->key = fs->key;
-		at->csize = fs->csize;
-		at->ipc = fs->ipc;
-		ls->leg[i].member = i;
-		m->state = TFS_LEG_CURRENT;
-		if (getrandom(m->uuid, 16, 0) != 16)
-			err = -EIO;
-	}
-	return err ? err : new_id(&ls->list.id);
-}
-
-uint64_t tfs_intervals(const struct tfs *fs)
-{
-	return fs->super.clusters * fs->ipc;
-}
-
-/* The whole of it is missing (3). */
-static void replace_member(struct tfs_legs *ls, const uint8_t uuid[16],
-			   unsigned int m)
-{
-	memcpy(ls->list.member[m].uuid, uuid, 16);
-	ls->list.member[m].left = 0;
-	ls->list.member[m].id[0] = ls->list.id;
-	ls->list.member[m].id[1] = ls->list.id;
-}
-
-/* Until the others call it one of them, the new leg is none. */
-static int replace_locked(struct tfs_legs *ls, struct tfs *at, unsigned int m)
-{
-	struct leg leg = { .at = at, .name = "new", .member = m };
-	uint8_t uuid[16];
-	int err = getrandom(uuid, 16, 0) == 16 ? 0 : -EIO;
-
-	if (!err)
-		err = next_list(ls, 0);
-	if (err)
-		return err;
-	replace_member(ls, uuid, m);
-	err = tfs_super_write(at, 1);
-	if (!err)
-		err = list_write(ls, &leg);
-	for (unsigned int i = 0; i < ls->n && !err; i++)
-		if (!is_lost(ls, &ls->leg[i]))
-			err = list_write(ls, &ls->leg[i]);
-	return err;
-}
-
-int tfs_legs_replace(struct tfs *fs, struct eng_dev *dev)
-{
-	struct tfs_legs *ls = fs->legs;
-	struct tfs *at = ls ? at_new(dev) : NULL;
-	unsigned int m = 0;
-	int err = -ENOENT;
-
-	if (!at)
-		return ls ? -ENOMEM : -ENOENT;
-	at->super = fs->super;
-	at->key = fs->key;
-	at->csize = fs->csize;
-	at->ipc = fs->ipc;
-	pthread_mutex_lock(&ls->lock);
-	while (m < ls->list.n && leg_of(ls, m))
-		m++;
-	if (at->geo->intervals < tfs_intervals(fs))
-		err = -ENOSPC;
-	else if (!eng_profile_equal(at->geo->profile, fs->geo->profile))
-		err = -EINVAL;
-	else if (m < ls->list.n)
-		err = replace_locked(ls, at, m);
-	pthread_mutex_unlock(&ls->lock);
-	free(at);
-	return err;
-}
-
-int tfs_legs_format(struct tfs *fs)
-{
-	struct eng_dev *dev[TFS_LEGS_MAX];
-	const char *name[TFS_LEGS_MAX];
-	unsigned int n = eng_mirror_legs(fs->dev);
-	struct tfs_legs *ls;
-	int err;
-
-	if (!n)
-		return 0;
-	for (unsigned int i = 0; i < n; i++) {
-		dev[i] = eng_mirror_leg(fs->dev, i);
-		name[i] = eng_mirror_name(fs->dev, i);
-	}
-	ls = legs_new(n, dev, name);
-	if (!ls)
-		return -ENOMEM;
-	err = name_members(ls, fs);
-	for (unsigned int i = 0; i < n && !err; i++)
-		err = list_write(ls, &ls->leg[i]);
-	if (err)
-		legs_free(ls);
-	else
-		own(ls, fs->dev);
 	return err;
 }

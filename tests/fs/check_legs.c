@@ -448,6 +448,156 @@ START_TEST(a_leg_is_not_its_copy)
 }
 END_TEST
 
+/* ---- legs that join and leave -------------------------------------------- */
+
+static unsigned int members(struct pair *p)
+{
+	struct tfs_leg_info info;
+	unsigned int n = 0;
+
+	while (tfs_legs_info(p->dev, n, &info))
+		n++;
+	return n;
+}
+
+static int join(struct pair *p, unsigned int i, bool add)
+{
+	struct eng_open how = { .pool = p->pool };
+	struct eng_dev *dev = NULL;
+	int err = eng_soft_open(&dev, sim_raw(p->sim[i]), &how);
+
+	if (!err)
+		err = tfs_legs_join(p->fs, dev, add);
+	eng_dev_close(dev);
+	return err;
+}
+
+/* The first two, and perhaps a third one: whoever is a leg, all have the same
+ * in the end. */
+static void settle(struct pair *p, bool joined)
+{
+	char *now;
+	int err = open_mask(p, 3, false, false);
+
+	p->n = err ? 3 : 2;
+	ck_assert_msg(!err || err == -ENODEV, "%s: %s", p->where,
+		      strerror(-err));
+	ck_assert_msg(!joined || err, "%s: joined, and none", p->where);
+	if (err)
+		must(p, open_mask(p, 7, false, false), "all three");
+	ck_assert_uint_eq(members(p), p->n);
+	says_one_of(p, STEPS);
+	resilver(p);
+	now = fs_state(p->fs);
+	must(p, shut(p), "unmount");
+	each_says(p, now);
+	free(now);
+}
+
+/* A mirror gets a third leg, and the power of one of the three goes at every
+ * write of it. */
+START_TEST(joining_can_be_cut)
+{
+	struct pair base;
+	uint64_t rand = (uint64_t)_i + 7;
+	bool off = true;
+
+	make_pair(&base, 2, (uint64_t)_i);
+	live_once(&base, (uint64_t)_i);
+	must(&base, open_mask(&base, 3, false, false), "mount");
+	ck_assert_uint_eq(live(&base, (uint64_t)_i), STEPS);
+	must(&base, shut(&base), "unmount");
+	base.sim[2] = sim_create(bed_size("512+8", CLUSTERS + 50), 99);
+	must(&base, eng_soft_format_raw(sim_raw(base.sim[2]),
+					eng_profile_find("512+8"), 99),
+	     "format");
+	base.n = 3;
+	for (unsigned int n = 0; off; n += 1 + sim_rand(&rand) % 3) {
+		struct pair p;
+		int err;
+
+		clone_pair(&p, &base);
+		snprintf(p.where, sizeof(p.where), "leg %d, write %u", _i, n);
+		sim_power_off_at(p.sim[_i], n);
+		err = open_mask(&p, 3, false, false);
+		if (!err) {
+			err = join(&p, 2, true);
+			shut(&p);
+		}
+		off = sim_is_off(p.sim[_i]);
+		for (unsigned int i = 0; i < 3; i++)
+			sim_crash(p.sim[i], (uint64_t)_i + i);
+		settle(&p, !err);
+		p.n = 3;
+		drop_sims(&p);
+	}
+	free_pair(&base);
+}
+END_TEST
+
+/* Leg _i of three is gone, and the power of another one goes at every write
+ * until the others are a mirror of two. */
+START_TEST(leaving_can_be_cut)
+{
+	unsigned int which = (unsigned int)_i, rest = 7u & ~(1u << _i);
+	unsigned int cut = (which + 1) % 3;
+	struct pair base;
+	uint64_t rand = (uint64_t)_i + 8;
+	bool off = true;
+
+	make_pair(&base, 3, (uint64_t)_i);
+	must(&base, open_mask(&base, 7, false, false), "mount");
+	must(&base, shut(&base), "unmount");
+	for (unsigned int n = 0; off; n += 1 + sim_rand(&rand) % 3) {
+		struct pair p;
+
+		clone_pair(&p, &base);
+		snprintf(p.where, sizeof(p.where), "leg %u, write %u", which,
+			 n);
+		sim_power_off_at(p.sim[cut], n);
+		if (!open_mask(&p, rest, true, false)) {
+			ck_assert_int_eq(tfs_legs_leave(p.fs, cut), -EBUSY);
+			tfs_legs_leave(p.fs, which);
+			shut(&p);
+		}
+		off = sim_is_off(p.sim[cut]);
+		for (unsigned int i = 0; i < 3; i++)
+			sim_crash(p.sim[i], (uint64_t)_i + i);
+		must(&p, open_mask(&p, rest, true, false), "mount after it");
+		if (members(&p) == 3)
+			must(&p, tfs_legs_leave(p.fs, which), "again");
+		ck_assert_uint_eq(members(&p), 2);
+		ck_assert_int_eq(tfs_legs_leave(p.fs, 2), -ENOENT);
+		resilver(&p);
+		must(&p, shut(&p), "unmount");
+		must(&p, open_mask(&p, rest, false, false), "the others");
+		must(&p, shut(&p), "unmount");
+		ck_assert_int_eq(open_mask(&p, 7, true, false), -ESTALE);
+		drop_sims(&p);
+	}
+	free_pair(&base);
+}
+END_TEST
+
+START_TEST(who_may_join)
+{
+	struct pair p;
+
+	make_pair(&p, 3, 21);
+	p.n = 2;
+	must(&p, open_mask(&p, 3, true, false), "without one");
+	ck_assert_int_eq(join(&p, 2, true), -ENODEV);
+	must(&p, join(&p, 2, false), "replace");
+	must(&p, shut(&p), "unmount");
+	p.n = 3;
+	must(&p, open_mask(&p, 7, false, false), "all");
+	ck_assert_int_eq(join(&p, 0, false), -ENOENT);
+	resilver(&p);
+	must(&p, shut(&p), "unmount");
+	free_pair(&p);
+}
+END_TEST
+
 /* ---- rot ---------------------------------------------------------------- */
 
 static uint64_t data_at(const struct pair *p, unsigned int leg, uint64_t addr)
@@ -599,6 +749,9 @@ int main(void)
 	tcase_add_test(tc, legs_that_went_apart_stay_apart);
 	tcase_add_test(tc, legs_take_turns);
 	tcase_add_test(tc, a_leg_is_not_its_copy);
+	tcase_add_loop_test(tc, joining_can_be_cut, 0, 3);
+	tcase_add_loop_test(tc, leaving_can_be_cut, 0, 3);
+	tcase_add_test(tc, who_may_join);
 	tcase_add_loop_test(tc, rot_on_both_comes_back, 0, 2);
 	tcase_add_test(tc, rot_in_the_same_place_is_an_error);
 	tcase_add_test(tc, a_damaged_list_is_refused);

@@ -149,4 +149,43 @@ img=$third
 must_mount -o degraded,ro
 check "the new leg has everything" [ "$(sums)" = "$before" ]
 umount_fs
+img=$work/img
+
+# One more, and one less.
+legs_are()
+{
+	tagfsctl device list "$@" >"$work/list" || return
+	cut -d' ' -f4 "$work/list" | tr '\n' ' ' >"$work/states"
+	grep -qx "state=${states// / state=} " "$work/states"
+}
+
+truncate -s 80M "$second"
+check "a leg is added" tagfsctl device add "$second" "$img" "$third"
+states="current current behind" \
+	check "and is to be filled" legs_are "$img" "$third" "$second"
+check "to be added again it is in the way" \
+	refused tagfsctl device add "$second" "$img" "$third"
+must_mount -o "device=$second,device=$third"
+check "a mount fills it" status_says "leg 3 $second current"
+states="current current current" check "as the list says" legs_are "$mnt"
+check "a mounted one has no leg added" \
+	refused tagfsctl device add "$work/other" "$img" "$third"
+umount_fs
+check "the third leg is whole" fsck.tagfs -fn --data "$second"
+check "one that is named can't be removed" \
+	refused tagfsctl device remove 2 "$img" "$second" "$third"
+check "another is" tagfsctl device remove 2 "$img" "$second"
+states="current current" \
+	check "and is no leg any more" legs_are "$img" "$second"
+check "also for a mount" \
+	refused mount_fs -o "device=$second,device=$third"
+check "it is replaced only where one is missing" \
+	refused tagfsctl device replace -f "$third" "$img" "$second"
+rm "$img"
+check "a lost one is replaced" tagfsctl device replace -f "$third" "$second"
+img=$second
+must_mount -o "device=$third"
+check "and filled" status_says "leg 1 $third current"
+check "nothing is lost" [ "$(sums)" = "$before" ]
+umount_fs
 finish

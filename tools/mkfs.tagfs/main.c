@@ -25,6 +25,7 @@
 #include "format.h"
 #include "fs.h"
 #include "mirror.h"
+#include "newleg.h"
 #include "target.h"
 #include "uuid.h"
 
@@ -605,10 +606,12 @@ static int run_mirror(struct job *j, struct eng_pool *pool)
 
 static int run_replace(struct job *j, struct eng_pool *pool)
 {
-	int err = target_look(&j->leg[0].target, j->path, j->size);
+	struct newleg how = { .path = j->path, .size = j->size,
+			      .force = j->force, .keep = j->keep };
 
-	return err ? 1 : mirror_replace(j->leg, j->legs, j->force, j->keep,
-					pool);
+	for (unsigned int i = 1; i < j->legs; i++)
+		legs_add(&how.others, j->leg[i].path);
+	return newleg_make(&how, pool);
 }
 
 static int run(struct job *j)

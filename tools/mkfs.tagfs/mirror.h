@@ -3,10 +3,10 @@
 #ifndef MKFS_MIRROR_H
 #define MKFS_MIRROR_H
 
-#include "fs.h"
+#include "legs.h"
 #include "target.h"
 
-#define MIRROR_LEGS	4u
+#define MIRROR_LEGS	LEGS_MAX
 
 struct mirror_leg {
 	const char	*path;
@@ -19,9 +19,5 @@ int mirror_check(const struct mirror_leg *leg, unsigned int n);
 /* Open all, as one device. */
 int mirror_open(struct eng_dev **out, const struct mirror_leg *leg,
 		unsigned int n, struct eng_pool *pool);
-
-/* The first takes the place of one that is missing beside the others. */
-int mirror_replace(struct mirror_leg *leg, unsigned int n, bool force,
-		   bool keep, struct eng_pool *pool);
 
 #endif

@@ -5,15 +5,18 @@ _tagfsctl()
 	local cur=${COMP_WORDS[COMP_CWORD]} verb=${COMP_WORDS[1]} words=
 
 	if [ "$COMP_CWORD" -eq 1 ]; then
-		words="dump errors label locate probe restore scrub status"
+		words="device dump errors label locate probe restore scrub status"
 		words="$words tags uuid"
 		words="$words --help --version"
 	elif [ "$verb" = dump ] && [ "$COMP_CWORD" -eq 2 ]; then
 		words="super slot log tree node record --json"
+	elif [ "$verb" = device ] && [ "$COMP_CWORD" -eq 2 ]; then
+		words="list add replace remove"
 	elif [ "$verb" = scrub ] && [ "$COMP_CWORD" -eq 2 ]; then
 		words="start status pause resume cancel wait"
 	elif [[ $cur = -* ]]; then
 		case $verb in
+		device) words="--json -f -K" ;;
 		dump) words="--json" ;;
 		errors) words="--json --clear" ;;
 		scrub) words="--json --rate --data --meta" ;;

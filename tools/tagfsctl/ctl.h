@@ -18,6 +18,7 @@ enum {
 	EXIT_USAGE	= 16,
 };
 
+int verb_device(int argc, char **argv);
 int verb_dump(int argc, char **argv);
 int verb_errors(int argc, char **argv);
 int verb_label(int argc, char **argv);

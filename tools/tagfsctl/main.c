@@ -12,12 +12,17 @@
 #include "core/text.h"
 #include "ctl.h"
 #include "fds.h"
+#include "target.h"
 
 static const struct verb {
 	const char	*name;
 	int		(*run)(int argc, char **argv);
 	const char	*args, *what;
 } verbs[] = {
+	{ "device", verb_device,
+	  "list [--json] DEVICE...|MOUNTPOINT | add|replace [-f] [-K] NEW "
+	  "DEVICE... | remove NUMBER DEVICE...",
+	  "the legs of a mirror" },
 	{ "dump", verb_dump,
 	  "[--json] super|slot|log|tree|node ADDRESS|record ADDRESS DEVICE",
 	  "what is on the medium" },
@@ -82,11 +87,17 @@ bool parse_number(const char *text, uint64_t *out)
 /* The library's lines are about what a verb shows by itself; but why it could
  * not is said there alone. */
 static int say_level = LOG_ERR;
+static bool muted;
 
 static void on_log(int level, const char *line)
 {
-	if (level <= say_level)
+	if (!muted && level <= say_level)
 		say("%s", line);
+}
+
+void mute(bool on)
+{
+	muted = on;
 }
 
 void say_from(int level)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* target.h - what mkfs.tagfs is pointed at, before it is a tagfs. */
-#ifndef MKFS_TARGET_H
-#define MKFS_TARGET_H
+/* target.h - what is to be written over, before it is a tagfs. */
+#ifndef TOOLS_TARGET_H
+#define TOOLS_TARGET_H
 
 #include <stdbool.h>
 #include <stdint.h>
