@@ -12,6 +12,8 @@
 struct legs {
 	const char	*path[LEGS_MAX];	/* the first is the device */
 	unsigned int	n;
+	unsigned int	found;		/* the last ones: nobody has named
+					 * them, and they may not belong */
 	bool		degraded;		/* without some is fine */
 };
 
@@ -20,7 +22,8 @@ int legs_add(struct legs *l, const char *path);
 /* No two of those that exist are the same storage, by whatever names.  -errno:
  * two are, or one is in use; a line went to the log. */
 int legs_distinct(const struct legs *l);
-/* As eng_dev_open() of all, and tfs_legs_open(). */
+/* As eng_dev_open() of all, and tfs_legs_open().  What was only found is left
+ * out where the others are complete, or may be incomplete, without it. */
 int legs_open(struct eng_dev **out, const struct legs *l,
 	      const struct eng_open *how);
 

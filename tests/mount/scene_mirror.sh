@@ -188,4 +188,54 @@ must_mount -o "device=$third"
 check "and filled" status_says "leg 1 $third current"
 check "nothing is lost" [ "$(sums)" = "$before" ]
 umount_fs
+
+# Block devices are found.
+loops=()
+drop_loops()
+{
+	for loop in "${loops[@]}"; do
+		losetup -d "$loop"
+	done
+	loops=()
+}
+
+loops_over()
+{
+	local loop
+
+	for file in "$@"; do
+		loop=$(losetup -f --show "$file" 2>/dev/null) || return
+		loops+=("$loop")
+	done
+}
+
+if loops_over "$second" "$third"; then
+	uuid=$(tagfsctl device list "$second" "$third" >/dev/null &&
+		tagfsctl probe --udev "$second" | sed -n s/^ID_FS_UUID=//p)
+	for img in "${loops[@]}" "UUID=$uuid"; do
+		must_mount
+		states="current current" \
+			check "with ${img%%=*} the other leg is found" \
+			legs_are "$mnt"
+		check "and all is there" [ "$(sums)" = "$before" ]
+		umount_fs
+	done
+	img=${loops[0]}
+	losetup -d "${loops[1]}"
+	unset "loops[1]"
+	check "a leg that is no block device is not found" refused mount_fs
+	cp --sparse=always "$work/kept" "$work/old"
+	loops_over "$third" "$work/old"
+	must_mount
+	states="current current" \
+		check "nor is one taken that was replaced" legs_are "$mnt"
+	umount_fs
+	drop_loops
+	img="UUID=$uuid"
+	check "a UUID that nobody has is refused" refused mount_fs
+	check "which is said" log_says "no block device has it"
+else
+	echo "# no loop devices: nothing can be found"
+fi
+drop_loops
 finish

@@ -28,6 +28,7 @@
 
 #include "control.h"
 #include "fds.h"
+#include "find.h"
 #include "core/lock.h"
 #include "check/resilver.h"
 #include "fs.h"
@@ -49,8 +50,9 @@
 
 struct mount {
 	struct options	opt;
+	char		*source;	/* UUID= and LABEL= were found */
 	char		*path, *point;	/* resolved */
-	char		*other[LEGS_MAX];	/* legs: the same */
+	char		*other[LEGS_MAX];	/* legs: the same, or found */
 	struct legs	legs;		/* path and these */
 	int		parent;		/* to report to; -1: nobody */
 	struct eng_pool	*pool;
@@ -439,8 +441,11 @@ static char *resolve(const char *path, bool dir)
 	return real;
 }
 
+/* Those that are named; else those that are found. */
 static int resolve_legs(struct mount *m)
 {
+	int found;
+
 	m->legs.degraded = m->opt.degraded;
 	legs_add(&m->legs, m->path);
 	for (unsigned int i = 0; i < m->opt.devices; i++) {
@@ -454,14 +459,18 @@ static int resolve_legs(struct mount *m)
 			return -ENOENT;
 		legs_add(&m->legs, m->other[i]);
 	}
-	return 0;
+	if (m->opt.devices || m->opt.remount)
+		return 0;
+	found = find_legs(&m->legs, m->other);
+	m->legs.found = found > 0 ? (unsigned int)found : 0;
+	return found < 0 ? found : 0;
 }
 
 static int prepare(struct mount *m)
 {
 	int err;
 
-	m->path = resolve(m->opt.path, false);
+	m->path = resolve(m->source, false);
 	m->point = resolve(m->opt.mountpoint, true);
 	if (!m->path || !m->point || resolve_legs(m))
 		return EXIT_MOUNT;
@@ -495,7 +504,10 @@ int main(int argc, char **argv)
 	if (res >= 0)
 		goto out;
 	res = EXIT_OK;
-	if (m.opt.nofail && is_missing(m.opt.path))
+	m.source = find_source(m.opt.path);
+	if (!m.source && !m.opt.nofail)
+		res = EXIT_MOUNT;
+	if (!m.source || (m.opt.nofail && is_missing(m.source)))
 		goto out;
 	res = prepare(&m);
 	if (!res && m.opt.remount)
@@ -505,8 +517,9 @@ int main(int argc, char **argv)
 	else if (!res)
 		res = serve_in_background(&m);
 out:
-	for (unsigned int i = 0; i < m.opt.devices; i++)
+	for (unsigned int i = 0; i < LEGS_MAX; i++)
 		free(m.other[i]);
+	free(m.source);
 	free(m.path);
 	free(m.point);
 	options_free(&m.opt);

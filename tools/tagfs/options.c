@@ -31,7 +31,8 @@
 
 static const char usage[] =
 "Usage: tagfs [options] PATH MOUNTPOINT\n"
-"Mount the tagfs filesystem on PATH, an image file or a block device.\n"
+"Mount the tagfs filesystem on PATH, an image file or a block device, or that\n"
+"is given as UUID=... or LABEL=...\n"
 "  -f, -d               stay in the foreground; and log every request\n"
 "  -s                   serve one request at a time\n"
 "  -h, --help; -V, --version\n"
@@ -47,6 +48,7 @@ static const char usage[] =
 "     fence=SECONDS     between signs of life for other hosts (5; off on\n"
 "                       local filesystems); fence=off\n"
 "     device=PATH       another leg of the mirror that PATH is one of; repeat\n"
+"                       (default: block devices are looked for)\n"
 "     degraded          mount a mirror without those that are missing\n"
 "     log=FILE          messages also to FILE\n"
 "     backend=NAME      only block, nvme or soft (default: what is there)\n"

@@ -1,46 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* udev.c - probe --udev: what a rule of udev needs, without disturbing anybody.
  *
- * (1) A device that has just come may be opened by somebody else in the same
- *     moment.  So it is read and nothing more: no lock, nothing exclusive.
- * (2) The first copy of the superblock has one of two places, and its first
- *     fields have theirs for ever: doc/PROBE.md.  A device whose first copy is
- *     bad is left to those who look closer.
- * (3) What comes from the device ends in names of files and in the environment
+ * (1) What comes from the device ends in names of files and in the environment
  *     of programs, so it is encoded as blkid does. */
 #include "config.h"
 
 #include <endian.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "base/hash.h"
 #include "core/text.h"
 #include "ctl.h"
-#include "format.h"
+#include "probe.h"
 #include "uuid.h"
-
-static bool is_super(const struct tfs_disk_super *s)
-{
-	return !memcmp(s->magic, TFS_SUPER_MAGIC, sizeof(s->magic)) &&
-		le32toh(s->crc) ==
-		tfs_crc32c(s, sizeof(*s), offsetof(struct tfs_disk_super, crc));
-}
-
-/* (2)  On a device with protection of its own, and in a container. */
-static int find(int fd, struct tfs_disk_super *s)
-{
-	static const off_t places[] = { 0, 12288 };
-
-	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++)
-		if (pread(fd, s, sizeof(*s), places[i]) == sizeof(*s) &&
-		    is_super(s))
-			return 0;
-	return -EMEDIUMTYPE;
-}
 
 static bool is_plain(char c)
 {
@@ -48,7 +21,7 @@ static bool is_plain(char c)
 		(c >= 'A' && c <= 'Z') || (c && strchr("#+-.:=@_", c));
 }
 
-/* (3)  Others than plain characters become \xNN, or _ for people. */
+/* (1)  Others than plain characters become \xNN, or _ for people. */
 static void put(const char *name, const char *value, bool encode)
 {
 	uint32_t code;
@@ -73,12 +46,9 @@ static void put(const char *name, const char *value, bool encode)
 int probe_udev(const char *path)
 {
 	char uuid[UUID_TEXT], label[TFS_LABEL + 1] = "";
-	int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);	/* (1) */
 	struct tfs_disk_super s;
-	int err = fd < 0 ? -errno : find(fd, &s);
+	int err = probe_super(path, &s);
 
-	if (fd >= 0)
-		close(fd);
 	if (err == -EMEDIUMTYPE)
 		return EXIT_NOTHING;
 	if (err)
