@@ -95,6 +95,20 @@ struct tfs_log {
 
 struct tfs_report;
 
+/* How far a resilver is; check/resilver.c writes it. */
+struct tfs_progress {
+	atomic_uint	state;		/* TFS_RESILVER_* */
+	atomic_ullong	seen, all;	/* clusters of files and tree */
+	atomic_ullong	bytes;		/* compared */
+};
+
+enum {
+	TFS_RESILVER_NONE,
+	TFS_RESILVER_RUNNING,
+	TFS_RESILVER_DONE,
+	TFS_RESILVER_STOPPED,		/* the next mount goes on */
+};
+
 struct tfs {
 	struct eng_dev	*dev;		/* borrowed; fixed after open */
 	const struct eng_geometry *geo;
@@ -147,6 +161,7 @@ struct tfs {
 	struct tfs_counters count;
 	struct tfs_fence *fence;	/* NULL: other hosts are not kept out */
 	struct tfs_legs	*legs;		/* NULL: no mirror */
+	struct tfs_progress resilver;
 	atomic_ullong	settled;	/* newest commit in a durable slot */
 
 	/* The helper thread: timed checkpoints, reports. */

@@ -10,12 +10,15 @@
  *  (3) It is pinned by a ticket from the look at the tree until it was read.
  *  (4) Superblocks were written to all by the mount.  Two checkpoints write
  *      both slots, and the end of the log with them.
- *  (5) What no leg has right is as bad on this one: it is counted, and is no
+ *  (5) How far it is, is what the walk has passed of all that is in use.  The
+ *      rate is kept between two parts, while nothing is pinned.
+ *  (6) What no leg has right is as bad on this one: it is counted, and is no
  *      reason to go without it for ever. */
 #include <linux/ioprio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "check/part.h"
@@ -23,6 +26,7 @@
 #include "commit/ckpt.h"
 #include "file/extent.h"
 #include "mount/legs.h"
+#include "tree/freemap.h"
 
 #define BATCH_BYTES	(1u << 20)
 
@@ -30,6 +34,10 @@ struct tfs_resilver {
 	struct tfs	*fs;
 	pthread_t	thread;
 	atomic_bool	stop;
+	pthread_mutex_t	lock;		/* for the wait alone */
+	pthread_cond_t	cond;		/* stop was set */
+	unsigned int	rate;		/* MiB a second; 0: any */
+	uint64_t	due;		/* not before; microseconds */
 	int		err;		/* the thread's */
 	uint64_t	since;		/* (1) */
 	uint8_t		*buf;
@@ -38,6 +46,39 @@ struct tfs_resilver {
 };
 
 typedef unsigned long long ull;
+
+static uint64_t micros(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+/* (5)  So many bytes were compared, and that takes its time. */
+static void count(struct tfs_resilver *r, uint64_t bytes)
+{
+	uint64_t now = micros();
+	struct timespec t;
+
+	atomic_fetch_add(&r->fs->resilver.bytes, bytes);
+	if (!r->rate)
+		return;
+	r->due = (r->due > now ? r->due : now) + bytes * 1000000 / ((uint64_t)r->rate << 20);
+	t = (struct timespec){ .tv_sec = (time_t)(r->due / 1000000),
+			       .tv_nsec = (long)(r->due % 1000000 * 1000) };
+	pthread_mutex_lock(&r->lock);
+	while (!atomic_load(&r->stop) &&
+	       !pthread_cond_timedwait(&r->cond, &r->lock, &t))
+		;
+	pthread_mutex_unlock(&r->lock);
+}
+
+/* (5) */
+static void pass(struct tfs_resilver *r, uint64_t clusters)
+{
+	atomic_fetch_add(&r->fs->resilver.seen, clusters);
+}
 
 /* (2) */
 static int look(struct tfs_resilver *r, uint32_t ino,
@@ -61,7 +102,7 @@ static int look_each(struct tfs_resilver *r, uint32_t ino,
 	if (!err || err == -ENOMEM)
 		return err;
 	if (ext->len == 1) {
-		r->bad++;					/* (5) */
+		r->bad++;					/* (6) */
 		return 0;
 	}
 	err = 0;
@@ -87,8 +128,10 @@ static int copy_range(struct tfs_resilver *r, uint32_t ino, uint64_t lc,
 		if (p.pinned)
 			err = look_each(r, ino, &p.ext);
 		tfs_part_done(&p);
+		if (p.pinned)
+			count(r, p.ext.len * r->fs->csize);
 	}
-	return err == -EUCLEAN || err == -EIO ? 0 : err;	/* (5) */
+	return err == -EUCLEAN || err == -EIO ? 0 : err;	/* (6) */
 }
 
 /* It may be made read-only meanwhile. */
@@ -113,7 +156,10 @@ static int see_item(struct tfs_treewalk *w, const struct tfs_item *item)
 	pthread_rwlock_rdlock(&r->fs->tree);
 	err = tfs_extent_decode(r->fs, item, &ext);
 	pthread_rwlock_unlock(&r->fs->tree);
-	if (err || !ext.addr || ext.seq <= r->since)
+	if (err || !ext.addr)
+		return 0;
+	pass(r, ext.len);
+	if (ext.seq <= r->since)
 		return 0;
 	return copy_range(r, item->key.obj, ext.lc, ext.len);
 }
@@ -124,6 +170,8 @@ static int see_node(struct tfs_treewalk *w, const struct tfs_treewalk_node *n)
 	struct tfs_resilver *r = w->arg;
 
 	r->nodes++;
+	pass(r, 2);
+	count(r, 2ull * r->fs->csize);
 	if (n->copy[0].err || n->copy[1].err)
 		r->bad++;
 	return may_go_on(r);
@@ -170,21 +218,40 @@ static void *run(void *arg)
 	syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0,
 		IOPRIO_PRIO_VALUE(IOPRIO_CLASS_IDLE, 0));
 	r->err = resilver(r);
+	atomic_store(&r->fs->resilver.state, r->err ? TFS_RESILVER_STOPPED :
+		     TFS_RESILVER_DONE);
 	if (r->err && r->err != -EINTR)
 		eng_log(LOG_ERR, "resilver: %s; the next mount tries again",
 			strerror(-r->err));
 	return NULL;
 }
 
+static void begin_progress(struct tfs *fs)
+{
+	struct tfs_progress *p = &fs->resilver;
+
+	pthread_rwlock_rdlock(&fs->tree);
+	atomic_store(&p->all, fs->super.clusters - tfs_freemap_fixed(fs) -
+		     fs->free);
+	pthread_rwlock_unlock(&fs->tree);
+	atomic_store(&p->seen, 0);
+	atomic_store(&p->bytes, 0);
+	atomic_store(&p->state, TFS_RESILVER_RUNNING);
+}
+
 static void resilver_free(struct tfs_resilver *r)
 {
+	pthread_mutex_destroy(&r->lock);
+	pthread_cond_destroy(&r->cond);
 	eng_buf_put(r->fs->dev, r->buf, (size_t)r->most * r->fs->csize);
 	free(r);
 }
 
-int tfs_resilver_start(struct tfs_resilver **out, struct tfs *fs)
+int tfs_resilver_start(struct tfs_resilver **out, struct tfs *fs,
+		       unsigned int rate)
 {
 	struct tfs_resilver *r;
+	pthread_condattr_t attr;
 	uint64_t since = 0;
 	int err = -ENOMEM;
 
@@ -194,18 +261,27 @@ int tfs_resilver_start(struct tfs_resilver **out, struct tfs *fs)
 	r = calloc(1, sizeof(*r));
 	if (!r)
 		return -ENOMEM;
+	pthread_mutex_init(&r->lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&r->cond, &attr);
+	pthread_condattr_destroy(&attr);
 	r->fs = fs;
+	r->rate = rate;
 	r->since = since;
 	r->most = BATCH_BYTES / fs->csize;
 	if (r->most > fs->geo->max_io / fs->ipc)
 		r->most = fs->geo->max_io / fs->ipc;
 	r->buf = eng_buf_get(fs->dev, (size_t)r->most * fs->csize);
+	begin_progress(fs);
 	if (r->buf)
 		err = -pthread_create(&r->thread, NULL, run, r);
-	if (err)
-		resilver_free(r);
-	else
+	if (!err) {
 		*out = r;
+		return 0;
+	}
+	atomic_store(&fs->resilver.state, TFS_RESILVER_STOPPED);
+	resilver_free(r);
 	return err;
 }
 
@@ -215,8 +291,11 @@ int tfs_resilver_stop(struct tfs_resilver *r, bool wait)
 
 	if (!r)
 		return 0;
+	pthread_mutex_lock(&r->lock);
 	if (!wait)
 		atomic_store(&r->stop, true);
+	pthread_cond_signal(&r->cond);
+	pthread_mutex_unlock(&r->lock);
 	pthread_join(r->thread, NULL);
 	err = r->err;
 	resilver_free(r);

@@ -8,8 +8,10 @@
 
 struct tfs_resilver;	/* fields: resilver.c */
 
-/* On a thread of its own, if a leg is behind; else *out is NULL. */
-int tfs_resilver_start(struct tfs_resilver **out, struct tfs *fs);
+/* On a thread of its own, if a leg is behind; else *out is NULL.  rate: MiB a
+ * second that are compared at most; 0: as fast as it goes. */
+int tfs_resilver_start(struct tfs_resilver **out, struct tfs *fs,
+		       unsigned int rate);
 /* Waits for its end, or makes it end; the next one begins again with what is
  * still missing.  0: it was done.  NULL is fine. */
 int tfs_resilver_stop(struct tfs_resilver *r, bool wait);

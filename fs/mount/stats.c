@@ -132,6 +132,24 @@ static void put_legs(FILE *f, struct tfs *fs)
 	free(text);
 }
 
+static void put_resilver(FILE *f, struct tfs_progress *p)
+{
+	static const char *const states[] = { "none", "running", "done",
+					      "stopped" };
+	unsigned int state = atomic_load(&p->state);
+	uint64_t seen = atomic_load(&p->seen), all = atomic_load(&p->all);
+	uint64_t percent = state == TFS_RESILVER_DONE ? 100 :
+		all ? seen * 100 / all : 0;
+
+	/* Files may grow while it runs. */
+	if (state != TFS_RESILVER_DONE && percent > 99)
+		percent = 99;
+	fprintf(f, "  \"resilver\": \"%s\",\n  \"resilver_percent\": %llu,\n"
+		"  \"resilver_bytes\": %llu,\n", states[state],
+		(unsigned long long)percent,
+		(unsigned long long)atomic_load(&p->bytes));
+}
+
 static void put_space(FILE *f, const struct space *s)
 {
 	fprintf(f, "  \"clusters\": %llu,\n  \"clusters_free\": %llu,\n"
@@ -163,8 +181,10 @@ int tfs_stats(struct tfs *fs, const char *requests, char **out)
 	look(fs, &s);
 	eng_dev_stats(fs->dev, device, sizeof(device));
 	put_identity(f, fs);
-	if (fs->legs)
+	if (fs->legs) {
 		put_legs(f, fs);
+		put_resilver(f, &fs->resilver);
+	}
 	put_space(f, &s);
 	put_counters(f, &fs->count);
 	if (requests)

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "check/resilver.h"
 #include "check/scrub.h"
@@ -162,7 +163,7 @@ static void resilver(struct pair *p)
 {
 	struct tfs_resilver *r;
 
-	must(p, tfs_resilver_start(&r, p->fs), "resilver");
+	must(p, tfs_resilver_start(&r, p->fs, 0), "resilver");
 	must(p, tfs_resilver_stop(r, true), "resilver");
 	ck_assert_msg(all_current(p), "%s: a leg is behind after a resilver",
 		      p->where);
@@ -340,7 +341,7 @@ START_TEST(a_resilver_can_be_cut)
 		sim_power_off_at(p.sim[0], n);
 		sim_power_off_at(p.sim[1], n + sim_rand(&rand) % 3);
 		if (!open_mask(&p, all(&p), false, false)) {
-			tfs_resilver_start(&r, p.fs);
+			tfs_resilver_start(&r, p.fs, 0);
 			tfs_resilver_stop(r, true);
 			shut(&p);
 		}
@@ -351,6 +352,88 @@ START_TEST(a_resilver_can_be_cut)
 		drop_sims(&p);
 	}
 	free_pair(&base);
+}
+END_TEST
+
+/* ---- one that takes its time -------------------------------------------- */
+
+static uint64_t copied(const struct pair *p)
+{
+	struct eng_leg_count c;
+	uint64_t sum = 0;
+
+	for (unsigned int i = 0; i < p->n; i++) {
+		eng_mirror_count(p->dev, i, &c);
+		sum += c.copied;
+	}
+	return sum;
+}
+
+static void write_without(struct pair *p, unsigned int mask)
+{
+	static char buf[1 << 20];
+	struct tfs_new new = { .mode = S_IFREG | 0644 };
+	struct tfs_inode inode;
+
+	must(p, open_mask(p, mask, true, false), "mount without it");
+	must(p, tfs_create(p->fs, TFS_ROOT_INO, "f", &new, &inode), "create");
+	for (unsigned int i = 0; i < 2; i++) {
+		bed_fill(buf, sizeof(buf), i + 3);
+		must(p, tfs_write(p->fs, inode.ino, i * sizeof(buf), buf,
+				  sizeof(buf), 0), "write");
+	}
+	tfs_unref(p->fs, inode.ino, 1);
+	must(p, shut(p), "unmount");
+}
+
+static void whole_again(struct pair *p)
+{
+	char *now = fs_state(p->fs);
+
+	ck_assert_uint_eq(atomic_load(&p->fs->resilver.state),
+			  TFS_RESILVER_DONE);
+	must(p, shut(p), "unmount");
+	each_says(p, now);
+	free(now);
+}
+
+/* It keeps its rate, ends at once when it is told to, and the next mount writes
+ * what is missing still and nothing else. */
+START_TEST(a_resilver_goes_on_after_an_unmount)
+{
+	struct tfs_resilver *r;
+	struct pair p, once;
+	uint64_t part, rest, all;
+
+	make_pair(&p, 2, 17);
+	write_without(&p, 1);
+	clone_pair(&once, &p);
+	must(&once, open_mask(&once, 3, false, false), "mount");
+	resilver(&once);
+	all = copied(&once);
+	whole_again(&once);
+	must(&p, open_mask(&p, 3, false, false), "mount");
+	must(&p, tfs_resilver_start(&r, p.fs, 1), "resilver");
+	while (atomic_load(&p.fs->resilver.bytes) < 1 << 20)
+		usleep(1000);
+	ck_assert_uint_eq(atomic_load(&p.fs->resilver.state),
+			  TFS_RESILVER_RUNNING);
+	ck_assert_int_eq(tfs_resilver_stop(r, false), -EINTR);
+	ck_assert_uint_eq(atomic_load(&p.fs->resilver.state),
+			  TFS_RESILVER_STOPPED);
+	part = copied(&p);
+	ck_assert(!all_current(&p));
+	must(&p, shut(&p), "unmount");
+	must(&p, open_mask(&p, 3, false, false), "mount");
+	resilver(&p);
+	rest = copied(&p);
+	whole_again(&p);
+	ck_assert_msg(part && rest && part + rest <= all + all / 10,
+		      "%llu intervals, then %llu; at once: %llu",
+		      (unsigned long long)part, (unsigned long long)rest,
+		      (unsigned long long)all);
+	drop_sims(&once);
+	free_pair(&p);
 }
 END_TEST
 
@@ -745,6 +828,7 @@ int main(void)
 	tcase_add_loop_test(tc, a_cut_leaves_the_legs_whole, 0, seeds);
 	tcase_add_loop_test(tc, a_lost_leg_is_no_error, 0, seeds + 1);
 	tcase_add_loop_test(tc, a_resilver_can_be_cut, 0, seeds);
+	tcase_add_test(tc, a_resilver_goes_on_after_an_unmount);
 	tcase_add_test(tc, missing_legs_must_be_allowed);
 	tcase_add_test(tc, legs_that_went_apart_stay_apart);
 	tcase_add_test(tc, legs_take_turns);

@@ -114,6 +114,8 @@ umount_fs
 
 must_mount -o "device=$second"
 check "what it missed is given to it" status_says "leg 2 $second current"
+check "which status says, too" grep -qx \
+	"resilver:   done, 100 %, [0-9]* MiB compared" <(tagfsctl status "$mnt")
 check "and nothing else" [ "$(grep -o 'resilver: done: [0-9]*' "$log" |
 	tail -1 | grep -o '[0-9]*')" -lt 4000000 ]
 umount_fs

@@ -309,7 +309,8 @@ static int start(struct mount *m)
 
 	err = err ?: open_device(m);
 	err = err ?: open_fs(m);
-	err = err ?: tfs_resilver_start(&m->resilver, m->fs);
+	err = err ?: tfs_resilver_start(&m->resilver, m->fs,
+					m->opt.resilver_rate);
 	if (!err && !control_pause(m->control, 0))
 		err = -EINTR;
 	if (err || m->opt.fake)

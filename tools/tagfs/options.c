@@ -50,6 +50,7 @@ static const char usage[] =
 "     device=PATH       another leg of the mirror that PATH is one of; repeat\n"
 "                       (default: block devices are looked for)\n"
 "     degraded          mount a mirror without those that are missing\n"
+"     resilver_rate=MIB a second, for what a leg has missed (0: any)\n"
 "     log=FILE          messages also to FILE\n"
 "     backend=NAME      only block, nvme or soft (default: what is there)\n"
 "     no_sandbox, coredump  keep all rights; dump core with bytes of files\n"
@@ -111,6 +112,11 @@ static int take_number(struct options *o, const char *opt)
 		res = number(opt, "cache", SIZE_MAX >> 21, &n);
 		if (!res)
 			o->cache = (size_t)n << 20;
+	}
+	if (res < 0) {
+		res = number(opt, "resilver_rate", 1u << 20, &n);
+		if (!res)
+			o->resilver_rate = (unsigned int)n;
 	}
 	if (res < 0) {
 		res = strcmp(opt, "fence=off") ?

@@ -42,6 +42,7 @@ struct options {
 	char		*device[LEGS_MAX];	/* other legs of a mirror */
 	unsigned int	devices;
 	bool		degraded;
+	unsigned int	resilver_rate;	/* MiB a second; 0: any */
 	char		*log;		/* file for messages */
 	const char	*backend;	/* NULL: find out */
 	char		*pass;		/* for FUSE, as given */

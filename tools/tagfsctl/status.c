@@ -185,6 +185,19 @@ static void print_leg(const char *leg, unsigned int i)
 	       (unsigned long long)n[5], (unsigned long long)n[6]);
 }
 
+static void print_resilver(const struct status *s)
+{
+	char state[16];
+
+	stats_text(s->stats, "resilver", state, sizeof(state));
+	printf("resilver:   %s", state);
+	if (strcmp(state, "none"))
+		printf(", %llu %%, %llu MiB compared",
+		       (unsigned long long)number(s, "resilver_percent"),
+		       (unsigned long long)number(s, "resilver_bytes") >> 20);
+	putchar('\n');
+}
+
 static void print_text(const struct status *s)
 {
 	uint64_t csize = number(s, "cluster_size");
@@ -202,6 +215,8 @@ static void print_text(const struct status *s)
 		printf("mirror:     %s\n", mirror);
 	for (unsigned int i = 0; (leg = stats_leg(s->stats, i)); i++)
 		print_leg(leg, i);
+	if (stats_leg(s->stats, 0))
+		print_resilver(s);
 	printf("usage:      %llu of %llu MiB, %llu inodes\n",
 	       (unsigned long long)((all - free) * csize >> 20),
 	       (unsigned long long)(all * csize >> 20),
@@ -238,6 +253,7 @@ static void print_json_leg(const char *leg, unsigned int i)
 
 static void print_json(const struct status *s)
 {
+	char resilver[16];
 	const char *leg;
 
 	out_setup(true);
@@ -256,6 +272,11 @@ static void print_json(const struct status *s)
 	out_number("scrub_ended", s->scrub.ended);
 	out_number("scrub_healed", s->scrub.healed);
 	out_number("scrub_uncorrectable", s->scrub.uncorrectable);
+	if (stats_text(s->stats, "resilver", resilver, sizeof(resilver))) {
+		out_text("resilver", resilver);
+		out_number("resilver_percent", number(s, "resilver_percent"));
+		out_number("resilver_bytes", number(s, "resilver_bytes"));
+	}
 	out_end();
 	for (unsigned int i = 0; (leg = stats_leg(s->stats, i)); i++)
 		print_json_leg(leg, i);
@@ -310,10 +331,20 @@ static void print_leg_metrics(const struct status *s)
 	static const struct number current = {
 		NULL, "leg_current", "1: the leg has everything", false
 	};
+	static const struct number percent = {
+		"resilver_percent", "resilver_percent",
+		"Of all that is in use, as far as a leg lacks it", false
+	};
 
 	put_leg_metric(s, &current);
 	for (size_t i = 0; i < LEG_NUMBERS; i++)
 		put_leg_metric(s, &leg_numbers[i]);
+	if (!stats_leg(s->stats, 0))
+		return;
+	put_header(&percent);
+	printf("tagfs_%s", percent.metric);
+	put_labels(s);
+	printf(" %llu\n", (unsigned long long)number(s, percent.name));
 }
 
 static void print_metrics(const struct status *s)
