@@ -101,6 +101,10 @@ struct tfs_mount {
 					 * can't be seen or set */
 	bool		accept;		/* where acknowledged changes may be
 					 * missing, go on without them: fsck */
+	/* Before anything is replayed or written, with what the newest
+	 * checkpoint has.  0, or why not to go on.  NULL: nothing to do. */
+	int		(*ready)(void *arg, struct tfs *fs);
+	void		*ready_arg;
 	bool		discard;	/* freed clusters, after the checkpoint */
 	unsigned int	commit;		/* seconds between commits; 0: only on demand */
 	size_t		cache;		/* bytes of cached tree nodes; 0: default */

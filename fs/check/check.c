@@ -6,8 +6,10 @@
  *      nothing else grows with the filesystem.
  *  (2) A repair is one transaction, or several that each leave it no worse.
  *  (3) What one step put right is as it is known to the steps after it.
- *  (4) A repair may take any cluster that is free in the map: what is in use
- *      is marked before the first one. */
+ *  (4) A repair may take any cluster that is free in the map, and so may the
+ *      replay of the log and a checkpoint: what is in use is marked before the
+ *      first one, by tfs_check_mark() before there is any, and again by the
+ *      check: what two use is free again when one of them has given it up. */
 #include <stdlib.h>
 
 #include "base/runs.h"
@@ -45,29 +47,53 @@ static int steps(struct tfs_checking *ck)
 	return err ? err : tfs_check_space(ck);
 }
 
-int tfs_check(struct tfs_check *c)
+static int begin(struct tfs_checking *ck, struct tfs_check *c)
 {
 	uint64_t regions = tfs_region_count(c->fs);
-	struct tfs_checking ck = {
+
+	*ck = (struct tfs_checking){
 		.c = c, .fs = c->fs,
-		.used = calloc(regions, sizeof(ck.used[0])),
-		.twice = calloc(regions, sizeof(ck.twice[0])),
+		.used = calloc(regions, sizeof(ck->used[0])),
+		.twice = calloc(regions, sizeof(ck->twice[0])),
 		.has_item = calloc(regions, 1),
 	};
-	int err = -ENOMEM;
+	return ck->used && ck->twice && ck->has_item ? 0 : -ENOMEM;
+}
 
-	if (ck.used && ck.twice && ck.has_item)
+static int end(struct tfs_checking *ck, int err)
+{
+	uint64_t regions = tfs_region_count(ck->fs);
+
+	for (uint64_t i = 0; i < regions && ck->used && ck->twice; i++) {
+		free(ck->used[i]);
+		free(ck->twice[i]);
+	}
+	free(ck->used);
+	free(ck->twice);
+	free(ck->has_item);
+	free(ck->known);
+	free(ck->orphan);
+	return err;
+}
+
+int tfs_check(struct tfs_check *c)
+{
+	struct tfs_checking ck;
+	int err = begin(&ck, c);
+
+	if (!err)
 		err = tfs_rdonly(c->fs) ? 0 : tfs_ckpt_run(c->fs);
 	if (!err)
 		err = steps(&ck);
-	for (uint64_t i = 0; i < regions && ck.used && ck.twice; i++) {
-		free(ck.used[i]);
-		free(ck.twice[i]);
-	}
-	free(ck.used);
-	free(ck.twice);
-	free(ck.has_item);
-	free(ck.known);
-	free(ck.orphan);
-	return err;
+	return end(&ck, err);
+}
+
+int tfs_check_mark(struct tfs_check *c)
+{
+	struct tfs_checking ck;
+	int err = begin(&ck, c);
+
+	if (!err)
+		err = tfs_check_marked(&ck);
+	return end(&ck, err);
 }

@@ -42,4 +42,9 @@ struct tfs_check {
 /* 0: it was checked, see the result; or why it could not be. */
 int tfs_check(struct tfs_check *c);
 
+/* What the newest checkpoint uses and its map has as free is marked, as far as
+ * found() says so; the next checkpoint stores it.  Before anything else can
+ * take it: for tfs_mount.ready.  0 or -errno. */
+int tfs_check_mark(struct tfs_check *c);
+
 #endif

@@ -8,7 +8,10 @@
  *  (2) A region that neither the tree has an item of nor anybody uses is
  *      free, and is not looked at.
  *  (3) More reserved than free is what no mount takes: the counter is left
- *      alone where that is so. */
+ *      alone where that is so, and where less is free than was thought it is
+ *      lowered until it is known.
+ *  (4) What is marked may have been set aside for nodes, or be claimed by a
+ *      commit of the log: both happened because it was free in the map. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -225,8 +228,14 @@ static void regain(struct tfs *fs, struct tfs_region *r, unsigned int clear)
 
 static void put_right(struct tfs *fs, struct tfs_region *r, struct diff *d)
 {
-	unsigned int before = tfs_bits_clear(r->map), after;
+	unsigned int before, after;
+	uint64_t all;
 
+	if (d->mark) {						/* (4) */
+		tfs_pool_drop(fs, r, d->want);
+		r->guessed = true;
+	}
+	before = tfs_bits_clear(r->map);
 	for (unsigned int i = 0; i < TFS_REGION_WORDS; i++)
 		r->map[i] = (d->mark ? d->want[i] : d->want[i] & r->map[i]) |
 			(d->clear ? r->map[i] & r->hide[i] : r->map[i]);
@@ -237,6 +246,9 @@ static void put_right(struct tfs *fs, struct tfs_region *r, struct diff *d)
 	}
 	*tfs_region_free(fs, r->idx) += after - before;
 	fs->free += (int64_t)after - (int64_t)before;
+	all = fs->free + tfs_pool_clusters(fs);
+	if (fs->reserved > all)					/* (3) */
+		fs->reserved = all;
 	tfs_region_dirty(fs, r);
 }
 

@@ -279,7 +279,10 @@ int tfs_open(struct tfs **out, struct eng_dev *dev, struct tfs_mount *how)
 		goto fail;
 	tfs_take_slot(fs, &slot);
 	fs->slots_odd = odd;
-	err = tfs_recover(fs, &slot, odd, how, &replayed);
+	if (how->ready)
+		err = how->ready(how->ready_arg, fs);
+	if (!err)
+		err = tfs_recover(fs, &slot, odd, how, &replayed);
 	fs->opt.rdonly = how->rdonly;
 	if (!err)
 		err = check_root(fs);

@@ -622,8 +622,12 @@ static int replay_all(struct recovery *rc)
 		prev = c.hash;
 		free(c.ops);
 	}
-	if (!err && rc->n && rc->fs->reserved > free_after(rc->fs))
-		err = -EUCLEAN;
+	if (!err && rc->n && rc->fs->reserved > free_after(rc->fs)) {
+		if (rc->fs->opt.ready)	/* less is free than was thought */
+			rc->fs->reserved = free_after(rc->fs);
+		else
+			err = -EUCLEAN;
+	}
 	if (err)
 		eng_log(LOG_ERR, "the log can't be replayed: %s",
 			err == -EUCLEAN ? "it contradicts the checkpoint" :

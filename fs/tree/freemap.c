@@ -391,6 +391,61 @@ struct tfs_node *tfs_pool_take(struct tfs *fs)
 	return node;
 }
 
+/* Neither used, nor set aside any more. */
+static void unset_aside(struct tfs *fs, uint64_t addr, bool used)
+{
+	struct tfs_region *r = tfs_region_find(fs->freemap, addr /
+					       TFS_REGION_BITS);	/* (3) */
+	unsigned int bit = addr % TFS_REGION_BITS;
+
+	tfs_region_unhide(r, bit, 1);
+	tfs_region_dirty(fs, r);
+	if (used)
+		return;
+	fs->free++;
+	if (r->lost) {						/* (7) */
+		tfs_freemap_strand(fs, 1);
+		return;
+	}
+	tfs_bits_put(r->map, bit, 1, false);
+	++*tfs_region_free(fs, r->idx);
+}
+
+static bool is_used(const struct tfs_region *r, const uint64_t *used,
+		    uint64_t addr)
+{
+	unsigned int bit = addr % TFS_REGION_BITS;
+
+	return addr / TFS_REGION_BITS == r->idx &&
+		tfs_bits_next(used, bit, true) == bit;
+}
+
+void tfs_pool_drop(struct tfs *fs, const struct tfs_region *r,
+		   const uint64_t *used)
+{
+	struct tfs_freemap *fm = fs->freemap;
+	size_t n = 0;
+
+	for (size_t i = 0; i < fm->pool_n; i++) {
+		const uint64_t *addr = fm->pool[i]->ptr.addr;
+		bool a = is_used(r, used, addr[0]);
+		bool b = is_used(r, used, addr[1]);
+
+		if (!a && !b) {
+			fm->pool[n++] = fm->pool[i];
+			continue;
+		}
+		unset_aside(fs, addr[0], a);
+		unset_aside(fs, addr[1], b);
+		tfs_node_free(fm->pool[i]);
+	}
+	fm->pool_n = n;
+	if (fm->half && is_used(r, used, fm->half)) {
+		unset_aside(fs, fm->half, true);
+		fm->half = 0;
+	}
+}
+
 bool tfs_pool_spare(struct tfs *fs)
 {
 	if (!fs->freemap->spare)

@@ -138,6 +138,10 @@ size_t tfs_freemap_dirty(const struct tfs *fs);
 struct tfs_node *tfs_pool_take(struct tfs *fs);
 /* Begin to look for the copy of the node at half. */
 void tfs_pool_aim(struct tfs *fs, uint64_t half);
+/* These clusters of the region are in use after all: what was set aside there
+ * is given back. */
+void tfs_pool_drop(struct tfs *fs, const struct tfs_region *r,
+		   const uint64_t *used);
 /* May an optional change take one more? Counts down. */
 bool tfs_pool_spare(struct tfs *fs);
 uint64_t tfs_pool_clusters(const struct tfs *fs);

@@ -390,6 +390,54 @@ START_TEST(content_is_read_if_asked)
 }
 END_TEST
 
+/* Places for nodes, from addr on. */
+static void set_aside(struct tree *t, uint64_t addr)
+{
+	struct tfs *fs = t->bed.fs;
+	struct tfs_miss miss;
+
+	pthread_rwlock_wrlock(&fs->tree);
+	fs->freemap->node = (struct tfs_search){ .at = addr };
+	ck_assert_int_eq(tfs_pool_fill(fs, fs->freemap->pool_n + 4, 0, 0,
+				       &miss), 0);
+	pthread_rwlock_unlock(&fs->tree);
+}
+
+/* What a file has is never written over, also where it was set aside for nodes
+ * before anybody knew. */
+START_TEST(what_is_set_aside_may_be_in_use)	/* _i: profile */
+{
+	static uint8_t buf[KEEP_BYTES];
+	static struct tree t;
+	struct seek_item s;
+	struct tfs_check c;
+	struct result r;
+	uint64_t addr;
+	char name[20];
+
+	make_tree(&t, _i);
+	s = first(&t, t.big, TFS_T_EXTENT, 0);
+	memcpy(&addr, s.val, 8);
+	map_has_less(&t);
+	set_aside(&t, le64toh(addr));
+	dir_size(&t);
+	c = check(&t, &r, true);
+	ck_assert_msg(r.kinds[TFS_F_UNMARKED], "%s", r.text);
+	ck_assert_msg(c.fixed == c.problems, "%s", r.text);
+	for (int i = 0; i < 40; i++) {
+		snprintf(name, sizeof(name), "another %d", i);
+		bed_file(&t.bed, name);
+	}
+	ck_assert_int_eq(tfs_ckpt_run(t.bed.fs), 0);
+	c = check(&t, &r, false);
+	ck_assert_msg(!c.problems, "%s", r.text);
+	bed_remount(&t.bed, 0);
+	ck_assert_int_eq(tfs_read_sync(t.bed.fs, t.big, 0, buf, 45000), 45000);
+	ck_assert(!memcmp(buf, t.keep, 45000));
+	bed_free(&t.bed);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("fsck");
@@ -401,6 +449,7 @@ int main(void)
 	tcase_add_loop_test(tc, a_repair_can_be_cut, 0, DAMAGES);
 	tcase_add_loop_test(tc, a_bad_copy_is_rewritten, 0, 4);
 	tcase_add_loop_test(tc, content_is_read_if_asked, 0, 2);
+	tcase_add_loop_test(tc, what_is_set_aside_may_be_in_use, 0, 2);
 	suite_add_tcase(s, tc);
 	return bed_run_suite(s);
 }

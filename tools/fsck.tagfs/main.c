@@ -4,7 +4,9 @@
  * (1) It looks before it writes: opened read-only first, and only if there is
  *     something to do, and it may, for writing.
  * (2) A repair is a transaction, and all of them are one checkpoint at the
- *     end: interrupted anywhere, what is there is no worse than before. */
+ *     end: interrupted anywhere, what is there is no worse than before.
+ * (3) What is in use and free in the map is marked before anything is written,
+ *     or it could be written over. */
 #include "config.h"
 
 #include <errno.h>
@@ -47,44 +49,6 @@ static void on_signal(int sig)
 {
 	(void)sig;
 	interrupted = 1;
-}
-
-/* ---- the filesystem ---------------------------------------------------------- */
-
-static int open_dev(struct job *j, bool rdonly)
-{
-	struct eng_open how = {
-		.flags = (rdonly ? ENG_OPEN_RDONLY : 0) |
-			(j->opt.rebuild ? ENG_OPEN_RESCUE : 0),
-		.pool = j->pool, .id = j->opt.container,
-	};
-
-	return legs_open(&j->dev, &j->opt.legs, &how);
-}
-
-static int open_fs(struct job *j, bool rdonly)
-{
-	struct tfs_mount how = { .rdonly = rdonly, .accept = true };
-	int err = open_dev(j, rdonly);
-
-	if (err)
-		return err;
-	if (eng_dev_geometry(j->dev)->shared)
-		how.fence = FENCE_MS;
-	err = tfs_open(&j->fs, j->dev, &how);
-	if (err || rdonly || !how.rdonly)
-		return err;
-	return -EROFS;
-}
-
-static int close_fs(struct job *j)
-{
-	int err = tfs_close(j->fs);
-
-	eng_dev_close(j->dev);
-	j->fs = NULL;
-	j->dev = NULL;
-	return err;
 }
 
 /* ---- findings ---------------------------------------------------------------- */
@@ -165,6 +129,72 @@ static bool found(struct tfs_check *c, const struct tfs_finding *f)
 	return fix;
 }
 
+static bool at_open(struct job *j, const struct tfs_finding *f)
+{
+	bool fix = found(&j->check, f);
+
+	j->at_open++;
+	j->offered += f->fixable;
+	j->agreed += fix;
+	return fix;
+}
+
+static bool found_unmarked(struct tfs_check *c, const struct tfs_finding *f)
+{
+	return at_open(c->arg, f);
+}
+
+/* ---- the filesystem ---------------------------------------------------------- */
+
+static int open_dev(struct job *j, bool rdonly)
+{
+	struct eng_open how = {
+		.flags = (rdonly ? ENG_OPEN_RDONLY : 0) |
+			(j->opt.rebuild ? ENG_OPEN_RESCUE : 0),
+		.pool = j->pool, .id = j->opt.container,
+	};
+
+	return legs_open(&j->dev, &j->opt.legs, &how);
+}
+
+/* (3) */
+static int mark(void *arg, struct tfs *fs)
+{
+	struct job *j = arg;
+	struct tfs_check c = { .fs = fs, .arg = j, .found = found_unmarked };
+
+	j->check.fs = fs;
+	return tfs_check_mark(&c);
+}
+
+static int open_fs(struct job *j, bool rdonly)
+{
+	struct tfs_mount how = {
+		.rdonly = rdonly, .accept = true,
+		.ready = rdonly ? NULL : mark, .ready_arg = j,
+	};
+	int err = open_dev(j, rdonly);
+
+	if (err)
+		return err;
+	if (eng_dev_geometry(j->dev)->shared)
+		how.fence = FENCE_MS;
+	err = tfs_open(&j->fs, j->dev, &how);
+	if (err || rdonly || !how.rdonly)
+		return err;
+	return -EROFS;
+}
+
+static int close_fs(struct job *j)
+{
+	int err = tfs_close(j->fs);
+
+	eng_dev_close(j->dev);
+	j->fs = NULL;
+	j->dev = NULL;
+	return err;
+}
+
 static void failed(struct tfs_check *c, int err)
 {
 	(void)c;
@@ -235,13 +265,6 @@ static int check(struct job *j)
 		say_line("%s: parts of the tree are lost; --rebuild brings "
 			 "back what can be", j->opt.path);
 	return exit_of(j, err ? err : last);
-}
-
-static void at_open(struct job *j, const struct tfs_finding *f)
-{
-	j->at_open++;
-	j->offered += f->fixable;
-	j->agreed += found(&j->check, f);
 }
 
 static void found_beside(struct tfs_medium *m, const struct tfs_finding *f)
@@ -392,7 +415,7 @@ static bool may_rebuild(struct job *j)
 /* (1) */
 static int run(struct job *j)
 {
-	bool read_only = j->opt.mode == MODE_NO;
+	bool read_only = j->opt.mode == MODE_NO, mend;
 	int err = open_fs(j, true);
 
 	if (err == -EUCLEAN && may_rebuild(j)) {
@@ -418,9 +441,10 @@ static int run(struct job *j)
 	if (err || read_only || j->agreed < j->offered)
 		return check(j);
 	close_fs(j);
+	mend = j->agreed;
 	err = open_fs(j, false);
 	j->written = !err;
-	if (!err && j->agreed)
+	if (!err && mend)
 		err = look_beside(j);
 	return err && err != -EINTR ? err : check(j);
 }
