@@ -576,8 +576,8 @@ static int look(struct tfs_legs *ls, struct tfs_leg_list *list)
 				ls->leg[i].name);
 			return -EINVAL;
 		}
-		if (memcmp(at->super.uuid, first->super.uuid, 16) ||
-		    memcmp(at->super.nonce, first->super.nonce, TFS_NONCE)) {
+		/* A UUID can be changed, which may be interrupted. */
+		if (memcmp(at->super.nonce, first->super.nonce, TFS_NONCE)) {
 			eng_log(LOG_ERR, "%s and %s are legs of different "
 				"mirrors", ls->leg[0].name, ls->leg[i].name);
 			return -EINVAL;

@@ -13,6 +13,8 @@
 #include "check/scrub.h"
 #include "commit/super.h"
 #include "mirror/mirror.h"
+#include "mount/legs.h"
+#include "mount/mount.h"
 #include "soft/dev_soft.h"
 #include "support/fs_bed.h"
 #include "support/fs_check.h"
@@ -36,8 +38,8 @@ static void must(const struct pair *p, int err, const char *what)
 
 /* ---- legs that come and go ---------------------------------------------- */
 
-static int open_legs(struct pair *p, const unsigned int *legs, unsigned int n,
-		     bool degraded, bool rdonly)
+static int open_mirror(struct pair *p, const unsigned int *legs,
+		       unsigned int n, bool degraded, bool rdonly)
 {
 	static const char *const names[] = { "one", "two", "three", "four" };
 	struct eng_open how = {
@@ -46,7 +48,6 @@ static int open_legs(struct pair *p, const unsigned int *legs, unsigned int n,
 	struct tfs_legs_how legs_how = {
 		.degraded = degraded, .rdonly = rdonly, .pool = p->pool,
 	};
-	struct tfs_mount mount = { .rdonly = rdonly };
 	int err = 0;
 
 	for (unsigned int i = 0; i < n && !err; i++) {
@@ -59,6 +60,15 @@ static int open_legs(struct pair *p, const unsigned int *legs, unsigned int n,
 		err = tfs_legs_open(&p->dev, &legs_how);
 	for (unsigned int i = 0; err && i < legs_how.n; i++)
 		eng_dev_close(legs_how.leg[i]);
+	return err;
+}
+
+static int open_legs(struct pair *p, const unsigned int *legs, unsigned int n,
+		     bool degraded, bool rdonly)
+{
+	struct tfs_mount mount = { .rdonly = rdonly };
+	int err = open_mirror(p, legs, n, degraded, rdonly);
+
 	if (err)
 		return err;
 	err = tfs_open(&p->fs, p->dev, &mount);
@@ -681,6 +691,72 @@ START_TEST(who_may_join)
 }
 END_TEST
 
+/* ---- names --------------------------------------------------------------- */
+
+/* As tagfsctl uuid does it. */
+static int change_uuid(struct pair *p)
+{
+	const unsigned int legs[2] = { 0, 1 };
+	int err = open_mirror(p, legs, 2, false, false);
+	struct tfs *fs;
+
+	if (err)
+		return err;
+	fs = tfs_alloc_fs(p->dev);
+	ck_assert_ptr_nonnull(fs);
+	err = tfs_super_read(fs) ?: tfs_legs_find(fs);
+	if (!err) {
+		fs->super.uuid[15]++;
+		fs->super.seq++;
+		err = tfs_super_write(fs, fs->super_outdated > 0);
+	}
+	tfs_free_fs(fs);
+	eng_dev_close(p->dev);
+	p->dev = NULL;
+	return err;
+}
+
+/* The power of one leg goes at every write of that: it has the old one or the
+ * new one on all legs, and the new one if that was acknowledged. */
+START_TEST(a_new_uuid_can_be_cut)
+{
+	uint8_t uuid[16];
+	struct pair base;
+	bool off = true;
+
+	make_pair(&base, 2, 31);
+	must(&base, open_mask(&base, 3, false, false), "mount");
+	memcpy(uuid, tfs_uuid(base.fs), 16);
+	must(&base, shut(&base), "unmount");
+	for (unsigned int n = 0; off; n++) {
+		struct pair p;
+		unsigned int last;
+		int err;
+
+		clone_pair(&p, &base);
+		snprintf(p.where, sizeof(p.where), "leg %d, write %u", _i, n);
+		sim_power_off_at(p.sim[_i], n);
+		err = change_uuid(&p);
+		off = sim_is_off(p.sim[_i]);
+		for (unsigned int i = 0; i < 2; i++)
+			sim_crash(p.sim[i], n + i);
+		must(&p, open_mask(&p, 3, false, false), "mount after it");
+		last = tfs_uuid(p.fs)[15];
+		ck_assert_msg(last == uuid[15] + 1u ||
+			      (err && last == uuid[15]), "%s: UUID",
+			      p.where);
+		must(&p, shut(&p), "unmount");
+		for (unsigned int i = 0; i < 2; i++) {
+			must(&p, open_mask(&p, 1u << i, true, true), "one");
+			ck_assert_uint_eq(tfs_uuid(p.fs)[15], last);
+			must(&p, shut(&p), "unmount");
+		}
+		drop_sims(&p);
+	}
+	free_pair(&base);
+}
+END_TEST
+
 /* ---- rot ---------------------------------------------------------------- */
 
 static uint64_t data_at(const struct pair *p, unsigned int leg, uint64_t addr)
@@ -836,6 +912,7 @@ int main(void)
 	tcase_add_loop_test(tc, joining_can_be_cut, 0, 3);
 	tcase_add_loop_test(tc, leaving_can_be_cut, 0, 3);
 	tcase_add_test(tc, who_may_join);
+	tcase_add_loop_test(tc, a_new_uuid_can_be_cut, 0, 2);
 	tcase_add_loop_test(tc, rot_on_both_comes_back, 0, 2);
 	tcase_add_test(tc, rot_in_the_same_place_is_an_error);
 	tcase_add_test(tc, a_damaged_list_is_refused);

@@ -191,6 +191,15 @@ check "and filled" status_says "leg 1 $third current"
 check "nothing is lost" [ "$(sums)" = "$before" ]
 umount_fs
 
+# What it is called is on all legs.
+check "one leg alone is not renamed" refused tagfsctl label "$second" new
+check "all are" tagfsctl label --device "$third" "$second" new
+check "each has the label" [ "$(tagfsctl label "$second") $(
+	tagfsctl label "$third")" = "new new" ]
+check "and another UUID" tagfsctl uuid --device "$third" "$second" random
+check "each has that" [ "$(tagfsctl uuid "$second")" = "$(
+	tagfsctl uuid "$third")" ]
+
 # Block devices are found.
 loops=()
 drop_loops()

@@ -160,7 +160,7 @@ static int add_all(FILE *f, const struct wanted *w, const struct stat *self,
 int find_legs(struct legs *l, char *found[LEGS_MAX])
 {
 	struct tfs_disk_super s;
-	const struct wanted w = { .uuid = s.uuid, .nonce = s.nonce };
+	const struct wanted w = { .nonce = s.nonce };
 	struct stat self;
 	FILE *f;
 	int n;

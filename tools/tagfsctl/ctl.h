@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "fs.h"
+#include "legs.h"
 
 enum {
 	EXIT_OK		= 0,
@@ -60,7 +61,8 @@ struct image {
 
 /* 0 or -errno; image_close() in any case.  tree: as a read-only mount. */
 int image_open(struct image *im, const char *path, bool tree);
-int image_open_rw(struct image *im, const char *path);
+/* A device, or all legs of a mirror. */
+int image_open_rw(struct image *im, const struct legs *legs);
 void image_close(struct image *im);
 
 /* Is it on a mounted tagfs? */

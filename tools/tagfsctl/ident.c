@@ -3,7 +3,10 @@
  *
  *  (1) A name is changed on a filesystem that nobody else has open, and the
  *      copies of the superblock are rewritten one after the other, the bad one
- *      first if one is. */
+ *      first if one is.
+ *  (2) Those of a mirror are written on all legs at once, and all have to be
+ *      there.  Where that is interrupted, the newest copy of any leg counts,
+ *      and the next mount writes all anew. */
 #include "config.h"
 
 #include <errno.h>
@@ -139,11 +142,11 @@ static int set_uuid(struct tfs_super *s, const char *text)
 }
 
 /* (1) */
-static int change(const char *path, const char *text,
+static int change(const struct legs *legs, const char *text,
 		  int (*set)(struct tfs_super *s, const char *text))
 {
 	struct image im;
-	int err = image_open_rw(&im, path);
+	int err = image_open_rw(&im, legs);		/* (2) */
 
 	if (!err)
 		err = set(&im.fs->super, text);
@@ -158,21 +161,33 @@ static int change(const char *path, const char *text,
 static int verb_name(int argc, char **argv, bool label,
 		     int (*set)(struct tfs_super *s, const char *text))
 {
+	static const struct option longs[] = {
+		{ "device", required_argument, NULL, 'd' },
+		{ NULL, 0, NULL, 0 }
+	};
+	struct legs legs = { .n = 1 };
 	char line[ENG_LINE];
 	struct ident id;
-	int err;
+	int c, err;
 
-	if (argc < 2 || argc > 3)
-		return bad_usage(argv[0], label ?
+	while ((c = getopt_long(argc, argv, "", longs, NULL)) >= 0)
+		if (c == '?' || legs_add(&legs, optarg))
+			return bad_usage(argv[0], c == '?' ? "unknown option" :
+					 "a mirror has at most 4 legs");
+	argv += optind;
+	argc -= optind;
+	if (argc < 1 || argc > 2)
+		return bad_usage(label ? "label" : "uuid", label ?
 				 "it takes a device, and a new label" :
 				 "it takes a device, and a new UUID or random");
-	if (argc == 3) {
-		err = change(argv[1], argv[2], set);
-		return err ? fail(argv[1], err) : EXIT_OK;
+	legs.path[0] = argv[0];
+	if (argc == 2) {
+		err = change(&legs, argv[1], set);
+		return err ? fail(argv[0], err) : EXIT_OK;
 	}
-	err = look(argv[1], &id);
+	err = look(argv[0], &id);
 	if (err)
-		return fail(argv[1], err);
+		return fail(argv[0], err);
 	eng_text_line(line, label ? id.label : id.uuid);
 	puts(line);
 	return EXIT_OK;

@@ -17,6 +17,7 @@
 #include "commit/super.h"
 #include "ctl.h"
 #include "legs.h"
+#include "mount/legs.h"
 #include "mount/mount.h"
 #include "tree/ncache.h"
 
@@ -24,17 +25,14 @@
 #define FENCE_MS	5000u
 #define STATS_ROOM	(64u << 10)
 
-static int open_dev(struct image *im, const char *path, unsigned int flags)
+static int open_dev(struct image *im, const struct legs *legs,
+		    unsigned int flags)
 {
 	struct eng_open how = { .flags = flags };
-	const struct legs legs = {
-		.path = { path }, .n = 1,
-		.degraded = flags & ENG_OPEN_RDONLY,
-	};
 	int err = eng_pool_create(&im->pool, 1);
 
 	how.pool = im->pool;
-	return err ? err : legs_open(&im->dev, &legs, &how);
+	return err ? err : legs_open(&im->dev, legs, &how);
 }
 
 /* (1) */
@@ -47,6 +45,8 @@ static int open_bare(struct image *im)
 		return -ENOMEM;
 	im->fs->seq = TFS_SEQ_MAX;	/* every one may be */
 	err = tfs_super_read(im->fs);
+	if (!err)
+		err = tfs_legs_find(im->fs);
 	if (!err)	/* nodes get their memory from there */
 		err = tfs_ncache_create(&im->fs->nodes, 0,
 					im->fs->csize);
@@ -56,22 +56,24 @@ static int open_bare(struct image *im)
 int image_open(struct image *im, const char *path, bool tree)
 {
 	struct tfs_mount how = { .rdonly = true, .accept = true };
+	const struct legs legs = { .path = { path }, .n = 1,
+				   .degraded = true };
 	int err;
 
 	*im = (struct image){ .open = tree };
-	err = open_dev(im, path, ENG_OPEN_RDONLY);
+	err = open_dev(im, &legs, ENG_OPEN_RDONLY);
 	if (err)
 		return err;
 	return tree ? tfs_open(&im->fs, im->dev, &how) : open_bare(im);
 }
 
-int image_open_rw(struct image *im, const char *path)
+int image_open_rw(struct image *im, const struct legs *legs)
 {
 	bool waited;
 	int err;
 
 	*im = (struct image){ .open = false };
-	err = open_dev(im, path, 0);
+	err = open_dev(im, legs, 0);
 	if (!err)
 		err = open_bare(im);
 	if (err)
@@ -80,7 +82,9 @@ int image_open_rw(struct image *im, const char *path)
 		return -EROFS;
 	if (eng_dev_geometry(im->dev)->shared)
 		im->fs->opt.fence = FENCE_MS;
-	err = tfs_fence_take(im->fs, &waited);
+	err = tfs_legs_fence(im->fs);
+	if (!err)
+		err = tfs_fence_take(im->fs, &waited);
 	if (!err && waited) {
 		eng_dev_drop_caches(im->dev);
 		err = tfs_super_read(im->fs);

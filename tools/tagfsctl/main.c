@@ -28,7 +28,7 @@ static const struct verb {
 	  "what is on the medium" },
 	{ "errors", verb_errors, "[--json] [--clear] MOUNTPOINT",
 	  "what the last scrub found" },
-	{ "label", verb_label, "DEVICE [LABEL]", "show it, or set it" },
+	{ "label", verb_label, "[--device LEG]... DEVICE [LABEL]", "show it, or set it" },
 	{ "locate", verb_locate,
 	  "[--json] PATH [OFFSET] | --lba SECTOR DEVICE|MOUNTPOINT",
 	  "from a file to the device, and back" },
@@ -44,7 +44,8 @@ static const struct verb {
 	{ "status", verb_status, "[--json|--metrics] MOUNTPOINT",
 	  "how it is" },
 	{ "tags", verb_tags, "PATH", "the application tags of a file" },
-	{ "uuid", verb_uuid, "DEVICE [UUID|random]", "show it, or set it" },
+	{ "uuid", verb_uuid, "[--device LEG]... DEVICE [UUID|random]",
+	  "show it, or set it" },
 };
 
 #define VERBS (sizeof(verbs) / sizeof(verbs[0]))
