@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* check_rot.c - what is bad on legs of a mirror: with one leg in order never an
+ * error and never a wrong byte, and afterwards each leg is in order. */
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check/scrub.h"
+#include "fs/legs_bed.h"
+
+/* ---- rot ---------------------------------------------------------------- */
+
+static void no_finding(struct tfs_scrub *s, const struct tfs_scrub_finding *f)
+{
+	(void)s;
+	(void)f;
+}
+
+static void scrub(struct pair *p)
+{
+	struct tfs_scrub s = { .fs = p->fs, .data = true, .meta = true,
+			       .found = no_finding };
+	int err;
+
+	must(p, tfs_scrub_begin(&s), "scrub");
+	for (err = 0; !err && !s.done; )
+		err = tfs_scrub_step(&s);
+	tfs_scrub_end(&s);
+	must(p, err, "scrub");
+	ck_assert_msg(!s.uncorrectable, "%s: %llu places can't be corrected",
+		      p->where, (unsigned long long)s.uncorrectable);
+}
+
+/* Each leg loses every other cluster, of everything that is in use and some
+ * more; all comes back, and after a scrub each leg has all of it. */
+START_TEST(rot_on_both_comes_back)
+{
+	uint64_t seed = (uint64_t)_i;
+	struct pair p;
+	char *before, *after;
+
+	make_pair(&p, 2, (uint64_t)_i);
+	must(&p, open_mask(&p, 3, false, false), "mount");
+	for (unsigned int k = 0; k < 60; k++)
+		must(&p, fs_step(p.fs, &seed), "step");
+	before = fs_state(p.fs);
+	must(&p, shut(&p), "unmount");
+	must(&p, open_mask(&p, 3, false, false), "mount");
+	for (uint64_t addr = p.fs->super.log_start + p.fs->super.log_clusters;
+	     addr < p.fs->super.clusters - TFS_END_LEG; addr++)
+		sim_flip(p.sim[(addr + (uint64_t)_i) % 2],
+			 data_at(&p, (addr + (uint64_t)_i) % 2, addr) +
+			 addr * 37 % 4096, 0x20);
+	eng_dev_drop_caches(p.dev);
+	after = fs_state(p.fs);
+	ck_assert_str_eq(after, before);
+	scrub(&p);
+	must(&p, shut(&p), "unmount");
+	each_says(&p, before);
+	free(before);
+	free(after);
+	free_pair(&p);
+}
+END_TEST
+
+/* ---- the grid ------------------------------------------------------------ */
+
+enum { FLIPPED, ZEROED, OLD, ELSEWHERE, UNREADABLE, ONCE, KINDS };
+
+static const char *const kinds[KINDS] = {
+	"flipped", "zeros", "older", "another cluster's", "unreadable",
+	"unreadable once",
+};
+
+/* One cluster of a leg; old: the leg as it was before. */
+static void spoil(struct pair *p, unsigned int leg, struct sim *old,
+		  unsigned int kind, uint64_t addr)
+{
+	static uint8_t buf[4096];
+	uint64_t at = data_at(p, leg, addr);
+
+	switch (kind) {
+	case FLIPPED:
+		sim_flip(p->sim[leg], at + addr * 37 % 4096, 1);
+		return;
+	case ZEROED:
+		memset(buf, 0, sizeof(buf));
+		break;
+	case OLD:
+		sim_peek(old, at, buf, sizeof(buf));
+		break;
+	case ELSEWHERE:
+		sim_peek(p->sim[leg], data_at(p, leg, addr ^ 1), buf,
+			 sizeof(buf));
+		break;
+	default:
+		sim_fault(p->sim[leg], SIM_READ_FAIL, at, sizeof(buf), -EIO,
+			  0, kind == ONCE);
+		return;
+	}
+	sim_poke(p->sim[leg], at, buf, sizeof(buf));
+}
+
+/* _i: a kind of fault, which hits every place of one leg that is not its own:
+ * files, tree, log, checkpoints and all superblocks but one, by which it is
+ * known; before it is mounted or while it is.  Nobody hears an error or reads a
+ * wrong byte; and after a scrub, and a mount for what only mounts look at, each
+ * leg has all of it by itself, by its own tags. */
+START_TEST(one_leg_in_order_is_enough)
+{
+	unsigned int kind = (unsigned int)_i / 4, leg = (unsigned int)_i % 2;
+	bool mounted = _i & 2;
+	uint64_t seed = (uint64_t)_i, end;
+	struct sim *old;
+	struct pair p;
+	char *before, *after;
+
+	make_pair(&p, 2, (uint64_t)_i);
+	must(&p, open_mask(&p, 3, false, false), "mount");
+	for (unsigned int k = 0; k < 30; k++)
+		must(&p, fs_step(p.fs, &seed), "step");
+	must(&p, tfs_sync(p.fs), "sync");
+	old = sim_clone(p.sim[leg]);
+	for (unsigned int k = 0; k < 30; k++)
+		must(&p, fs_step(p.fs, &seed), "step");
+	before = fs_state(p.fs);
+	must(&p, shut(&p), "unmount");
+	snprintf(p.where, sizeof(p.where), "%d: leg %u %s, %smounted", _i, leg,
+		 kinds[kind], mounted ? "" : "not ");
+	must(&p, open_mask(&p, 3, false, !mounted), "mount");
+	end = p.fs->super.clusters;
+	for (uint64_t addr = 0; addr < end - TFS_END_SUPER; addr++)
+		if (addr != end - TFS_END_LEG && addr != end - TFS_END_LEG + 1)
+			spoil(&p, leg, old, kind, addr);
+	if (!mounted) {
+		must(&p, shut(&p), "unmount");
+		must(&p, open_mask(&p, 3, false, false), "mount");
+	}
+	eng_dev_drop_caches(p.dev);
+	after = fs_state(p.fs);
+	ck_assert_msg(!strcmp(before, after), "%s: a wrong byte", p.where);
+	scrub(&p);
+	must(&p, shut(&p), "unmount");
+	sim_clear_faults(p.sim[leg]);
+	must(&p, open_mask(&p, 3, false, false), "the next mount");
+	must(&p, shut(&p), "unmount");
+	each_says(&p, before);
+	sim_destroy(old);
+	free(before);
+	free(after);
+	free_pair(&p);
+}
+END_TEST
+
+START_TEST(rot_in_the_same_place_is_an_error)
+{
+	static char out[4096], in[4096];
+	struct tfs_new new = { .mode = S_IFREG | 0644 };
+	struct tfs_inode inode;
+	struct pair p;
+	uint64_t addr = 0;
+
+	make_pair(&p, 2, 9);
+	must(&p, open_mask(&p, 3, false, false), "mount");
+	must(&p, tfs_create(p.fs, TFS_ROOT_INO, "f", &new, &inode), "create");
+	bed_fill(out, sizeof(out), 3);
+	must(&p, tfs_write(p.fs, inode.ino, 0, out, sizeof(out), 0), "write");
+	must(&p, tfs_sync(p.fs), "sync");
+	for (uint64_t a = 3; a < p.fs->super.clusters && !addr; a++) {
+		sim_peek(p.sim[0], data_at(&p, 0, a), in, sizeof(in));
+		if (!memcmp(in, out, sizeof(in)))
+			addr = a;
+	}
+	ck_assert(addr);
+	for (unsigned int i = 0; i < 2; i++)
+		sim_flip(p.sim[i], data_at(&p, i, addr) + 100, 1);
+	eng_dev_drop_caches(p.dev);
+	ck_assert_int_eq(tfs_read_sync(p.fs, inode.ino, 0, in, sizeof(in)),
+			 -EIO);
+	sim_flip(p.sim[1], data_at(&p, 1, addr) + 100, 1);
+	ck_assert_int_eq(tfs_read_sync(p.fs, inode.ino, 0, in, sizeof(in)),
+			 sizeof(in));
+	ck_assert_mem_eq(in, out, sizeof(in));
+	tfs_unref(p.fs, inode.ino, 1);
+	must(&p, shut(&p), "unmount");
+	free_pair(&p);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("rot");
+	TCase *tc = tcase_create("rot");
+
+	tcase_set_timeout(tc, 300);
+	tcase_add_loop_test(tc, rot_on_both_comes_back, 0, 2);
+	tcase_add_loop_test(tc, one_leg_in_order_is_enough, 0, 4 * KINDS);
+	tcase_add_test(tc, rot_in_the_same_place_is_an_error);
+	suite_add_tcase(s, tc);
+	return bed_run_suite(s);
+}

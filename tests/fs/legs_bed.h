@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* legs_bed.h - a mirror of simulated disks, and a filesystem on it. */
+#ifndef LEGS_BED_H
+#define LEGS_BED_H
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check/resilver.h"
+#include "mirror/mirror.h"
+#include "soft/dev_soft.h"
+#include "support/fs_bed.h"
+#include "support/fs_check.h"
+#include "support/fs_state.h"
+
+enum { LEGS = 3, CLUSTERS = 1200 };
+
+struct pair {
+	struct sim	*sim[LEGS];
+	unsigned int	n;
+	struct eng_pool	*pool;
+	struct eng_dev	*dev;
+	struct tfs	*fs;
+	char		where[64];
+};
+
+static inline void must(const struct pair *p, int err, const char *what)
+{
+	ck_assert_msg(!err, "%s: %s: %s", p->where, what, strerror(-err));
+}
+
+/* ---- legs that come and go ---------------------------------------------- */
+
+static inline int open_mirror(struct pair *p, const unsigned int *legs,
+		       unsigned int n, bool degraded, bool rdonly)
+{
+	static const char *const names[] = { "one", "two", "three", "four" };
+	struct eng_open how = {
+		.pool = p->pool, .flags = rdonly ? ENG_OPEN_RDONLY : 0,
+	};
+	struct tfs_legs_how legs_how = {
+		.degraded = degraded, .rdonly = rdonly, .pool = p->pool,
+	};
+	int err = 0;
+
+	for (unsigned int i = 0; i < n && !err; i++) {
+		legs_how.name[i] = names[legs[i]];
+		err = eng_soft_open(&legs_how.leg[i],
+				    sim_raw(p->sim[legs[i]]), &how);
+		legs_how.n += !err;
+	}
+	if (!err)
+		err = tfs_legs_open(&p->dev, &legs_how);
+	for (unsigned int i = 0; err && i < legs_how.n; i++)
+		eng_dev_close(legs_how.leg[i]);
+	return err;
+}
+
+static inline int open_legs(struct pair *p, const unsigned int *legs, unsigned int n,
+		     bool degraded, bool rdonly)
+{
+	struct tfs_mount mount = { .rdonly = rdonly };
+	int err = open_mirror(p, legs, n, degraded, rdonly);
+
+	if (err)
+		return err;
+	err = tfs_open(&p->fs, p->dev, &mount);
+	if (!err && !rdonly && mount.rdonly) {
+		tfs_close(p->fs);
+		err = -EROFS;
+	}
+	if (err) {
+		eng_dev_close(p->dev);
+		p->dev = NULL;
+		p->fs = NULL;
+	}
+	return err;
+}
+
+static inline int open_mask(struct pair *p, unsigned int mask, bool degraded,
+		     bool rdonly)
+{
+	unsigned int legs[LEGS], n = 0;
+
+	for (unsigned int i = 0; i < p->n; i++)
+		if (mask & 1u << i)
+			legs[n++] = i;
+	return open_legs(p, legs, n, degraded, rdonly);
+}
+
+static inline unsigned int all(const struct pair *p)
+{
+	return (1u << p->n) - 1;
+}
+
+static inline int shut(struct pair *p)
+{
+	int err = tfs_close(p->fs);
+
+	eng_dev_close(p->dev);
+	p->fs = NULL;
+	p->dev = NULL;
+	return err;
+}
+
+static inline void make_pair(struct pair *p, unsigned int n, uint64_t seed)
+{
+	struct eng_mirror_how how = { .n = n };
+	struct tfs_mkfs mkfs = { .label = "test", .uuid = { 1, 2, 3 } };
+
+	memset(p, 0, sizeof(*p));
+	snprintf(p->where, sizeof(p->where), "seed %llu",
+		 (unsigned long long)seed);
+	p->n = n;
+	must(p, eng_pool_create_serial(&p->pool), "pool");
+	how.pool = p->pool;
+	for (unsigned int i = 0; i < n; i++) {
+		struct eng_open one = { .pool = p->pool };
+
+		/* Not all of one size. */
+		p->sim[i] = sim_create(bed_size("512+8", CLUSTERS + 100 * i),
+				       seed + i);
+		must(p, eng_soft_format_raw(sim_raw(p->sim[i]),
+					    eng_profile_find("512+8"),
+					    seed + i), "format");
+		must(p, eng_soft_open(&how.leg[i], sim_raw(p->sim[i]), &one),
+		     "device");
+		how.name[i] = "leg";
+	}
+	must(p, eng_mirror_create(&p->dev, &how), "mirror");
+	must(p, tfs_mkfs(p->dev, &mkfs), "mkfs");
+	eng_dev_close(p->dev);
+	p->dev = NULL;
+}
+
+static inline void clone_pair(struct pair *to, const struct pair *from)
+{
+	*to = *from;
+	for (unsigned int i = 0; i < from->n; i++)
+		to->sim[i] = sim_clone(from->sim[i]);
+}
+
+static inline void drop_sims(struct pair *p)
+{
+	for (unsigned int i = 0; i < p->n; i++)
+		sim_destroy(p->sim[i]);
+}
+
+static inline void free_pair(struct pair *p)
+{
+	drop_sims(p);
+	eng_pool_destroy(p->pool);
+}
+
+/* ---- what is there ------------------------------------------------------ */
+
+static inline bool all_current(struct pair *p)
+{
+	for (unsigned int i = 0; i < eng_mirror_legs(p->dev); i++)
+		if (eng_mirror_state(p->dev, i) != ENG_LEG_CURRENT)
+			return false;
+	return true;
+}
+
+static inline void resilver(struct pair *p)
+{
+	struct tfs_resilver *r;
+
+	must(p, tfs_resilver_start(&r, p->fs, 0), "resilver");
+	must(p, tfs_resilver_stop(r, true), "resilver");
+	ck_assert_msg(all_current(p), "%s: a leg is behind after a resilver",
+		      p->where);
+}
+
+/* Each leg by itself says that state, and is whole.  Nothing is written. */
+static inline void each_says(struct pair *p, const char *state)
+{
+	for (unsigned int i = 0; i < p->n; i++) {
+		const char *wrong;
+		char *its;
+
+		must(p, open_mask(p, 1u << i, true, true), "one leg");
+		wrong = fs_check(p->fs, 0);
+		ck_assert_msg(!wrong, "%s: leg %u: %s", p->where, i, wrong);
+		its = fs_state(p->fs);
+		ck_assert_msg(!strcmp(its, state), "%s: leg %u is not as the "
+			      "others", p->where, i);
+		free(its);
+		shut(p);
+	}
+}
+
+static inline uint64_t data_at(const struct pair *p, unsigned int leg, uint64_t addr)
+{
+	struct eng_dev *d = eng_mirror_leg(p->dev, leg);
+
+	return eng_dev_byte(d, addr * p->fs->ipc);
+}
+
+#endif
