@@ -362,6 +362,13 @@ END_TEST
 
 /* ---- legs that join and leave -------------------------------------------- */
 
+/* To the next write that is cut. */
+static unsigned int stride(uint64_t *rand, unsigned int most)
+{
+	return 1 + (unsigned int)(sim_rand(rand) % (most * (
+		getenv("TAGFS_TEST_QUICK") ? 4 : 1)));
+}
+
 static unsigned int members(struct pair *p)
 {
 	struct tfs_leg_info info;
@@ -424,7 +431,7 @@ START_TEST(joining_can_be_cut)
 					eng_profile_find("512+8"), 99),
 	     "format");
 	base.n = 3;
-	for (unsigned int n = 0; off; n += 1 + sim_rand(&rand) % 3) {
+	for (unsigned int n = 0; off; n += stride(&rand, 3)) {
 		struct pair p;
 		int err;
 
@@ -460,7 +467,7 @@ START_TEST(leaving_can_be_cut)
 	make_pair(&base, 3, (uint64_t)_i);
 	must(&base, open_mask(&base, 7, false, false), "mount");
 	must(&base, shut(&base), "unmount");
-	for (unsigned int n = 0; off; n += 1 + sim_rand(&rand) % 3) {
+	for (unsigned int n = 0; off; n += stride(&rand, 3)) {
 		struct pair p;
 
 		clone_pair(&p, &base);
@@ -541,13 +548,14 @@ START_TEST(a_new_uuid_can_be_cut)
 {
 	uint8_t uuid[16];
 	struct pair base;
+	uint64_t rand = (uint64_t)_i + 9;
 	bool off = true;
 
 	make_pair(&base, 2, 31);
 	must(&base, open_mask(&base, 3, false, false), "mount");
 	memcpy(uuid, tfs_uuid(base.fs), 16);
 	must(&base, shut(&base), "unmount");
-	for (unsigned int n = 0; off; n++) {
+	for (unsigned int n = 0; off; n += stride(&rand, 1)) {
 		struct pair p;
 		unsigned int last;
 		int err;
