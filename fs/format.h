@@ -272,6 +272,9 @@ enum tfs_type {
 	TFS_T_REGION	= 1,	/* off: region; bitmap, 1: in use */
 	TFS_T_SUMMARY	= 2,	/* off: group; free clusters per region */
 	TFS_T_ORPHAN	= 3,	/* off: inode without a name; empty */
+	TFS_T_FLAW	= 4,	/* off: inode << 32 | logical cluster */
+	TFS_T_SPOT	= 5,	/* off: kind << 56 | number; a flaw of no file */
+	TFS_T_UNLISTED	= 6,	/* off: 0; how many had no room */
 	/* object: an inode number */
 	TFS_T_INODE	= 16,	/* off: 0 */
 	TFS_T_XATTR	= 17,	/* off: name hash, slot, piece */
@@ -353,6 +356,50 @@ struct tfs_disk_extent {
 _Static_assert(sizeof(struct tfs_disk_extent) == 0x18, "extent");
 /* Logical clusters are 32-bit indices in the tag record. */
 #define TFS_FILE_CLUSTERS	(1ull << 32)
+
+/* ---- what was found bad -------------------------------------------------- */
+
+enum tfs_flaw_kind {
+	TFS_FLAW_DATA	= 0,	/* content of a file */
+	TFS_FLAW_NODE	= 1,	/* one copy of a tree node */
+	TFS_FLAW_LOST	= 2,	/* both: a part of the tree */
+	TFS_FLAW_KINDS
+};
+
+enum tfs_flaw_check {
+	TFS_CHECK_OTHER	= 0,	/* see error */
+	TFS_CHECK_GUARD	= 1,
+	TFS_CHECK_REF	= 2,
+	TFS_CHECK_APP	= 3,
+	TFS_CHECK_ESCAPE = 4,	/* never written */
+	TFS_CHECK_DEVICE = 5,	/* the device did not say */
+	TFS_CHECKS
+};
+
+#define TFS_FLAW_HEALED		1u	/* by the other copy */
+/* There are never more. */
+#define TFS_FLAWS_MAX		4096u
+
+/* Of a file: it holds for those of its clusters that are mapped, from addr on,
+ * with that sequence, and no longer. */
+struct tfs_disk_flaw {
+/*00*/	__le64	addr;		/* cluster of the first byte, or of the node */
+/*08*/	__le64	seq;		/* of the extent; else 0 */
+/*10*/	__le64	off, len;	/* bytes of the file; else 0 */
+/*20*/	__le64	expected, found;	/* by the check, where it was seen
+					 * first */
+/*30*/	__le64	first, last;	/* seconds since 1970 */
+/*40*/	__le64	commit;		/* that ran when it was seen first */
+/*48*/	__le32	ino;		/* of a lost node the first one; or 0 */
+/*4c*/	__le32	count;		/* times that it was seen */
+/*50*/	__le32	error;		/* a Linux errno */
+/*54*/	__u8	kind;		/* TFS_FLAW_* */
+/*55*/	__u8	check;		/* TFS_CHECK_* */
+/*56*/	__u8	flags;		/* TFS_FLAW_HEALED */
+/*57*/	__u8	pad;
+};
+_Static_assert(sizeof(struct tfs_disk_flaw) == 0x58, "flaw");
+_Static_assert(offsetof(struct tfs_disk_flaw, error) == 0x50, "flaw error");
 
 /* ---- the tag record ---------------------------------------------------- */
 

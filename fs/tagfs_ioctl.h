@@ -79,14 +79,18 @@ struct tagfs_scrub {
 	__u64	bytes;		/* of files, read and verified */
 	__u64	nodes;		/* of the tree */
 	__u64	healed, uncorrectable;	/* findings */
-	__u64	unlisted;	/* that the list has no room for */
+	__u64	listed;		/* errors that stand: see TAGFS_IOC_ERROR */
+	__u64	unlisted;	/* and that there was no room for */
 	__u64	done, all;	/* regions of the device */
 };
 
 /* EBUSY: one runs; ENOENT: none does. */
 #define TAGFS_IOC_SCRUB		_IOWR(TAGFS_IOC_MAGIC, 2, struct tagfs_scrub)
 
-/* ---- what scrubs found -------------------------------------------------- */
+/* ---- what was found bad ------------------------------------------------- */
+
+/* By scrubs, and by reads of files.  It is kept in the filesystem, and goes
+ * when what was bad is overwritten, truncated or deleted. */
 
 enum {
 	TAGFS_ERROR_DATA,	/* a cluster of a file */
@@ -104,19 +108,21 @@ enum {
 };
 
 #define TAGFS_ERROR_HEALED	1
+#define TAGFS_ERROR_STORED	2	/* else it is forgotten with the mount */
 
 struct tagfs_error {
-	__u64	index;		/* in: from there on; out: its own */
+	__u64	next[3];	/* in: 0 at first; out: to go on with */
 	__u32	kind;		/* TAGFS_ERROR_* */
-	__u32	flags;		/* TAGFS_ERROR_HEALED */
+	__u32	flags;		/* TAGFS_ERROR_HEALED, _STORED */
 	__u32	inode;
 	__u32	check;		/* TAGFS_CHECK_* */
 	__u64	offset, length;	/* bytes of the file */
 	__u64	cluster;
-	__u64	expected, found;	/* by that check */
-	__u64	time;		/* seconds since 1970 */
+	__u64	expected, found;	/* by that check, the first time */
+	__u64	first, last;	/* time seen, seconds since 1970 */
+	__u64	commit;		/* that ran the first time */
+	__u32	count;		/* times */
 	__u32	error;		/* an errno */
-	__u32	pad;
 	char	path[TAGFS_IOC_PATH];
 };
 

@@ -2,6 +2,7 @@
 /* tfs.h - a mounted filesystem from the inside.
  *
  * Locks, taken downward only; skipping is fine:
+ *   flaws		flaws.c: who brings its list to the medium or back
  *   range locks	refs.c; one cluster range of one inode
  *   checkpoint		ckpt.running: one at a time
  *   leader		ckpt.leading: closes commits, has the log
@@ -9,7 +10,7 @@
  *			holds what stands above at most
  *   fs->tree		rwlock: tree, node cache, allocator, counters.  No I/O
  *			and no other lock but leaves beneath it
- *   refs, reports	leaves
+ *   refs, reports, the list of flaws	leaves
  * Closing a commit waits for handles, so who holds one asks for no other
  * handle, no commit and no checkpoint. */
 #ifndef TFS_TFS_H
@@ -28,6 +29,7 @@
 struct tfs_freemap;
 struct tfs_commit;
 struct tfs_fence;
+struct tfs_flaws;
 struct tfs_legs;
 struct tfs_ncache;
 struct tfs_node;
@@ -159,6 +161,7 @@ struct tfs {
 	struct tfs_ckpt	ckpt;
 	struct tfs_refs	*refs;
 	struct tfs_counters count;
+	struct tfs_flaws *flaws;	/* what was found bad */
 	struct tfs_fence *fence;	/* NULL: other hosts are not kept out */
 	struct tfs_legs	*legs;		/* NULL: no mirror */
 	struct tfs_progress resilver;
@@ -175,6 +178,7 @@ struct tfs {
 	struct tfs_report *reports;			/* helper_lock */
 	unsigned int	report_count;			/* helper_lock */
 	unsigned int	legs_said;	/* the helper's own */
+	uint64_t	reports_dropped;		/* helper_lock */
 };
 
 /* Clusters at the end that are nobody's to allocate: superblock, slots, and

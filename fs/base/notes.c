@@ -3,7 +3,10 @@
  *
  *  (1) Leaving a note never blocks on I/O and asks for no lock but the notes'
  *      own, so that completions may do it.
- *  (2) None is lost but to lack of memory or to NOTES_MAX. */
+ *  (2) None is lost but to lack of memory or to NOTES_MAX, and what is lost is
+ *      counted.
+ *  (3) Who reads the same again and again leaves one note, and if there are
+ *      many, a range that goes on is one. */
 #include <stdlib.h>
 
 #include "base/cluster.h"
@@ -11,32 +14,58 @@
 
 #define NOTES_MAX	1024u
 
+/* The same bytes again, or those behind them? */
+static bool continues(const struct tfs *fs, const struct tfs_report *last,
+		      const struct tfs_report *r)
+{
+	uint64_t lc = r->off / fs->csize, last_lc = last->off / fs->csize;
+
+	if (last->ino != r->ino || last->seq != r->seq || r->off < last->off ||
+	    last->err != r->err || last->addr - last_lc != r->addr - lc ||
+	    last->legs || r->legs)
+		return false;
+	return r->off + r->len <= last->off + last->len ||
+		(fs->report_count > NOTES_MAX / 2 &&
+		 r->off <= last->off + last->len);
+}
+
+static bool join_locked(struct tfs *fs, const struct tfs_report *r)
+{
+	struct tfs_report *last = fs->reports;
+
+	if (!last || !continues(fs, last, r))
+		return false;
+	if (r->off + r->len > last->off + last->len)
+		last->len = r->off + r->len - last->off;
+	return true;
+}
+
 static void leave(struct tfs *fs, const struct tfs_report *what)
 {
 	struct tfs_report *r = malloc(sizeof(*r));
 
-	if (!r)
-		return;
-	*r = *what;
+	if (r)
+		*r = *what;
 	pthread_mutex_lock(&fs->helper_lock);
-	if (fs->report_count++ < NOTES_MAX) {
+	if (join_locked(fs, what)) {
+		/* (3) */
+	} else if (r && fs->report_count < NOTES_MAX) {
+		fs->report_count++;
 		r->next = fs->reports;
 		fs->reports = r;
 		r = NULL;
+	} else if (!what->legs) {
+		fs->reports_dropped++;
 	}
 	pthread_cond_signal(&fs->helper_cond);
 	pthread_mutex_unlock(&fs->helper_lock);
 	free(r);
 }
 
-void tfs_note_fault(struct tfs *fs, uint32_t ino, uint64_t off, size_t len,
-		    int err, const struct eng_fault *fault)
+void tfs_note_fault(struct tfs *fs, const struct tfs_report *what)
 {
-	const struct tfs_report r = { .ino = ino, .off = off, .len = len,
-				      .err = err, .fault = *fault };
-
-	tfs_fault_count(fs, err, fault);
-	leave(fs, &r);
+	tfs_fault_count(fs, what->err, &what->fault);
+	leave(fs, what);
 }
 
 void tfs_note_legs(struct tfs *fs, uint32_t ino, uint64_t off,
@@ -83,7 +112,7 @@ void tfs_note_mark(struct tfs *fs, uint64_t seq)
 	pthread_mutex_unlock(&fs->helper_lock);
 }
 
-struct tfs_report *tfs_notes_take(struct tfs *fs)
+struct tfs_report *tfs_notes_take(struct tfs *fs, uint64_t *dropped)
 {
 	struct tfs_report *list = NULL, *r;
 
@@ -94,6 +123,8 @@ struct tfs_report *tfs_notes_take(struct tfs *fs)
 		list = r;
 	}
 	fs->report_count = 0;
+	*dropped = fs->reports_dropped;
+	fs->reports_dropped = 0;
 	pthread_mutex_unlock(&fs->helper_lock);
 	return list;
 }

@@ -9,8 +9,8 @@
 struct tfs_report {
 	struct tfs_report *next;
 	uint32_t	ino;
-	uint64_t	off;
-	size_t		len;
+	uint64_t	off, len;
+	uint64_t	addr, seq;	/* cluster of off, and of its extent */
 	int		err;
 	struct eng_fault fault;
 	unsigned int	legs;		/* of a mirror: these alone had it
@@ -19,9 +19,9 @@ struct tfs_report {
 	bool		healed;		/* they have it right now */
 };
 
-/* One log line about it, by path; counts it, too. */
-void tfs_note_fault(struct tfs *fs, uint32_t ino, uint64_t off, size_t len,
-		    int err, const struct eng_fault *fault);
+/* A log line about it, by path, and a place in the list of flaws; counts it,
+ * too.  It is copied. */
+void tfs_note_fault(struct tfs *fs, const struct tfs_report *what);
 /* A line about what io, a read of a file from byte off on, has found on legs of
  * a mirror beside the one that answered. */
 void tfs_note_legs(struct tfs *fs, uint32_t ino, uint64_t off,
@@ -30,7 +30,8 @@ void tfs_note_legs(struct tfs *fs, uint32_t ino, uint64_t off,
 void tfs_note_commit(struct tfs *fs);
 void tfs_note_ckpt(struct tfs *fs);
 void tfs_note_mark(struct tfs *fs, uint64_t seq);
-/* What came in since, in the order in which it came; the caller frees. */
-struct tfs_report *tfs_notes_take(struct tfs *fs);
+/* What came in since, in the order in which it came, and how many there was no
+ * room for; the caller frees. */
+struct tfs_report *tfs_notes_take(struct tfs *fs, uint64_t *dropped);
 
 #endif

@@ -39,6 +39,7 @@ struct tfs_checking {
 	size_t		n, room;
 	uint32_t	*orphan;	/* ascending; items seen */
 	size_t		orphans, orphan_room;
+	unsigned int	flaws;		/* entries of that list seen */
 	uint64_t	**used;		/* by region: bits that are referred to */
 	uint8_t		*has_item;	/* by region: it is in the tree */
 	uint64_t	**twice;	/* by region: bits referred to again */

@@ -13,6 +13,7 @@
 #include "base/cluster.h"
 #include "base/runs.h"
 #include "check/check_priv.h"
+#include "file/flaw.h"
 #include "name/acl.h"
 #include "name/dir.h"
 #include "tree/freemap.h"
@@ -454,6 +455,19 @@ static int see_inode(struct current *cur, const struct tfs_item *item)
 	return bad_item(cur, item, "the inode");
 }
 
+static int see_flaw(struct tfs_checking *ck, const struct tfs_item *item)
+{
+	struct current none = { .ck = ck };
+	struct tfs_flaw f;
+
+	if (tfs_flaw_decode(ck->fs, item, &f))
+		return bad_item(&none, item, "an entry of the list of errors");
+	if (++ck->flaws > TFS_FLAWS_MAX)
+		return bad_item(&none, item, "one entry too many of the list "
+				"of errors");
+	return 0;
+}
+
 static int see_orphan(struct tfs_checking *ck, const struct tfs_item *item)
 {
 	struct current none = { .ck = ck };
@@ -478,6 +492,13 @@ static int see_own(struct tfs_checking *ck, const struct tfs_item *item)
 	switch (item->key.type) {
 	case TFS_T_ORPHAN:
 		return see_orphan(ck, item);
+	case TFS_T_FLAW:
+	case TFS_T_SPOT:
+		return see_flaw(ck, item);
+	case TFS_T_UNLISTED:
+		if (item->key.off || item->len != sizeof(__le64))
+			return bad_item(&none, item, "a count of errors");
+		return 0;
 	case TFS_T_REGION:
 		if (item->key.off >= regions || item->len != TFS_REGION_BYTES)
 			return bad_item(&none, item, "a bitmap");

@@ -307,6 +307,7 @@ static int confirm_one(struct tfs_scrub *s, uint32_t ino,
 {
 	struct tfs_scrub_finding f = {
 		.kind = TFS_SCRUB_DATA, .ino = ino, .cluster = ext->addr,
+		.seq = ext->seq,
 		.off = ext->lc * s->fs->csize, .len = s->fs->csize,
 	};
 

@@ -17,6 +17,7 @@ struct tfs_scrub_finding {
 	uint32_t	ino;	/* data; of what is lost, the first one */
 	uint64_t	off, len;	/* data: bytes of the file */
 	uint64_t	cluster;	/* where it is */
+	uint64_t	seq;		/* data: of the extent */
 	int		err;		/* -EBADMSG: see fault; -EUCLEAN: why */
 	const char	*why;
 	struct eng_fault fault;

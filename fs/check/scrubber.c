@@ -5,8 +5,8 @@
  *      is no faster than its rate.
  *  (2) It is joined before the filesystem is closed, and before another one
  *      starts.
- *  (3) The list is bounded.  A new scrub begins a new one, and what was
- *      rewritten, truncated or deleted since is no longer on it.
+ *  (3) What it finds goes to the list of flaws, and is said if it is new there.
+ *      What is on it and was not found again by a whole scrub is gone.
  *  (4) The lock is a leaf: no call of the filesystem is made under it. */
 #include <linux/ioprio.h>
 #include <stdlib.h>
@@ -16,11 +16,10 @@
 #include <unistd.h>
 
 #include "base/cluster.h"
-#include "check/locate.h"
 #include "check/scrubber.h"
+#include "file/flaws.h"
 #include "name/path.h"
 
-#define ERRORS		4096u
 #define PATH_TEXT	4096u
 
 struct tfs_scrubber {
@@ -32,8 +31,6 @@ struct tfs_scrubber {
 	bool		joinable;	/* (2) */
 	bool		pause, cancel, stopped;
 	struct tfs_scrub_status st;
-	struct tfs_scrub_error *error;
-	size_t		errors, room;
 };
 
 static int64_t seconds(void)
@@ -75,62 +72,20 @@ static void say(struct tfs *fs, const struct tfs_scrub_finding *f)
 
 static void found(struct tfs_scrub *s, const struct tfs_scrub_finding *f)
 {
-	struct tfs_scrubber *sc = s->arg;
-	struct tfs_scrub_error e = { .f = *f, .time = seconds() };
-	bool listed;
+	static const enum tfs_flaw_kind kinds[] = {
+		[TFS_SCRUB_DATA] = TFS_FLAW_DATA,
+		[TFS_SCRUB_NODE] = TFS_FLAW_NODE,
+		[TFS_SCRUB_LOST] = TFS_FLAW_LOST,
+	};
+	struct tfs_flaw flaw = {
+		.kind = kinds[f->kind], .ino = f->ino, .off = f->off,
+		.len = f->len, .addr = f->cluster, .seq = f->seq,
+		.healed = f->healed,
+	};
 
-	e.f.why = NULL;
-	pthread_mutex_lock(&sc->lock);
-	listed = sc->errors < ERRORS &&
-		!tfs_array_grow(&sc->error, &sc->room, sc->errors + 1,
-				sizeof(sc->error[0]));
-	if (listed)
-		sc->error[sc->errors++] = e;
-	else
-		sc->st.unlisted++;
-	pthread_mutex_unlock(&sc->lock);
-	if (listed)
-		say(sc->fs, f);
-}
-
-/* (3) */
-static bool stands(struct tfs *fs, const struct tfs_scrub_error *e)
-{
-	struct tfs_place at;
-	int err;
-
-	if (e->f.kind != TFS_SCRUB_DATA)
-		return true;
-	err = tfs_locate_byte(fs, e->f.ino, e->f.off, &at);
-	return (err && err != -ENOENT) ||
-		(!err && at.state == TFS_PLACE_MAPPED &&
-		 at.cluster == e->f.cluster);
-}
-
-int tfs_scrubber_error(struct tfs_scrubber *sc, uint64_t *index,
-		       struct tfs_scrub_error *out)
-{
-	bool any;
-
-	for (;; ++*index) {
-		pthread_mutex_lock(&sc->lock);
-		any = *index < sc->errors;
-		if (any)
-			*out = sc->error[*index];
-		pthread_mutex_unlock(&sc->lock);
-		if (!any)
-			return -ENOENT;
-		if (stands(sc->fs, out))			/* (4) */
-			return 0;
-	}
-}
-
-void tfs_scrubber_clear(struct tfs_scrubber *sc)
-{
-	pthread_mutex_lock(&sc->lock);
-	sc->errors = 0;
-	sc->st.unlisted = 0;
-	pthread_mutex_unlock(&sc->lock);
+	tfs_flaw_cause(&flaw, f->err, &f->fault);
+	if (tfs_flaws_add(s->fs, &flaw))			/* (3) */
+		say(s->fs, f);
 }
 
 /* ---- the thread --------------------------------------------------------- */
@@ -201,11 +156,14 @@ static void *run(void *arg)
 	struct tfs_scrub s = { .fs = sc->fs, .arg = sc, .found = found,
 			       .data = sc->st.how.data,
 			       .meta = sc->st.how.meta };
+	uint64_t started = sc->st.started;
 	int err;
 
 	syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0,
 		IOPRIO_PRIO_VALUE(IOPRIO_CLASS_IDLE, 0));	/* (1) */
 	err = scrub_all(sc, &s);
+	if (s.done)						/* (3) */
+		tfs_flaws_expire(sc->fs, s.data, s.meta, started);
 	pthread_mutex_lock(&sc->lock);
 	sc->st.err = err;
 	sc->st.ended = seconds();
@@ -221,7 +179,6 @@ static bool is_active(const struct tfs_scrubber *sc)
 		sc->st.state == TFS_SCRUB_PAUSED;
 }
 
-/* Under the lock; what was found by the last one goes. */
 static int start_locked(struct tfs_scrubber *sc,
 			const struct tfs_scrub_how *how)
 {
@@ -242,8 +199,6 @@ static int start_locked(struct tfs_scrubber *sc,
 	sc->joinable = !err;
 	if (err)
 		sc->st = old;
-	else
-		sc->errors = 0;
 	return err;
 }
 
@@ -332,6 +287,5 @@ void tfs_scrubber_destroy(struct tfs_scrubber *sc)
 	tfs_scrubber_stop(sc);
 	pthread_cond_destroy(&sc->cond);
 	pthread_mutex_destroy(&sc->lock);
-	free(sc->error);
 	free(sc);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* scrubber.h - scrubs of a mounted filesystem, one at a time, on a thread of
- * their own; and what they found.  Any thread, but for create and destroy. */
+ * their own.  Any thread, but for create and destroy. */
 #ifndef TFS_SCRUBBER_H
 #define TFS_SCRUBBER_H
 
@@ -30,12 +30,6 @@ struct tfs_scrub_status {
 	int64_t		started, ended;	/* seconds since 1970; 0: not yet */
 	uint64_t	bytes, nodes, healed, uncorrectable;
 	uint64_t	region, regions;
-	uint64_t	unlisted;	/* findings that the list has no room for */
-};
-
-struct tfs_scrub_error {
-	struct tfs_scrub_finding f;	/* why: NULL */
-	int64_t		time;
 };
 
 int tfs_scrubber_create(struct tfs_scrubber **out, struct tfs *fs);
@@ -52,10 +46,5 @@ int tfs_scrubber_pause(struct tfs_scrubber *sc, bool on);
 int tfs_scrubber_cancel(struct tfs_scrubber *sc);
 void tfs_scrubber_status(struct tfs_scrubber *sc,
 			 struct tfs_scrub_status *out);
-/* The first finding at or after *index that still stands; sets *index.
- * -ENOENT: no more. */
-int tfs_scrubber_error(struct tfs_scrubber *sc, uint64_t *index,
-		       struct tfs_scrub_error *out);
-void tfs_scrubber_clear(struct tfs_scrubber *sc);
 
 #endif

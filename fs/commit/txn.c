@@ -8,10 +8,11 @@
  *      before the first change.
  *  (3) No I/O under fs->tree: a missing node is read with no lock held and
  *      the function starts over.
- *  (4) Space is given in steps: data leave fs->reserve clusters alone, other
- *      changes five eighths of it, those that free something, or write what
- *      fallocate reserved, a quarter; the rest is the checkpoint's.  The
- *      step from five eighths to a quarter has room for one such write. */
+ *  (4) Space is given in steps: data, and what can be done without, leave
+ *      fs->reserve clusters alone, other changes five eighths of it, those
+ *      that free something, or write what fallocate reserved, a quarter; the
+ *      rest is the checkpoint's.  The step from five eighths to a quarter has
+ *      room for one such write. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -237,7 +238,8 @@ static uint64_t space_floor(const struct tfs *fs, unsigned int flags)
 		return 0;
 	if (flags & (TFS_TXN_HANDLE | TFS_TXN_FREES))
 		return fs->reserve / 4;
-	return fs->reserve * 5 / 8 + fs->promised +
+	return (flags & TFS_TXN_SPARE ? fs->reserve : fs->reserve * 5 / 8) +
+		fs->promised +
 		tfs_reserved_space(fs, fs->reserved);
 }
 
@@ -325,7 +327,7 @@ int tfs_txn_write(struct tfs *fs, tfs_txn_fn fn, void *arg,
 {
 	struct tfs_txn tx = { .fs = fs };
 	bool alone = flags & TFS_TXN_HANDLE || fs->replaying;
-	int err, tries = alone ? 0 : 2;
+	int err, tries = alone || flags & TFS_TXN_SPARE ? 0 : 2;
 
 	if (!alone)
 		tfs_throttle(fs);

@@ -67,6 +67,8 @@ typedef int (*tfs_txn_fn)(struct tfs_txn *tx, void *arg);
 enum {
 	TFS_TXN_FREES	 = 1,	/* makes space: may use the reserve */
 	TFS_TXN_HANDLE	 = 2,	/* inside tfs_handle_get/put: space is promised */
+	TFS_TXN_SPARE	 = 4,	/* only what nobody else needs: no checkpoint is
+				 * made for it */
 };
 
 /* Look only; several run side by side. */

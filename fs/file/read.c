@@ -197,24 +197,47 @@ static void set_error(struct request *rq, int err)
 	atomic_compare_exchange_strong(&rq->err, &none, err);
 }
 
+/* Which of them is this? */
+static const struct piece *piece_at(const struct request *rq, uint64_t at)
+{
+	const struct piece *p = rq->piece;
+
+	while (p + 1 < rq->piece + rq->n && p[1].at <= at)
+		p++;
+	return p;
+}
+
+static void note_fault(struct request *rq, const struct eng_io *io)
+{
+	struct tfs *fs = rq->fs;
+	uint32_t isize = fs->geo->profile->interval;
+	uint64_t at = (uint8_t *)io->iov[0].iov_base - rq->buf;
+	struct tfs_report r = {
+		.ino = rq->rd->ino, .off = rq->first + at,
+		.len = (uint64_t)io->count * isize, .addr = io->start / fs->ipc,
+		.seq = piece_at(rq, at)->rec.seq, .err = io->err,
+		.fault = io->fault,
+	};
+
+	if (io->err == -EBADMSG) {	/* one interval is known to be bad */
+		r.off += (io->fault.interval - io->start) * isize;
+		r.len = isize;
+		r.addr = io->fault.interval / fs->ipc;
+	}
+	tfs_note_fault(fs, &r);
+}
+
 static void piece_done(struct eng_io *io)
 {
 	struct request *rq = io->arg;
-	uint64_t off = rq->first + ((uint8_t *)io->iov[0].iov_base - rq->buf);
-	uint32_t isize = rq->fs->geo->profile->interval;
 
-	if (io->err == -EBADMSG)	/* one interval is known to be bad */
-		tfs_note_fault(rq->fs, rq->rd->ino, off +
-			       (io->fault.interval - io->start) * isize,
-			       isize, io->err, &io->fault);
-	else if (io->err)
-		tfs_note_fault(rq->fs, rq->rd->ino, off,
-			       (size_t)io->count * isize, io->err,
-			       &io->fault);
-	else if (io->bad_legs)
-		tfs_note_legs(rq->fs, rq->rd->ino, off, io);
-	if (io->err)
+	if (io->bad_legs && !io->err)
+		tfs_note_legs(rq->fs, rq->rd->ino, rq->first +
+			      ((uint8_t *)io->iov[0].iov_base - rq->buf), io);
+	if (io->err) {
+		note_fault(rq, io);
 		set_error(rq, -EIO);
+	}
 	eng_io_put(io);
 	put_request(rq);
 }

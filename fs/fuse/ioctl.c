@@ -14,6 +14,7 @@
 
 #include "check/locate.h"
 #include "check/scrubber.h"
+#include "file/flaws.h"
 #include "fuse/ioctl.h"
 #include "fuse/loop.h"
 #include "fuse/ops_priv.h"
@@ -22,6 +23,7 @@
 #include "tagfs_ioctl.h"
 
 #define QUIET_TICKS	12000	/* of 5 ms: a minute */
+#define SWEEP		256u	/* known errors that one request looks at */
 
 static bool may_change(fuse_req_t req)				/* (2) */
 {
@@ -109,6 +111,7 @@ static int do_scrub(fuse_req_t req, uint32_t ino, void *arg)
 	struct tfs_scrubber *sc = tfs_req_ops(req)->scrubber;
 	struct tagfs_scrub *a = arg;
 	struct tfs_scrub_status st;
+	struct tfs_flaws_count flaws;
 	int err;
 
 	(void)ino;
@@ -118,6 +121,8 @@ static int do_scrub(fuse_req_t req, uint32_t ino, void *arg)
 	if (err)
 		return err;
 	tfs_scrubber_status(sc, &st);
+	tfs_flaws_sweep(tfs_req_fs(req), SWEEP);
+	tfs_flaws_count(tfs_req_fs(req), &flaws);
 	*a = (struct tagfs_scrub){
 		.op = a->op, .state = st.state, .error = -st.err,
 		.flags = (st.how.data ? TAGFS_SCRUB_DATA : 0) |
@@ -125,7 +130,8 @@ static int do_scrub(fuse_req_t req, uint32_t ino, void *arg)
 		.rate = st.how.rate, .started = st.started,
 		.ended = st.ended, .bytes = st.bytes, .nodes = st.nodes,
 		.healed = st.healed, .uncorrectable = st.uncorrectable,
-		.unlisted = st.unlisted, .done = st.region,
+		.listed = flaws.listed - flaws.healed,
+		.unlisted = flaws.unlisted, .done = st.region,
 		.all = st.regions,
 	};
 	return 0;
@@ -133,35 +139,45 @@ static int do_scrub(fuse_req_t req, uint32_t ino, void *arg)
 
 static int do_error(fuse_req_t req, uint32_t ino, void *arg)
 {
-	struct tfs_ops *ops = tfs_req_ops(req);
+	struct tfs *fs = tfs_req_fs(req);
 	struct tagfs_error *a = arg;
-	struct tfs_scrub_error e;
-	uint64_t index = a->index;
-	int err = tfs_scrubber_error(ops->scrubber, &index, &e);
+	struct tfs_flaws_at at = {
+		.key = tfs_key(0, (uint8_t)a->next[0], a->next[1]),
+		.lc = a->next[2],
+	};
+	struct tfs_flaw f;
+	bool stored;
+	int err = tfs_flaws_next(fs, &at, &f, &stored);
 
 	(void)ino;
 	if (err)
 		return err;
 	*a = (struct tagfs_error){
-		.index = index, .kind = e.f.kind, .inode = e.f.ino,
-		.flags = e.f.healed ? TAGFS_ERROR_HEALED : 0,
-		.check = e.f.err == -EBADMSG ? e.f.fault.kind : 0,
-		.offset = e.f.off, .length = e.f.len,
-		.cluster = e.f.cluster, .expected = e.f.fault.expected,
-		.found = e.f.fault.actual, .time = e.time,
-		.error = tfs_errno(e.f.err),
+		.next = { at.key.type, at.key.off, at.lc },
+		.kind = f.kind, .inode = f.ino,
+		.flags = (f.healed ? TAGFS_ERROR_HEALED : 0) |
+			(stored || !tfs_rdonly(fs) ? TAGFS_ERROR_STORED : 0),
+		.check = f.check, .offset = f.off, .length = f.len,
+		.cluster = f.addr, .expected = f.expected,
+		.found = f.found, .first = f.first, .last = f.last,
+		.commit = f.commit, .count = f.count,
+		.error = tfs_errno(f.err),
 	};
-	if (e.f.kind == TFS_SCRUB_DATA)
-		put_path(ops->fs, e.f.ino, a->path);
+	if (f.kind == TFS_FLAW_DATA)
+		put_path(fs, f.ino, a->path);
 	return 0;
 }
 
 static int do_clear(fuse_req_t req, uint32_t ino, void *arg)
 {
+	struct tfs *fs = tfs_req_fs(req);
+	int err;
+
 	(void)ino;
 	(void)arg;
-	tfs_scrubber_clear(tfs_req_ops(req)->scrubber);
-	return 0;
+	tfs_flaws_clear(fs);
+	err = tfs_flaws_store(fs, true);
+	return err == -EROFS ? 0 : err;
 }
 
 /* ---- the mount ---------------------------------------------------------- */

@@ -10,7 +10,8 @@
  *      nothing came in a whole one, a checkpoint lets the log and what was
  *      freed go.
  *  (4) What a leg of a mirror has wrong may be all of it: so many lines, and
- *      then it is only counted. */
+ *      then it is only counted.
+ *  (5) The list of flaws is stored with such a commit, and no sooner. */
 #include <stdlib.h>
 #include <time.h>
 
@@ -18,6 +19,7 @@
 #include "base/notes.h"
 #include "commit/ckpt.h"
 #include "commit/commit.h"
+#include "file/flaws.h"
 #include "file/orphan.h"
 #include "name/path.h"
 #include "mount/helper.h"
@@ -27,6 +29,7 @@
 #define PATH_TEXT	4096u
 #define LEGS_TEXT	512u
 #define LEG_LINES	1000u
+#define SWEEP		64u	/* entries of the list of flaws, at a tick */
 
 /* (4) */
 static void say_legs(struct tfs *fs, const struct tfs_report *r)
@@ -64,18 +67,33 @@ static void say(struct tfs *fs, const struct tfs_report *r)
 	free(path);
 }
 
+static void list(struct tfs *fs, const struct tfs_report *r)
+{
+	struct tfs_flaw f = {
+		.kind = TFS_FLAW_DATA, .ino = r->ino, .off = r->off,
+		.len = r->len, .addr = r->addr, .seq = r->seq,
+	};
+
+	tfs_flaw_cause(&f, r->err, &r->fault);
+	tfs_flaws_add(fs, &f);
+}
+
 static void say_all(struct tfs *fs)
 {
-	struct tfs_report *list = tfs_notes_take(fs), *r;
+	uint64_t dropped;
+	struct tfs_report *next = tfs_notes_take(fs, &dropped), *r;
 
-	while ((r = list)) {
-		list = r->next;
-		if (r->legs)
+	while ((r = next)) {
+		next = r->next;
+		if (r->legs) {
 			say_legs(fs, r);
-		else
+		} else {
 			say(fs, r);
+			list(fs, r);
+		}
 		free(r);
 	}
+	tfs_flaws_add_unlisted(fs, dropped);
 }
 
 static bool before(const struct timespec *a, const struct timespec *b)
@@ -150,6 +168,8 @@ static void tick(struct tfs *fs, struct agenda *ag)
 	bool idle;
 
 	tfs_orphan_retry(fs);
+	tfs_flaws_sweep(fs, SWEEP);				/* (5) */
+	tfs_flaws_store(fs, false);
 	pthread_rwlock_rdlock(&fs->tree);
 	idle = !tfs_commit_waiting(fs) && fs->seq == ag->seq;
 	pthread_rwlock_unlock(&fs->tree);

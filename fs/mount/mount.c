@@ -27,6 +27,7 @@
 #include "commit/ckpt.h"
 #include "commit/commit.h"
 #include "commit/super.h"
+#include "file/flaws.h"
 #include "file/orphan.h"
 #include "file/refs.h"
 #include "mount/helper.h"
@@ -70,6 +71,7 @@ void tfs_free_fs(struct tfs *fs)
 	if (!fs)
 		return;
 	tfs_commits_destroy(fs);
+	tfs_flaws_destroy(fs);
 	tfs_refs_destroy(fs->refs);
 	tfs_freemap_destroy(fs->freemap);
 	tfs_ncache_destroy(fs->nodes);
@@ -100,6 +102,8 @@ int tfs_setup(struct tfs *fs)
 		err = tfs_freemap_create(&fs->freemap, fs);
 	if (!err)
 		err = tfs_refs_create(&fs->refs);
+	if (!err)
+		err = tfs_flaws_create(fs);
 	return err;
 }
 
@@ -289,6 +293,8 @@ int tfs_open(struct tfs **out, struct eng_dev *dev, struct tfs_mount *how)
 	if (!err && !how->rdonly)
 		err = open_rw(fs, &slot, replayed, how);
 	if (!err)
+		err = tfs_flaws_load(fs);
+	if (!err)
 		err = tfs_helper_start(fs);	/* (4) */
 	if (err)
 		goto fail;
@@ -310,6 +316,7 @@ int tfs_close(struct tfs *fs)
 		return 0;
 	tfs_readers_wait(fs);
 	tfs_helper_stop(fs);
+	tfs_flaws_store(fs, true);
 	if (!fs->opt.rdonly && !atomic_load(&fs->paused))
 		err = tfs_ckpt_force(fs, true);
 	tfs_fence_leave(fs);

@@ -9,6 +9,7 @@
  *  (3) What was opened read-only has no place to write to and stays so. */
 #include "base/state.h"
 #include "commit/ckpt.h"
+#include "file/flaws.h"
 
 static int to_rdonly(struct tfs *fs)
 {
@@ -16,6 +17,7 @@ static int to_rdonly(struct tfs *fs)
 
 	if (tfs_rdonly(fs))
 		return 0;
+	tfs_flaws_store(fs, true);
 	atomic_store(&fs->paused, true);	/* before the checkpoint: (1) */
 	err = tfs_ckpt_force(fs, true);
 	if (err)

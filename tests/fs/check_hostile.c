@@ -19,12 +19,14 @@
 #include "soft/dev_soft.h"
 #include "base/cluster.h"
 #include "base/hash.h"
+#include "check/locate.h"
 #include "commit/commit.h"
 #include "commit/super.h"
 #include "name/path.h"
 #include "support/fs_bed.h"
 #include "support/fs_check.h"
 #include "support/fs_state.h"
+#include "file/flaws.h"
 #include "file/inode.h"
 #include "commit/log.h"
 #include "tree/node.h"
@@ -83,6 +85,36 @@ static void populate(struct bed *b)
 	free(buf);
 }
 
+/* What a scrub may have found: of files, of nodes, and more than there was room
+ * for. */
+static void find_flaws(struct bed *b)
+{
+	uint64_t most = b->fs->super.clusters / 16;
+	struct tfs_flaw f = { .kind = TFS_FLAW_DATA, .err = -EIO };
+	struct tfs_place at;
+
+	f.ino = bed_file(b, "bad");
+	f.len = b->fs->csize;
+	ck_assert_int_eq(tfs_write(b->fs, f.ino, 200000, "x", 1, 0), 0);
+	for (unsigned int i = 0; i < 20; i++, f.off += 2 * f.len) {
+		ck_assert_int_eq(tfs_write(b->fs, f.ino, f.off, "xxxxxxxxxxxx"
+					   "xxxxxxxx", 20, 0), 0);
+		ck_assert_int_eq(tfs_locate_byte(b->fs, f.ino, f.off, &at),
+				 0);
+		if (at.state != TFS_PLACE_MAPPED)
+			continue;
+		f.addr = at.cluster;
+		f.seq = at.rec.seq;
+		tfs_flaws_add(b->fs, &f);
+	}
+	for (uint64_t i = 0; i < most; i++) {
+		f = (struct tfs_flaw){ .kind = TFS_FLAW_NODE + i % 2,
+				       .addr = 300 + i, .err = -EUCLEAN };
+		tfs_flaws_add(b->fs, &f);
+	}
+	ck_assert_int_eq(tfs_flaws_store(b->fs, true), 0);
+}
+
 /* Commits of all sizes, the last of which says that they are durable. */
 static void live_on(struct bed *b)
 {
@@ -126,6 +158,7 @@ static void setup(void)
 
 	bed_make(&b, "512+8", 4096, 1);
 	populate(&b);
+	find_flaws(&b);
 	ck_assert_int_eq(tfs_sync(b.fs), 0);
 	n_nodes = fs_nodes(b.fs, &nodes);
 	ck_assert_uint_gt(n_nodes, 30);
@@ -558,7 +591,8 @@ static void move_item(struct liar *l)
 {
 	static const uint8_t types[] = {
 		TFS_T_REGION, TFS_T_SUMMARY, TFS_T_ORPHAN, TFS_T_INODE,
-		TFS_T_XATTR, TFS_T_DIRENT, TFS_T_INLINE, TFS_T_EXTENT, 99,
+		TFS_T_XATTR, TFS_T_DIRENT, TFS_T_INLINE, TFS_T_EXTENT,
+		TFS_T_FLAW, TFS_T_SPOT, TFS_T_UNLISTED, 99,
 	};
 	unsigned int n = items(l), i;
 
@@ -646,7 +680,8 @@ static void straighten(struct liar *l)
 /* The types that steer work: chains of pieces, lists of things to do. */
 static const uint8_t steering[] = {
 	TFS_T_ORPHAN, TFS_T_INODE, TFS_T_XATTR, TFS_T_EXTENT, TFS_T_INLINE,
-	TFS_T_REGION, TFS_T_SUMMARY, TFS_T_DIRENT,
+	TFS_T_REGION, TFS_T_SUMMARY, TFS_T_DIRENT, TFS_T_FLAW, TFS_T_SPOT,
+	TFS_T_UNLISTED,
 };
 
 /* A leaf that has items of the type; NULL: none was found. */
@@ -798,6 +833,18 @@ static int nothing(void *arg, const struct tfs_dirent *de)
 	return ++*(unsigned int *)arg > 500;
 }
 
+static void ask_for_flaws(struct tfs *fs)
+{
+	struct tfs_flaws_at at = { .lc = 0 };
+	struct tfs_flaw f;
+	bool stored;
+
+	for (unsigned int i = 0; i < 500; i++)
+		if (tfs_flaws_next(fs, &at, &f, &stored))
+			break;
+	tfs_flaws_sweep(fs, 500);
+}
+
 /* Every call, on every inode that there may be. */
 static void ask_all(struct tfs *fs)
 {
@@ -820,6 +867,7 @@ static void ask_all(struct tfs *fs)
 			free(text);
 		tfs_path(fs, ino, buf, sizeof(buf));
 	}
+	ask_for_flaws(fs);
 	tfs_statvfs(fs, &st);
 	if (tfs_stats(fs, NULL, &text) >= 0)
 		free(text);

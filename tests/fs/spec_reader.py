@@ -371,6 +371,7 @@ class Records:
 SUPER, SLOT, NODE, LOG, DATA, FENCE = 1, 2, 3, 4, 5, 6
 REGION, SUMMARY, ORPHAN, INODE, XATTR, DIRENT, INLINE, EXTENT = \
     1, 2, 3, 16, 17, 18, 19, 20
+FLAW, SPOT, UNLISTED = 4, 5, 6
 FIRST, LAST = (0, 0, 0), (0xffffffff, 0xff, U64)
 JUMP = 1 << 20
 
@@ -838,6 +839,36 @@ class Tagfs:
              'in use, and not by the log')
         need(self.reserved <= self.n - len(used), 'reserved but not free')
         self.check_links()
+        self.check_errors()
+
+    def flaw(self, kind, off, value):
+        """12.3: one item."""
+        need(len(value) == 88, 'length of an error')
+        (addr, seq, at, count, _, _, _, _, commit, owner, _, error, what,
+         check, flags, pad) = struct.unpack('<9QIIIBBBB', value)
+        need(0 < addr < self.n and seq < 1 << 44 and commit < 1 << 44,
+             'place of an error')
+        need(error < 4096 and what <= 2 and check <= 5 and flags <= 1 and
+             not pad, 'kind of an error')
+        if kind == FLAW:
+            first, end = at // self.csize, -(-(at + count) // self.csize)
+            size = self.dev.profile.interval
+            need(not what and owner and seq and count and not flags and
+                 not at % size and not count % size and end <= 1 << 32 and
+                 addr + end - first <= self.n, 'range of an error')
+            need(off == owner << 32 | first, 'key of an error')
+        else:
+            need(what and not seq and not at and not count and
+                 off == what << 56 | addr, 'key of an error')
+
+    def check_errors(self):
+        items = [(kind, off, value) for kind in (FLAW, SPOT)
+                 for off, value in self.of(0, kind)]
+        need(len(items) <= 4096, 'number of errors')
+        for item in items:
+            self.flaw(*item)
+        need(all(not off and len(value) == 8
+                 for off, value in self.of(0, UNLISTED)), 'unlisted errors')
 
     def check_links(self):
         names, dirs, sizes = {1: 0}, {1: 0}, {1: 0}

@@ -140,6 +140,25 @@ if [ -n "$at" ]; then
 	rm "$mnt/dir/victim"
 	check "what is deleted is no error any more" \
 		exits 0 tagfsctl errors "$mnt"
+	head -c 100000 "$mnt/big" >"$mnt/dir/again"
+	sync "$mnt/dir/again"
+	sector=$(tagfsctl locate "$mnt/dir/again" 8192 | value sector)
+	umount_fs
+	printf XYZ | dd of="$img" bs=1 seek=$((sector * 512 + 5)) \
+		conv=notrunc status=none
+	must_mount
+	check "what has rotted can't be read" \
+		exits 1 dd if="$mnt/dir/again" of=/dev/null status=none
+	umount_fs
+	must_mount
+	tagfsctl errors "$mnt" >"$work/errors"
+	check "which is known after a remount" \
+		grep -q "path=/dir/again .* offset=8192 .* stored=true" \
+		"$work/errors"
+	dd if="$mnt/big" of="$mnt/dir/again" bs=4096 count=10 conv=notrunc \
+		status=none
+	sync "$mnt/dir/again"
+	check "until it is overwritten" exits 0 tagfsctl errors "$mnt"
 	check "the next scrub has nothing to say" exits 0 scrub
 	check "nor has the status" \
 		test "$(tagfsctl scrub status --json "$mnt" |

@@ -207,6 +207,12 @@ static const char *type_name(uint8_t type)
 		return "summary";
 	case TFS_T_ORPHAN:
 		return "orphan";
+	case TFS_T_FLAW:
+		return "file-error";
+	case TFS_T_SPOT:
+		return "error";
+	case TFS_T_UNLISTED:
+		return "unlisted-errors";
 	case TFS_T_INODE:
 		return "inode";
 	case TFS_T_XATTR:

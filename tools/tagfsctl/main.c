@@ -27,7 +27,7 @@ static const struct verb {
 	  "[--json] super|slot|log|tree|node ADDRESS|record ADDRESS DEVICE",
 	  "what is on the medium" },
 	{ "errors", verb_errors, "[--json] [--clear] MOUNTPOINT",
-	  "what the last scrub found" },
+	  "what was found bad, and is" },
 	{ "label", verb_label, "[--device LEG]... DEVICE [LABEL]", "show it, or set it" },
 	{ "locate", verb_locate,
 	  "[--json] PATH [OFFSET] | --lba SECTOR DEVICE|MOUNTPOINT",

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "core/text.h"
 #include "out.h"
@@ -88,6 +89,22 @@ void out_number(const char *name, uint64_t value)
 {
 	name_of(name);
 	printf("%llu", (unsigned long long)value);
+}
+
+void out_time(const char *name, uint64_t value)
+{
+	time_t at = (time_t)value;
+	struct tm tm;
+	char text[64];
+
+	if (as_json || !gmtime_r(&at, &tm)) {
+		out_number(name, value);
+		return;
+	}
+	if (!value)
+		return;
+	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm);
+	out_text(name, text);
 }
 
 void out_true(const char *name, bool value)

@@ -66,16 +66,17 @@ static void out_status(const struct tagfs_scrub *s)
 		out_true("data", s->flags & TAGFS_SCRUB_DATA);
 		out_true("metadata", s->flags & TAGFS_SCRUB_META);
 		out_number("rate", s->rate);
-		out_number("started", s->started);
-		out_number("ended", s->ended);
+		out_time("started", s->started);
+		out_time("ended", s->ended);
 		out_number("bytes", s->bytes);
 		out_number("nodes", s->nodes);
 		out_number("regions_done", s->done);
 		out_number("regions", s->all);
 		out_number("healed", s->healed);
 		out_number("uncorrectable", s->uncorrectable);
-		out_number("unlisted", s->unlisted);
 	}
+	out_number("listed", s->listed);
+	out_number("unlisted", s->unlisted);
 	if (s->error)
 		out_text("error", strerror((int)s->error));
 	out_end();
@@ -236,20 +237,42 @@ static void out_error(const struct tagfs_error *e)
 		out_number("found", e->found);
 	}
 	out_true("healed", e->flags & TAGFS_ERROR_HEALED);
-	out_number("time", e->time);
+	out_time("first", e->first);
+	out_time("last", e->last);
+	out_number("count", e->count);
+	out_number("commit", e->commit);
+	out_true("stored", e->flags & TAGFS_ERROR_STORED);
 	out_end();
 }
 
 static int list_errors(int fd, bool *bad)
 {
-	struct tagfs_error e = { .index = 0 };
+	struct tagfs_error e = { .kind = 0 }, next;
+	struct tagfs_scrub s = { .op = TAGFS_SCRUB_STATUS };
+	bool lasts = true;
 
 	while (!ioctl(fd, TAGFS_IOC_ERROR, &e)) {
 		out_error(&e);
 		*bad |= !(e.flags & TAGFS_ERROR_HEALED);
-		e = (struct tagfs_error){ .index = e.index + 1 };
+		lasts &= !!(e.flags & TAGFS_ERROR_STORED);
+		next = (struct tagfs_error){ .kind = 0 };
+		memcpy(next.next, e.next, sizeof(next.next));
+		e = next;
 	}
-	return errno == ENOENT ? 0 : -errno;
+	if (errno != ENOENT)
+		return -errno;
+	if (!lasts)
+		say("the mount is read-only: what it found is forgotten when "
+		    "it ends");
+	if (ioctl(fd, TAGFS_IOC_SCRUB, &s))
+		return -errno;
+	if (s.unlisted) {
+		say("and %llu more, for which there was no room: a scrub "
+		    "finds them when these are gone",
+		    (unsigned long long)s.unlisted);
+		*bad = true;
+	}
+	return 0;
 }
 
 int verb_errors(int argc, char **argv)
