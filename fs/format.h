@@ -275,6 +275,8 @@ enum tfs_type {
 	TFS_T_FLAW	= 4,	/* off: inode << 32 | logical cluster */
 	TFS_T_SPOT	= 5,	/* off: kind << 56 | number; a flaw of no file */
 	TFS_T_UNLISTED	= 6,	/* off: 0; how many had no room */
+	TFS_T_SCRUB	= 7,	/* off: TFS_SCRUB_NEWEST, _WHOLE */
+	TFS_T_SUSPECT	= 8,	/* off: number of the piece */
 	/* object: an inode number */
 	TFS_T_INODE	= 16,	/* off: 0 */
 	TFS_T_XATTR	= 17,	/* off: name hash, slot, piece */
@@ -400,6 +402,55 @@ struct tfs_disk_flaw {
 };
 _Static_assert(sizeof(struct tfs_disk_flaw) == 0x58, "flaw");
 _Static_assert(offsetof(struct tfs_disk_flaw, error) == 0x50, "flaw error");
+
+/* ---- scrubs --------------------------------------------------------------- */
+
+enum {
+	TFS_SCRUB_NEWEST = 0,
+	TFS_SCRUB_WHOLE	= 1,	/* the last one that has read everything */
+};
+
+enum tfs_scrub_state {
+	TFS_SCRUB_NEVER	= 0,	/* not stored */
+	TFS_SCRUB_RUNNING = 1,	/* or was when the mount ended */
+	TFS_SCRUB_PAUSED = 2,
+	TFS_SCRUB_FINISHED = 3,
+	TFS_SCRUB_CANCELLED = 4,
+	TFS_SCRUB_FAILED = 5,	/* see error */
+	TFS_SCRUB_STATES
+};
+
+#define TFS_SCRUB_F_DATA	1u
+#define TFS_SCRUB_F_META	2u
+#define TFS_SCRUB_F_ERRORS	4u	/* what is on the list of flaws */
+#define TFS_SCRUB_F_ALL		7u
+
+struct tfs_disk_scrub {
+/*00*/	__le64	started, ended;	/* seconds since 1970; 0: not yet */
+/*10*/	__le64	bytes, nodes;	/* read and verified */
+/*20*/	__le64	healed, uncorrectable;	/* findings */
+/*30*/	__le64	region;		/* content: goes on there */
+/*38*/	__le32	bit;		/* of the region */
+/*3c*/	__le32	ino;		/* the tree: goes on there; 0: not begun */
+/*40*/	__le32	rate;		/* MiB/s; 0: no limit */
+/*44*/	__le32	error;		/* a Linux errno */
+/*48*/	__u8	state;		/* TFS_SCRUB_* */
+/*49*/	__u8	flags;		/* TFS_SCRUB_F_* */
+/*4a*/	__u8	pad[2];
+/*4c*/	__le32	suspects;	/* runs, in the pieces */
+};
+_Static_assert(sizeof(struct tfs_disk_scrub) == 0x50, "scrub");
+
+/* Clusters before the position that were not what their tags say, and have yet
+ * to be looked up from the tree.  A piece is up to TFS_SUSPECTS_PIECE of these,
+ * ascending through all pieces. */
+struct tfs_disk_suspect {
+/*00*/	__le64	addr, len;
+};
+_Static_assert(sizeof(struct tfs_disk_suspect) == 0x10, "suspect");
+
+#define TFS_SUSPECTS_PIECE	64u
+#define TFS_SUSPECTS_MAX	1024u
 
 /* ---- the tag record ---------------------------------------------------- */
 

@@ -58,9 +58,10 @@ enum {
 
 #define TAGFS_SCRUB_DATA	1	/* content of files */
 #define TAGFS_SCRUB_META	2	/* the tree, both copies */
+#define TAGFS_SCRUB_ERRORS	4	/* instead: what is known to be bad */
 
 enum {
-	TAGFS_SCRUB_NEVER,	/* since it was mounted */
+	TAGFS_SCRUB_NEVER,
 	TAGFS_SCRUB_RUNNING,
 	TAGFS_SCRUB_PAUSED,
 	TAGFS_SCRUB_FINISHED,
@@ -70,7 +71,8 @@ enum {
 
 struct tagfs_scrub {
 	__u32	op;		/* in */
-	__u32	flags;		/* start: in; TAGFS_SCRUB_DATA and _META */
+	__u32	flags;		/* start: in; TAGFS_SCRUB_DATA, _META or
+				 * _ERRORS */
 	__u32	rate;		/* start: in; MiB/s; 0: no limit */
 	__u32	state;
 	__u32	error;		/* an errno */
@@ -82,9 +84,10 @@ struct tagfs_scrub {
 	__u64	listed;		/* errors that stand: see TAGFS_IOC_ERROR */
 	__u64	unlisted;	/* and that there was no room for */
 	__u64	done, all;	/* regions of the device */
+	__u64	whole;		/* when the last one of everything ended */
 };
 
-/* EBUSY: one runs; ENOENT: none does. */
+/* EBUSY: one runs, or is paused; ENOENT: none does. */
 #define TAGFS_IOC_SCRUB		_IOWR(TAGFS_IOC_MAGIC, 2, struct tagfs_scrub)
 
 /* ---- what was found bad ------------------------------------------------- */

@@ -13,6 +13,7 @@
 #include "base/cluster.h"
 #include "base/runs.h"
 #include "check/check_priv.h"
+#include "check/kept.h"
 #include "file/flaw.h"
 #include "name/acl.h"
 #include "name/dir.h"
@@ -488,6 +489,8 @@ static int see_own(struct tfs_checking *ck, const struct tfs_item *item)
 	uint64_t regions = tfs_region_count(ck->fs);
 	uint64_t groups = (regions + TFS_GROUP_REGIONS - 1) /
 		TFS_GROUP_REGIONS;
+	struct tfs_kept kept;
+	int err;
 
 	switch (item->key.type) {
 	case TFS_T_ORPHAN:
@@ -498,6 +501,15 @@ static int see_own(struct tfs_checking *ck, const struct tfs_item *item)
 	case TFS_T_UNLISTED:
 		if (item->key.off || item->len != sizeof(__le64))
 			return bad_item(&none, item, "a count of errors");
+		return 0;
+	case TFS_T_SCRUB:
+		if (tfs_kept_decode(ck->fs, item, &kept))
+			return bad_item(&none, item, "the state of a scrub");
+		return 0;
+	case TFS_T_SUSPECT:
+		if (tfs_kept_suspects(ck->fs, item, NULL, &err))
+			return bad_item(&none, item, "a part of the state of "
+					"a scrub");
 		return 0;
 	case TFS_T_REGION:
 		if (item->key.off >= regions || item->len != TFS_REGION_BYTES)

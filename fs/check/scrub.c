@@ -302,6 +302,21 @@ static void tell(struct tfs_scrub *s, const struct tfs_scrub_finding *f)
 	s->found(s, f);
 }
 
+/* It may have been on the list of flaws: that was then, or elsewhere. */
+static void good(struct tfs_scrub *s, uint32_t ino,
+		 const struct tfs_extent *ext)
+{
+	struct tfs_flaw f = {
+		.kind = TFS_FLAW_DATA, .ino = ino, .addr = ext->addr,
+		.seq = ext->seq, .off = ext->lc * s->fs->csize,
+		.len = ext->len * s->fs->csize,
+	};
+
+	s->bytes += f.len;
+	if (s->errors)
+		tfs_flaws_good(s->fs, &f);
+}
+
 static int confirm_one(struct tfs_scrub *s, uint32_t ino,
 		       const struct tfs_extent *ext)
 {
@@ -317,7 +332,7 @@ static int confirm_one(struct tfs_scrub *s, uint32_t ino,
 	if (f.err)
 		tell(s, &f);
 	else
-		s->bytes += s->fs->csize;
+		good(s, ino, ext);
 	return 0;
 }
 
@@ -329,7 +344,7 @@ static int confirm_part(struct tfs_scrub *s, uint32_t ino,
 	int err = verify(s, ino, ext, &fault);
 
 	if (!err)
-		s->bytes += ext->len * s->fs->csize;
+		good(s, ino, ext);
 	if (!err || err == -ENOMEM)
 		return err;
 	err = 0;
@@ -394,7 +409,8 @@ static int see_item(struct tfs_treewalk *w, const struct tfs_item *item)
 	struct tfs_extent ext;
 	int err = 0;
 
-	s->ino = item->key.obj;
+	if (!s->resolving)
+		s->ino = item->key.obj;
 	if (!s->suspect.n || !is_extent(s->fs, item, &ext))
 		return 0;
 	for (size_t i = run_behind(&s->suspect, ext.addr);
@@ -465,6 +481,32 @@ static int see_lost(struct tfs_treewalk *w, const struct tfs_miss *at, int err)
 
 /* ---- the whole ---------------------------------------------------------- */
 
+/* The next on the list, or some of it: (3) holds for each part.  Nodes are
+ * found again by a walk, which is the only way to them. */
+static int step_error(struct tfs_scrub *s)
+{
+	struct tfs_flaw f;
+	uint64_t lc, n;
+	bool stored;
+	int err = tfs_flaws_next(s->fs, &s->listing, &f, &stored);
+
+	if (err) {
+		s->listed = err == -ENOENT;
+		return s->listed ? 0 : err;
+	}
+	if (f.kind != TFS_FLAW_DATA) {
+		s->meta = true;
+		return 0;
+	}
+	lc = f.off / s->fs->csize;
+	n = tfs_flaw_end(s->fs, &f) - lc;
+	if (n > batch_clusters(s)) {
+		n = batch_clusters(s);
+		s->listing.lc = lc + n;
+	}
+	return confirm(s, f.ino, lc, n);
+}
+
 static int begin_walk(struct tfs_scrub *s, bool resolving)
 {
 	s->walking = true;
@@ -474,6 +516,7 @@ static int begin_walk(struct tfs_scrub *s, bool resolving)
 		.node = s->meta && !resolving ? see_node : NULL,
 		.item = see_item,
 		.lost = resolving ? tfs_treewalk_skip : see_lost,
+		.key = tfs_key(resolving ? 0 : s->ino, 0, 0),
 	};
 	return tfs_treewalk_begin(&s->w);
 }
@@ -500,7 +543,8 @@ int tfs_scrub_begin(struct tfs_scrub *s)
 	if (most > batch_clusters(s))
 		most = batch_clusters(s);
 	s->regions = tfs_region_count(s->fs);
-	s->region = s->data ? 0 : s->regions;
+	if (!s->data)
+		s->region = s->regions;
 	s->buf_size = most * s->fs->csize;
 	s->buf = eng_buf_get(s->fs->dev, s->buf_size);
 	s->tags = calloc((size_t)batch_clusters(s) * s->fs->ipc,
@@ -520,6 +564,8 @@ int tfs_scrub_step(struct tfs_scrub *s)
 		return step_walk(s);
 	if (s->suspect.n > SUSPECTS)				/* (4) */
 		return begin_walk(s, true);
+	if (s->errors && !s->listed)
+		return step_error(s);
 	if (s->region < s->regions)
 		return step_data(s);
 	if (!s->meta && !s->suspect.n) {

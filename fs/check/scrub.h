@@ -5,6 +5,7 @@
 #define TFS_SCRUB_H
 
 #include "check/treewalk.h"
+#include "file/flaws.h"
 
 enum tfs_scrub_kind {
 	TFS_SCRUB_DATA,		/* a cluster of a file does not verify */
@@ -29,6 +30,8 @@ struct tfs_scrub {
 	struct tfs	*fs;
 	void		*arg;
 	bool		data, meta;	/* what to read */
+	bool		errors;		/* instead: what is on the list of
+					 * flaws; and the tree, if nodes are */
 	/* No lock is held while it runs. */
 	void		(*found)(struct tfs_scrub *s,
 				 const struct tfs_scrub_finding *f);
@@ -38,13 +41,18 @@ struct tfs_scrub {
 	uint64_t	bytes;		/* read and verified, of files */
 	uint64_t	nodes;		/* of the tree, both copies */
 	uint64_t	healed, uncorrectable;	/* findings */
-	uint64_t	region, regions;	/* how far with data */
+
+	/* How far.  May be set before it begins, to what it was between two
+	 * steps, together with the result. */
+	uint64_t	region, regions;	/* with data */
+	unsigned int	bit;			/* of the region */
 	uint32_t	ino;			/* and then with the tree */
+	struct tfs_runs	suspect;	/* yet to be looked up */
 
 	/* scrub.c's own */
 	bool		walking, resolving;
-	unsigned int	bit;		/* of the region */
-	struct tfs_runs	suspect;
+	struct tfs_flaws_at listing;
+	bool		listed;		/* all of it was */
 	struct tfs_treewalk w;
 	uint8_t		*buf;
 	size_t		buf_size;
@@ -52,7 +60,7 @@ struct tfs_scrub {
 	uint32_t	*at;		/* which clusters of the region */
 };
 
-/* 0 or -ENOMEM. */
+/* 0 or -ENOMEM; then what was set is gone. */
 int tfs_scrub_begin(struct tfs_scrub *s);
 /* At most 8 MiB of data, or one leaf of the tree and what was to be looked up
  * in it.  0, also where something is found, or why it can't go on. */

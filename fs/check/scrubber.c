@@ -7,7 +7,10 @@
  *      starts.
  *  (3) What it finds goes to the list of flaws, and is said if it is new there.
  *      What is on it and was not found again by a whole scrub is gone.
- *  (4) The lock is a leaf: no call of the filesystem is made under it. */
+ *  (4) The lock is a leaf: no call of the filesystem is made under it.
+ *  (5) How far it is, is kept in the filesystem every half minute, and when it
+ *      is paused or ends; before that, what it has found (kept.c).  The end of
+ *      the mount only interrupts it. */
 #include <linux/ioprio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,11 +19,16 @@
 #include <unistd.h>
 
 #include "base/cluster.h"
+#include "check/kept.h"
 #include "check/scrubber.h"
 #include "file/flaws.h"
 #include "name/path.h"
+#include "tree/freemap.h"
 
 #define PATH_TEXT	4096u
+#define KEEP		30000000u	/* microseconds (5) */
+#define KEEP_FIRST	5000000u	/* a short one changes nothing before
+					 * its end */
 
 struct tfs_scrubber {
 	struct tfs	*fs;
@@ -29,9 +37,19 @@ struct tfs_scrubber {
 	/* under lock */
 	pthread_t	thread;
 	bool		joinable;	/* (2) */
+	bool		runs;		/* the thread is not at its end */
+	bool		resumes;	/* it began where another has stopped */
 	bool		pause, cancel, stopped;
+	bool		interrupted;	/* by the end of the last mount */
 	struct tfs_scrub_status st;
+	/* the thread's own */
+	uint64_t	kept_at;	/* 0: to be kept soon */
 };
+
+static bool is_active_state(enum tfs_scrub_state state)
+{
+	return state == TFS_SCRUB_RUNNING || state == TFS_SCRUB_PAUSED;
+}
 
 static int64_t seconds(void)
 {
@@ -100,21 +118,62 @@ static void publish(struct tfs_scrubber *sc, const struct tfs_scrub *s)
 	sc->st.regions = s->regions;
 }
 
-/* Until then at least, and as long as it is to pause. */
+/* (5)  Where it can't be, a crash costs more. */
+static void keep(struct tfs_scrubber *sc, const struct tfs_scrub *s,
+		 enum tfs_scrub_state state, bool durable)
+{
+	struct tfs_scrub_status st;
+	struct tfs_kept k;
+	bool whole = state == TFS_SCRUB_FINISHED && s->data && s->meta;
+	int err;
+
+	tfs_scrubber_status(sc, &st);
+	k = (struct tfs_kept){
+		.state = state, .data = st.how.data, .meta = st.how.meta,
+		.errors = st.how.errors, .rate = st.how.rate, .err = st.err,
+		.started = st.started, .ended = st.ended, .bytes = s->bytes,
+		.nodes = s->nodes, .healed = s->healed,
+		.uncorrectable = s->uncorrectable, .region = s->region,
+		.bit = s->bit, .ino = s->ino,
+	};
+	err = tfs_flaws_store(sc->fs, true);
+	if (!err)
+		err = tfs_kept_store(sc->fs, &k, &s->suspect, whole);
+	if (!err && durable)
+		tfs_sync(sc->fs);
+	sc->kept_at = micros();
+}
+
+static bool told_to_end(const struct tfs_scrubber *sc)
+{
+	return sc->cancel || sc->stopped;
+}
+
+/* Until then, or it is told something. */
 static void wait_until(struct tfs_scrubber *sc, uint64_t at)
 {
 	struct timespec t = { .tv_sec = at / 1000000,
 			      .tv_nsec = at % 1000000 * 1000 };
 
-	while (!sc->cancel && (sc->pause || micros() < at)) {
-		sc->st.state = sc->pause ? TFS_SCRUB_PAUSED :
-			TFS_SCRUB_RUNNING;
-		if (sc->pause)
-			pthread_cond_wait(&sc->cond, &sc->lock);
-		else
-			pthread_cond_timedwait(&sc->cond, &sc->lock, &t);
-	}
+	while (!told_to_end(sc) && !sc->pause && micros() < at)
+		pthread_cond_timedwait(&sc->cond, &sc->lock, &t);
+}
+
+/* A pause is kept at once: it may be long.  That it goes on, too. */
+static void wait_paused(struct tfs_scrubber *sc, const struct tfs_scrub *s)
+{
+	if (!sc->pause || told_to_end(sc))
+		return;
+	sc->st.state = TFS_SCRUB_PAUSED;
+	pthread_mutex_unlock(&sc->lock);
+	keep(sc, s, TFS_SCRUB_PAUSED, true);
+	pthread_mutex_lock(&sc->lock);
+	while (sc->pause && !told_to_end(sc))
+		pthread_cond_wait(&sc->cond, &sc->lock);
+	if (told_to_end(sc))
+		return;
 	sc->st.state = TFS_SCRUB_RUNNING;
+	sc->kept_at = 0;
 }
 
 /* Between two steps.  False: no more. */
@@ -122,32 +181,98 @@ static bool go_on(struct tfs_scrubber *sc, const struct tfs_scrub *s,
 		  uint64_t began, uint64_t before)
 {
 	unsigned int rate = sc->st.how.rate;
+	uint64_t at = rate ? began + (s->bytes - before) * 1000000 /
+		((uint64_t)rate << 20) : 0;			/* (1) */
 	bool on;
 
+	if (!sc->kept_at || micros() - sc->kept_at >= KEEP)
+		keep(sc, s, TFS_SCRUB_RUNNING, false);
 	pthread_mutex_lock(&sc->lock);
 	publish(sc, s);
-	wait_until(sc, rate ? began + (s->bytes - before) * 1000000 /
-		   ((uint64_t)rate << 20) : 0);			/* (1) */
-	on = !sc->cancel;
+	do {
+		wait_until(sc, at);
+		wait_paused(sc, s);
+		on = !told_to_end(sc);
+	} while (on && (sc->pause || micros() < at));
 	pthread_mutex_unlock(&sc->lock);
 	return on;
 }
 
+/* Where the last mount has left it; what is there may make no sense. */
+static int take_position(struct tfs_scrubber *sc, struct tfs_scrub *s)
+{
+	struct tfs_kept k;
+	int err = tfs_kept_load(sc->fs, &k, &s->suspect);
+
+	if (err == -ENOMEM)
+		return err;
+	if (err || k.errors != s->errors) {
+		eng_log(LOG_WARNING, "scrub: how far it was can't be read: it "
+			"begins anew");
+		tfs_runs_clear(&s->suspect);
+		return 0;
+	}
+	if (s->errors)			/* a list is short */
+		return 0;
+	s->bytes = k.bytes;
+	s->nodes = k.nodes;
+	s->healed = k.healed;
+	s->uncorrectable = k.uncorrectable;
+	s->region = k.region;
+	s->bit = k.bit;
+	s->ino = k.ino;
+	return 0;
+}
+
 static int scrub_all(struct tfs_scrubber *sc, struct tfs_scrub *s)
 {
-	int err = tfs_scrub_begin(s);
+	bool on;
+	int err = 0;
 
-	if (err)
-		return err;
-	while (!err && !s->done) {
+	pthread_mutex_lock(&sc->lock);
+	on = !told_to_end(sc);
+	pthread_mutex_unlock(&sc->lock);
+	while (!err && on && !s->done) {
 		uint64_t began = micros(), before = s->bytes;
 
 		err = tfs_scrub_step(s);
-		if (!go_on(sc, s, began, before))
-			break;
+		on = go_on(sc, s, began, before);
 	}
-	tfs_scrub_end(s);
 	return err;
+}
+
+/* It has ended, or only the mount. */
+static enum tfs_scrub_state end_state(const struct tfs_scrubber *sc,
+				      const struct tfs_scrub *s, int err)
+{
+	if (err)
+		return TFS_SCRUB_FAILED;
+	if (s->done)
+		return TFS_SCRUB_FINISHED;
+	return sc->cancel ? TFS_SCRUB_CANCELLED : sc->st.state;
+}
+
+static void end(struct tfs_scrubber *sc, struct tfs_scrub *s, int err)
+{
+	enum tfs_scrub_state state;
+
+	if (s->done)						/* (3) */
+		tfs_flaws_expire(sc->fs, s->data, s->meta, sc->st.started);
+	pthread_mutex_lock(&sc->lock);
+	publish(sc, s);
+	state = end_state(sc, s, err);
+	sc->st.err = err;
+	if (!is_active_state(state))
+		sc->st.ended = seconds();
+	if (state == TFS_SCRUB_FINISHED && s->data && s->meta)
+		sc->st.whole = sc->st.ended;
+	pthread_mutex_unlock(&sc->lock);
+	keep(sc, s, state, true);
+	tfs_scrub_end(s);
+	pthread_mutex_lock(&sc->lock);
+	sc->st.state = state;
+	sc->runs = false;
+	pthread_mutex_unlock(&sc->lock);
 }
 
 static void *run(void *arg)
@@ -155,28 +280,43 @@ static void *run(void *arg)
 	struct tfs_scrubber *sc = arg;
 	struct tfs_scrub s = { .fs = sc->fs, .arg = sc, .found = found,
 			       .data = sc->st.how.data,
-			       .meta = sc->st.how.meta };
-	uint64_t started = sc->st.started;
-	int err;
+			       .meta = sc->st.how.meta,
+			       .errors = sc->st.how.errors };
+	int err = 0;
 
 	syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0,
 		IOPRIO_PRIO_VALUE(IOPRIO_CLASS_IDLE, 0));	/* (1) */
-	err = scrub_all(sc, &s);
-	if (s.done)						/* (3) */
-		tfs_flaws_expire(sc->fs, s.data, s.meta, started);
-	pthread_mutex_lock(&sc->lock);
-	sc->st.err = err;
-	sc->st.ended = seconds();
-	sc->st.state = err ? TFS_SCRUB_FAILED : s.done ? TFS_SCRUB_FINISHED :
-		TFS_SCRUB_CANCELLED;
-	pthread_mutex_unlock(&sc->lock);
+	if (sc->resumes)
+		err = take_position(sc, &s);
+	if (!err)
+		err = tfs_scrub_begin(&s);
+	if (!err)
+		err = scrub_all(sc, &s);
+	end(sc, &s, err);
 	return NULL;
 }
 
 static bool is_active(const struct tfs_scrubber *sc)
 {
-	return sc->st.state == TFS_SCRUB_RUNNING ||
-		sc->st.state == TFS_SCRUB_PAUSED;
+	return is_active_state(sc->st.state);
+}
+
+/* Of what is to be done; or of what was interrupted. */
+static int launch_locked(struct tfs_scrubber *sc, bool resumes)
+{
+	int err;
+
+	if (sc->stopped)
+		return -ESHUTDOWN;
+	if (sc->joinable)		/* it has ended */
+		pthread_join(sc->thread, NULL);
+	sc->joinable = false;
+	sc->resumes = resumes;
+	sc->kept_at = micros() - KEEP + KEEP_FIRST;
+	sc->pause = sc->cancel = false;
+	err = -pthread_create(&sc->thread, NULL, run, sc);
+	sc->joinable = sc->runs = !err;
+	return err;
 }
 
 static int start_locked(struct tfs_scrubber *sc,
@@ -185,18 +325,13 @@ static int start_locked(struct tfs_scrubber *sc,
 	struct tfs_scrub_status old = sc->st;
 	int err;
 
-	if (is_active(sc))
+	if (is_active(sc) || sc->runs)
 		return -EBUSY;
-	if (sc->stopped)
-		return -ESHUTDOWN;
-	if (sc->joinable)		/* it has ended */
-		pthread_join(sc->thread, NULL);
 	sc->st = (struct tfs_scrub_status){
 		.state = TFS_SCRUB_RUNNING, .how = *how, .started = seconds(),
+		.whole = old.whole,
 	};
-	sc->pause = sc->cancel = false;
-	err = -pthread_create(&sc->thread, NULL, run, sc);
-	sc->joinable = !err;
+	err = launch_locked(sc, false);
 	if (err)
 		sc->st = old;
 	return err;
@@ -219,7 +354,11 @@ int tfs_scrubber_pause(struct tfs_scrubber *sc, bool on)
 
 	pthread_mutex_lock(&sc->lock);
 	err = is_active(sc) ? 0 : -ENOENT;
-	if (!err) {
+	if (!err && !on && !sc->runs) {
+		err = launch_locked(sc, true);
+		if (!err)
+			sc->st.state = TFS_SCRUB_RUNNING;
+	} else if (!err) {
 		sc->pause = on;
 		pthread_cond_broadcast(&sc->cond);
 	}
@@ -233,6 +372,8 @@ int tfs_scrubber_cancel(struct tfs_scrubber *sc)
 
 	pthread_mutex_lock(&sc->lock);
 	err = is_active(sc) ? 0 : -ENOENT;
+	if (!err && !sc->runs)		/* it is the thread that ends it */
+		err = launch_locked(sc, true);
 	if (!err) {
 		sc->cancel = true;
 		pthread_cond_broadcast(&sc->cond);
@@ -254,13 +395,48 @@ void tfs_scrubber_stop(struct tfs_scrubber *sc)
 	bool join;
 
 	pthread_mutex_lock(&sc->lock);
-	sc->stopped = sc->cancel = true;
+	sc->stopped = true;
 	pthread_cond_broadcast(&sc->cond);
 	join = sc->joinable;
 	sc->joinable = false;
 	pthread_mutex_unlock(&sc->lock);
 	if (join)						/* (2) */
 		pthread_join(sc->thread, NULL);
+}
+
+/* What the last mount has left: an old one, or one to go on with. */
+static void load(struct tfs_scrubber *sc)
+{
+	struct tfs_kept k;
+
+	tfs_kept_whole(sc->fs, &sc->st.whole);
+	if (tfs_kept_load(sc->fs, &k, NULL))
+		return;
+	sc->st.state = k.state == TFS_SCRUB_RUNNING ? TFS_SCRUB_PAUSED :
+		k.state;
+	sc->interrupted = k.state == TFS_SCRUB_RUNNING;
+	sc->st.how = (struct tfs_scrub_how){
+		.data = k.data, .meta = k.meta, .errors = k.errors,
+		.rate = k.rate,
+	};
+	sc->st.err = k.err;
+	sc->st.started = k.started;
+	sc->st.ended = k.ended;
+	sc->st.bytes = k.bytes;
+	sc->st.nodes = k.nodes;
+	sc->st.healed = k.healed;
+	sc->st.uncorrectable = k.uncorrectable;
+	sc->st.region = k.region;
+	sc->st.regions = tfs_region_count(sc->fs);
+}
+
+void tfs_scrubber_go_on(struct tfs_scrubber *sc)
+{
+	if (!sc->interrupted || tfs_rdonly(sc->fs))
+		return;
+	if (!tfs_scrubber_pause(sc, false))
+		eng_log(LOG_INFO, "scrub: it goes on where the last mount has "
+			"left it");
 }
 
 int tfs_scrubber_create(struct tfs_scrubber **out, struct tfs *fs)
@@ -277,6 +453,7 @@ int tfs_scrubber_create(struct tfs_scrubber **out, struct tfs *fs)
 	pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
 	pthread_cond_init(&sc->cond, &clock);
 	pthread_condattr_destroy(&clock);
+	load(sc);
 	return 0;
 }
 

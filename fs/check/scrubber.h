@@ -8,17 +8,9 @@
 
 struct tfs_scrubber;	/* fields: scrubber.c */
 
-enum tfs_scrub_state {
-	TFS_SCRUB_NEVER,	/* since it was mounted */
-	TFS_SCRUB_RUNNING,
-	TFS_SCRUB_PAUSED,
-	TFS_SCRUB_FINISHED,
-	TFS_SCRUB_CANCELLED,
-	TFS_SCRUB_FAILED,	/* see err */
-};
-
 struct tfs_scrub_how {
 	bool		data, meta;
+	bool		errors;		/* instead: what is known to be bad */
 	unsigned int	rate;		/* MiB/s of data; 0: no limit */
 };
 
@@ -30,15 +22,19 @@ struct tfs_scrub_status {
 	int64_t		started, ended;	/* seconds since 1970; 0: not yet */
 	uint64_t	bytes, nodes, healed, uncorrectable;
 	uint64_t	region, regions;
+	int64_t		whole;	/* when the last one of all ended; 0: never */
 };
 
 int tfs_scrubber_create(struct tfs_scrubber **out, struct tfs *fs);
+/* Begin to use it: a scrub that a mount's end has interrupted goes on, if the
+ * filesystem can be written. */
+void tfs_scrubber_go_on(struct tfs_scrubber *sc);
 /* Stops first.  NULL is fine. */
 void tfs_scrubber_destroy(struct tfs_scrubber *sc);
-/* Cancel, wait for the thread, and start no other. */
+/* End the thread, and start no other.  It goes on with the next mount. */
 void tfs_scrubber_stop(struct tfs_scrubber *sc);
 
-/* -EBUSY: one runs. */
+/* -EBUSY: one runs, or is paused. */
 int tfs_scrubber_start(struct tfs_scrubber *sc,
 		       const struct tfs_scrub_how *how);
 /* -ENOENT: there is none that this could be said to. */

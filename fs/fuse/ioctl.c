@@ -81,10 +81,11 @@ static int start_scrub(struct tfs_scrubber *sc, const struct tagfs_scrub *a)
 	const unsigned int both = TAGFS_SCRUB_DATA | TAGFS_SCRUB_META;
 	struct tfs_scrub_how how = {
 		.data = a->flags & TAGFS_SCRUB_DATA,
-		.meta = a->flags & TAGFS_SCRUB_META, .rate = a->rate,
+		.meta = a->flags & TAGFS_SCRUB_META,
+		.errors = a->flags == TAGFS_SCRUB_ERRORS, .rate = a->rate,
 	};
 
-	if (!a->flags || a->flags & ~both)
+	if (!how.errors && (!a->flags || a->flags & ~both))
 		return -EINVAL;
 	return tfs_scrubber_start(sc, &how);
 }
@@ -126,13 +127,14 @@ static int do_scrub(fuse_req_t req, uint32_t ino, void *arg)
 	*a = (struct tagfs_scrub){
 		.op = a->op, .state = st.state, .error = -st.err,
 		.flags = (st.how.data ? TAGFS_SCRUB_DATA : 0) |
-			(st.how.meta ? TAGFS_SCRUB_META : 0),
+			(st.how.meta ? TAGFS_SCRUB_META : 0) |
+			(st.how.errors ? TAGFS_SCRUB_ERRORS : 0),
 		.rate = st.how.rate, .started = st.started,
 		.ended = st.ended, .bytes = st.bytes, .nodes = st.nodes,
 		.healed = st.healed, .uncorrectable = st.uncorrectable,
 		.listed = flaws.listed - flaws.healed,
 		.unlisted = flaws.unlisted, .done = st.region,
-		.all = st.regions,
+		.all = st.regions, .whole = (uint64_t)st.whole,
 	};
 	return 0;
 }

@@ -142,8 +142,10 @@ void tfs_ops_disconnect(struct tfs_ops *ops)
 
 int tfs_ops_loop(struct tfs_ops *ops)
 {
-	int err = tfs_loop_run(ops->loop);
+	int err;
 
+	tfs_scrubber_go_on(ops->scrubber);
+	err = tfs_loop_run(ops->loop);
 	tfs_scrubber_stop(ops->scrubber);
 	wait_pending(ops);	/* (1) */
 	return err;

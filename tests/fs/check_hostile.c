@@ -19,7 +19,9 @@
 #include "soft/dev_soft.h"
 #include "base/cluster.h"
 #include "base/hash.h"
+#include "check/kept.h"
 #include "check/locate.h"
+#include "check/scrub.h"
 #include "commit/commit.h"
 #include "commit/super.h"
 #include "name/path.h"
@@ -90,7 +92,10 @@ static void populate(struct bed *b)
 static void find_flaws(struct bed *b)
 {
 	uint64_t most = b->fs->super.clusters / 16;
+	struct tfs_kept k = { .state = TFS_SCRUB_RUNNING, .data = true,
+			      .meta = true, .bit = 17 };
 	struct tfs_flaw f = { .kind = TFS_FLAW_DATA, .err = -EIO };
+	struct tfs_runs runs = { .n = 0 };
 	struct tfs_place at;
 
 	f.ino = bed_file(b, "bad");
@@ -113,6 +118,10 @@ static void find_flaws(struct bed *b)
 		tfs_flaws_add(b->fs, &f);
 	}
 	ck_assert_int_eq(tfs_flaws_store(b->fs, true), 0);
+	for (uint64_t i = 0; i < 200; i++)
+		ck_assert_int_eq(tfs_runs_add(&runs, 1000 + i * 3, 2), 0);
+	ck_assert_int_eq(tfs_kept_store(b->fs, &k, &runs, false), 0);
+	tfs_runs_clear(&runs);
 }
 
 /* Commits of all sizes, the last of which says that they are durable. */
@@ -592,7 +601,8 @@ static void move_item(struct liar *l)
 	static const uint8_t types[] = {
 		TFS_T_REGION, TFS_T_SUMMARY, TFS_T_ORPHAN, TFS_T_INODE,
 		TFS_T_XATTR, TFS_T_DIRENT, TFS_T_INLINE, TFS_T_EXTENT,
-		TFS_T_FLAW, TFS_T_SPOT, TFS_T_UNLISTED, 99,
+		TFS_T_FLAW, TFS_T_SPOT, TFS_T_UNLISTED, TFS_T_SCRUB,
+		TFS_T_SUSPECT, 99,
 	};
 	unsigned int n = items(l), i;
 
@@ -681,7 +691,7 @@ static void straighten(struct liar *l)
 static const uint8_t steering[] = {
 	TFS_T_ORPHAN, TFS_T_INODE, TFS_T_XATTR, TFS_T_EXTENT, TFS_T_INLINE,
 	TFS_T_REGION, TFS_T_SUMMARY, TFS_T_DIRENT, TFS_T_FLAW, TFS_T_SPOT,
-	TFS_T_UNLISTED,
+	TFS_T_UNLISTED, TFS_T_SCRUB, TFS_T_SUSPECT,
 };
 
 /* A leaf that has items of the type; NULL: none was found. */
@@ -833,6 +843,32 @@ static int nothing(void *arg, const struct tfs_dirent *de)
 	return ++*(unsigned int *)arg > 500;
 }
 
+static void ignore(struct tfs_scrub *s, const struct tfs_scrub_finding *f)
+{
+	(void)s;
+	(void)f;
+}
+
+/* As a mount lets an interrupted scrub go on. */
+static void go_on(struct tfs *fs)
+{
+	struct tfs_scrub s = { .fs = fs, .data = true, .meta = true,
+			       .found = ignore };
+	struct tfs_kept k;
+
+	if (!tfs_kept_load(fs, &k, &s.suspect)) {
+		s.region = k.region;
+		s.bit = k.bit;
+		s.ino = k.ino;
+	}
+	if (tfs_scrub_begin(&s))
+		return;
+	for (unsigned int i = 0; i < 20 && !s.done; i++)
+		if (tfs_scrub_step(&s))
+			break;
+	tfs_scrub_end(&s);
+}
+
 static void ask_for_flaws(struct tfs *fs)
 {
 	struct tfs_flaws_at at = { .lc = 0 };
@@ -868,6 +904,7 @@ static void ask_all(struct tfs *fs)
 		tfs_path(fs, ino, buf, sizeof(buf));
 	}
 	ask_for_flaws(fs);
+	go_on(fs);
 	tfs_statvfs(fs, &st);
 	if (tfs_stats(fs, NULL, &text) >= 0)
 		free(text);

@@ -371,7 +371,7 @@ class Records:
 SUPER, SLOT, NODE, LOG, DATA, FENCE = 1, 2, 3, 4, 5, 6
 REGION, SUMMARY, ORPHAN, INODE, XATTR, DIRENT, INLINE, EXTENT = \
     1, 2, 3, 16, 17, 18, 19, 20
-FLAW, SPOT, UNLISTED = 4, 5, 6
+FLAW, SPOT, UNLISTED, SCRUB, SUSPECT = 4, 5, 6, 7, 8
 FIRST, LAST = (0, 0, 0), (0xffffffff, 0xff, U64)
 JUMP = 1 << 20
 
@@ -840,6 +840,7 @@ class Tagfs:
         need(self.reserved <= self.n - len(used), 'reserved but not free')
         self.check_links()
         self.check_errors()
+        self.check_scrubs()
 
     def flaw(self, kind, off, value):
         """12.3: one item."""
@@ -869,6 +870,31 @@ class Tagfs:
             self.flaw(*item)
         need(all(not off and len(value) == 8
                  for off, value in self.of(0, UNLISTED)), 'unlisted errors')
+
+    def check_scrubs(self):
+        """12.4"""
+        want = 0
+        for off, value in self.of(0, SCRUB):
+            need(off <= 1 and len(value) == 80, 'item of a scrub')
+            region, bit, _, _, error, state, flags, pad, runs = \
+                struct.unpack('<48xQIIIIBBHI', value)
+            need(1 <= state <= 5 and (not off or state == 3) and
+                 1 <= flags <= 7 and not pad and error < 4096 and
+                 region <= -(-self.n // 8192) and bit < 8192,
+                 'state of a scrub')
+            want = runs if not off else want
+        pieces = list(self.of(0, SUSPECT))
+        need([off for off, _ in pieces] == list(range(len(pieces))) and
+             all(len(v) == 1024 for _, v in pieces[:-1]) and
+             all(v and len(v) % 16 == 0 for _, v in pieces),
+             'pieces of suspects')
+        runs = list(struct.iter_unpack('<QQ', b''.join(v for _, v in pieces)))
+        need(len(runs) == want <= 1024, 'number of suspects')
+        end = 0
+        for addr, count in runs:
+            need(end <= addr and count and addr + count <= self.n,
+                 'place of suspects')
+            end = addr + count
 
     def check_links(self):
         names, dirs, sizes = {1: 0}, {1: 0}, {1: 0}

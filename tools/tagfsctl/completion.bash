@@ -19,7 +19,7 @@ _tagfsctl()
 		device) words="--json -f -K" ;;
 		dump) words="--json" ;;
 		errors) words="--json --clear" ;;
-		scrub) words="--json --rate --data --meta" ;;
+		scrub) words="--json --rate --data --meta --errors" ;;
 		locate) words="--json --lba" ;;
 		probe) words="--export" ;;
 		restore) words="--list --on-error= --report --map --scan --nonce --container" ;;

@@ -213,6 +213,10 @@ static const char *type_name(uint8_t type)
 		return "error";
 	case TFS_T_UNLISTED:
 		return "unlisted-errors";
+	case TFS_T_SCRUB:
+		return "scrub";
+	case TFS_T_SUSPECT:
+		return "scrub-suspects";
 	case TFS_T_INODE:
 		return "inode";
 	case TFS_T_XATTR:

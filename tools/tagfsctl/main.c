@@ -40,7 +40,7 @@ static const struct verb {
 	  "copy out what can be read; nothing is written to the device" },
 	{ "scrub", verb_scrub,
 	  "start|status|pause|resume|cancel|wait [--json] [--rate MIB] "
-	  "[--data|--meta] MOUNTPOINT", "read and verify all" },
+	  "[--data|--meta|--errors] MOUNTPOINT", "read and verify all" },
 	{ "status", verb_status, "[--json|--metrics] MOUNTPOINT",
 	  "how it is" },
 	{ "tags", verb_tags, "PATH", "the application tags of a file" },

@@ -91,20 +91,25 @@ void out_number(const char *name, uint64_t value)
 	printf("%llu", (unsigned long long)value);
 }
 
-void out_time(const char *name, uint64_t value)
+void out_date(uint64_t value, char text[OUT_DATE])
 {
 	time_t at = (time_t)value;
 	struct tm tm;
-	char text[64];
 
-	if (as_json || !gmtime_r(&at, &tm)) {
+	text[0] = 0;
+	if (value && gmtime_r(&at, &tm))
+		strftime(text, OUT_DATE, " %Y-%m-%dT%H:%M:%SZ", &tm);
+}
+
+void out_time(const char *name, uint64_t value)
+{
+	char text[OUT_DATE];
+
+	out_date(value, text);
+	if (as_json || (value && !text[0]))
 		out_number(name, value);
-		return;
-	}
-	if (!value)
-		return;
-	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm);
-	out_text(name, text);
+	else if (value)
+		out_text(name, text + 1);
 }
 
 void out_true(const char *name, bool value)

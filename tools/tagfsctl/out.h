@@ -17,6 +17,9 @@ void out_text(const char *name, const char *value);
 /* Bytes that need not be terminated or a text. */
 void out_bytes(const char *name, const void *value, size_t len);
 void out_number(const char *name, uint64_t value);
+#define OUT_DATE	64u
+/* A space and a date, or nothing for 0. */
+void out_date(uint64_t value, char text[OUT_DATE]);
 /* Seconds since 1970; a person gets a date, and nothing for 0. */
 void out_time(const char *name, uint64_t value);
 void out_true(const char *name, bool value);

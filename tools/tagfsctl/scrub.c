@@ -65,6 +65,7 @@ static void out_status(const struct tagfs_scrub *s)
 	if (s->state != TAGFS_SCRUB_NEVER) {
 		out_true("data", s->flags & TAGFS_SCRUB_DATA);
 		out_true("metadata", s->flags & TAGFS_SCRUB_META);
+		out_true("errors", s->flags & TAGFS_SCRUB_ERRORS);
 		out_number("rate", s->rate);
 		out_time("started", s->started);
 		out_time("ended", s->ended);
@@ -75,6 +76,7 @@ static void out_status(const struct tagfs_scrub *s)
 		out_number("healed", s->healed);
 		out_number("uncorrectable", s->uncorrectable);
 	}
+	out_time("whole", s->whole);
 	out_number("listed", s->listed);
 	out_number("unlisted", s->unlisted);
 	if (s->error)
@@ -121,7 +123,7 @@ static int command(struct job *j)
 
 	if (err == -EBUSY || err == -ENOENT) {
 		say("%s: %s", j->path, err == -EBUSY ?
-		    "a scrub runs already" : "no scrub runs");
+		    "a scrub runs already, or is paused" : "no scrub runs");
 		return EXIT_COULD_NOT;
 	}
 	if (err)
@@ -154,6 +156,7 @@ static bool parse_options(struct job *j, int argc, char **argv)
 		{ "rate", required_argument, NULL, 'r' },
 		{ "data", no_argument, NULL, 'd' },
 		{ "meta", no_argument, NULL, 'm' },
+		{ "errors", no_argument, NULL, 'e' },
 		{ NULL, 0, NULL, 0 }
 	};
 	uint64_t rate = RATE;
@@ -166,6 +169,8 @@ static bool parse_options(struct job *j, int argc, char **argv)
 			j->scrub.flags |= TAGFS_SCRUB_DATA;
 		else if (c == 'm')
 			j->scrub.flags |= TAGFS_SCRUB_META;
+		else if (c == 'e')
+			j->scrub.flags |= TAGFS_SCRUB_ERRORS;
 		else if (c != 'r' || !parse_number(optarg, &rate) ||
 			 rate > UINT32_MAX)
 			return false;
@@ -173,7 +178,8 @@ static bool parse_options(struct job *j, int argc, char **argv)
 	if (!j->scrub.flags)
 		j->scrub.flags = TAGFS_SCRUB_DATA | TAGFS_SCRUB_META;
 	j->scrub.rate = (uint32_t)rate;
-	return argc - optind == 2;
+	return argc - optind == 2 && (!(j->scrub.flags & TAGFS_SCRUB_ERRORS) ||
+				      j->scrub.flags == TAGFS_SCRUB_ERRORS);
 }
 
 int verb_scrub(int argc, char **argv)

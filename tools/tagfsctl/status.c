@@ -120,11 +120,11 @@ static void judge(struct status *s, bool wanted_rw)
 		s->health = "read-only";
 		snprintf(s->why, sizeof(s->why), "mounted for writing, and "
 			 "read-only now: see the log");
-	} else if (s->scrub.uncorrectable) {
+	} else if (s->scrub.listed || s->scrub.unlisted) {
 		s->health = "damaged";
-		snprintf(s->why, sizeof(s->why), "a scrub found %llu places "
-			 "that can't be healed: tagfsctl errors",
-			 (unsigned long long)s->scrub.uncorrectable);
+		snprintf(s->why, sizeof(s->why), "%llu places are known to be "
+			 "bad: tagfsctl errors", (unsigned long long)
+			 (s->scrub.listed + s->scrub.unlisted));
 	} else if (bad || io || lost) {
 		s->health = "damaged";
 		snprintf(s->why, sizeof(s->why), "%llu reads did not verify, "
@@ -204,7 +204,7 @@ static void print_text(const struct status *s)
 	uint64_t all = number(s, "clusters");
 	uint64_t free = number(s, "clusters_free") +
 		number(s, "clusters_pending");
-	char mirror[1024];
+	char mirror[1024], date[OUT_DATE];
 	const char *leg;
 
 	printf("health:     %s (%s)\n", s->health, s->why);
@@ -228,9 +228,16 @@ static void print_text(const struct status *s)
 	       (unsigned long long)number(s, "bad_app"),
 	       (unsigned long long)number(s, "bad_escape"),
 	       (unsigned long long)number(s, "io_errors"));
-	printf("last scrub: %s, %llu healed, %llu not\n",
-	       scrub_state(&s->scrub), (unsigned long long)s->scrub.healed,
+	printf("known bad:  %llu places, and %llu that are not listed\n",
+	       (unsigned long long)s->scrub.listed,
+	       (unsigned long long)s->scrub.unlisted);
+	out_date(s->scrub.ended, date);
+	printf("last scrub: %s%s, %llu healed, %llu not\n",
+	       scrub_state(&s->scrub), date,
+	       (unsigned long long)s->scrub.healed,
 	       (unsigned long long)s->scrub.uncorrectable);
+	out_date(s->scrub.whole, date);
+	printf("all read:   %s\n", *date ? date + 1 : "never by a scrub");
 }
 
 /* An object a line, behind that of the whole. */
@@ -272,6 +279,9 @@ static void print_json(const struct status *s)
 	out_number("scrub_ended", s->scrub.ended);
 	out_number("scrub_healed", s->scrub.healed);
 	out_number("scrub_uncorrectable", s->scrub.uncorrectable);
+	out_number("scrub_whole", s->scrub.whole);
+	out_number("known_errors", s->scrub.listed);
+	out_number("unlisted_errors", s->scrub.unlisted);
 	if (stats_text(s->stats, "resilver", resilver, sizeof(resilver))) {
 		out_text("resilver", resilver);
 		out_number("resilver_percent", number(s, "resilver_percent"));
@@ -295,6 +305,15 @@ static void put_labels(const struct status *s)
 {
 	open_labels(s);
 	putchar('}');
+}
+
+static void put_gauge(const struct status *s, const char *name,
+		      const char *help, uint64_t value)
+{
+	printf("# HELP tagfs_%s %s\n# TYPE tagfs_%s gauge\ntagfs_%s", name,
+	       help, name, name);
+	put_labels(s);
+	printf(" %llu\n", (unsigned long long)value);
 }
 
 static void put_header(const struct number *n)
@@ -362,16 +381,14 @@ static void print_metrics(const struct status *s)
 		put_labels(s);
 		printf(" %llu\n", (unsigned long long)number(s, n->name));
 	}
-	printf("# HELP tagfs_scrub_uncorrectable Findings of the last scrub\n"
-	       "# TYPE tagfs_scrub_uncorrectable gauge\n"
-	       "tagfs_scrub_uncorrectable");
-	put_labels(s);
-	printf(" %llu\n# HELP tagfs_scrub_ended_seconds When it ended\n"
-	       "# TYPE tagfs_scrub_ended_seconds gauge\n"
-	       "tagfs_scrub_ended_seconds",
-	       (unsigned long long)s->scrub.uncorrectable);
-	put_labels(s);
-	printf(" %llu\n", (unsigned long long)s->scrub.ended);
+	put_gauge(s, "scrub_uncorrectable", "Findings of the last scrub",
+		  s->scrub.uncorrectable);
+	put_gauge(s, "scrub_ended_seconds", "When it ended", s->scrub.ended);
+	put_gauge(s, "scrub_whole_seconds",
+		  "When the last one ended that has read everything",
+		  s->scrub.whole);
+	put_gauge(s, "known_errors", "Places that are known to be bad",
+		  s->scrub.listed + s->scrub.unlisted);
 	print_leg_metrics(s);
 }
 
