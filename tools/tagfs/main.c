@@ -31,6 +31,7 @@
 #include "find.h"
 #include "core/lock.h"
 #include "check/resilver.h"
+#include "check/tell.h"
 #include "fs.h"
 #include "fuse/ops.h"
 #include "mounts.h"
@@ -182,6 +183,8 @@ static int open_fs(struct mount *m)
 	int err = tfs_open(&m->fs, m->dev, &how);
 
 	m->rdonly = how.rdonly;
+	if (!err)
+		tfs_tell(m->fs, m->opt.scrub_warn);
 	return err;
 }
 

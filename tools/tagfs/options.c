@@ -43,6 +43,7 @@ static const char usage[] =
 "     remount           change what is mounted on MOUNTPOINT\n"
 "     commit=SECONDS    between commits (5)\n"
 "     discard           tell the device what was freed\n"
+"     scrub_warn=DAYS   a line if no scrub has read all of it for so long\n"
 "     no_writeback      no delayed writes in the kernel's cache\n"
 "     workers=N, cache=MIB  verify threads; memory for metadata\n"
 "     fence=SECONDS     between signs of life for other hosts (5; off on\n"
@@ -103,6 +104,11 @@ static int take_number(struct options *o, const char *opt)
 	res = number(opt, "commit", 86400, &n);
 	if (!res)
 		o->commit = (unsigned int)n;
+	if (res < 0) {
+		res = number(opt, "scrub_warn", 36500, &n);
+		if (!res)
+			o->scrub_warn = (unsigned int)n;
+	}
 	if (res < 0) {
 		res = number(opt, "workers", 1024, &n);
 		if (!res)

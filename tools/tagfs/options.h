@@ -34,6 +34,7 @@ struct options {
 	bool		allow;		/* allow_other given */
 	bool		sandbox, dumps;	/* see sandbox.h */
 	unsigned int	commit;		/* seconds */
+	unsigned int	scrub_warn;	/* days; 0: off */
 	unsigned int	fence;		/* seconds; 0: off */
 	bool		fence_given;
 	unsigned int	workers;
