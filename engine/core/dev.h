@@ -15,8 +15,8 @@ struct eng_spare {
 	uint64_t	byte;		/* where on the storage below */
 	uint64_t	start, count;	/* intervals that it is for */
 	bool		cut;		/* being written as the power went */
-	bool		kept;		/* it can't be read, which may pass: it
-					 * is not rewritten for that */
+	bool		unread;		/* the cause may pass */
+	bool		kept;		/* it is not rewritten for that */
 	int		err;		/* no copy will do: these intervals
 					 * can't be read */
 };
@@ -26,6 +26,9 @@ struct eng_audit {
 	void		(*found)(struct eng_audit *a,
 				 const struct eng_spare *s);
 	void		*arg;
+	/* What can't be read is written anew where there is another version:
+	 * whatever that one says counts then.  Nobody else writes. */
+	bool		rewrite;
 	uint64_t	at, all;	/* how far, of how many parts */
 };
 

@@ -6,11 +6,15 @@
  *      any load would find, and a load mends.
  *  (3) A zone that is newer than the medium is passed over: a page of it is
  *      about to be written, and what is on the medium will be another thing.
- *  (4) Some zones are on their way at once, and none when a call returns. */
+ *  (4) Some zones are on their way at once, and none when a call returns.
+ *  (5) A page that can't be read is written with zeros first, which a medium
+ *      may take where it can't read.  If it does, the page is one that is
+ *      damaged, and a load mends it; if not, nothing else has failed. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/buf.h"
 #include "soft/soft_audit.h"
 #include "soft/soft_load.h"
 #include "soft/soft_pages.h"
@@ -25,6 +29,7 @@ struct audit_zone {
 	struct audit	*au;
 	const char	*why[2];	/* of its pages; NULL: good */
 	bool		cut[2], unread[2];
+	bool		anew;		/* (5): and is to be loaded again */
 	uint8_t		tuple[64];	/* the first one, which nobody needs */
 };
 
@@ -84,6 +89,27 @@ static void zone_start(struct audit *au, unsigned int i, uint64_t zone)
 	soft_load_start(z->seg.load);
 }
 
+/* (5) True: it is, or would be if anything could be written. */
+static bool page_anew(struct audit_zone *z, unsigned int i)
+{
+	struct soft *s = z->au->s;
+	void *buf;
+	int err;
+
+	if (!z->au->a->rewrite || !z->unread[i] || z->why[!i] || z->req.err)
+		return false;
+	if (s->rdonly)
+		return true;
+	if (eng_bufs_alloc(&buf, SOFT_BLOCK, SOFT_BLOCK))
+		return false;
+	memset(buf, 0, SOFT_BLOCK);
+	err = eng_raw_direct(s->raw, true, soft_zone_off(&s->head.lay,
+			     z->seg.zone) + i * SOFT_BLOCK, buf, SOFT_BLOCK);
+	free(buf);
+	z->anew = !err;
+	return !err;
+}
+
 static struct eng_spare zone_spare(const struct audit_zone *z, unsigned int i)
 {
 	const struct soft_layout *l = &z->au->s->head.lay;
@@ -93,18 +119,19 @@ static struct eng_spare zone_spare(const struct audit_zone *z, unsigned int i)
 		.byte = soft_zone_off(l, z->seg.zone) + i * SOFT_BLOCK,
 		.start = z->seg.zone * l->zone_intervals,
 		.count = soft_zone_count(l, z->seg.zone),
-		.cut = z->cut[i], .kept = z->unread[i] || z->req.err,
+		.cut = z->cut[i], .unread = z->unread[i] || z->req.err,
 		.err = z->req.err,
 	};
 }
 
-static void zone_say(const struct audit_zone *z)
+static void zone_say(struct audit_zone *z)
 {
 	struct eng_audit *a = z->au->a;
 	struct eng_spare spare;
 
 	for (unsigned int i = 0; i < 2; i++) {
 		spare = zone_spare(z, i);
+		spare.kept = spare.unread && !page_anew(z, i);
 		if (!spare.why && !i && spare.err)
 			spare.why = strerror(-spare.err);
 		if (spare.why)
@@ -112,23 +139,33 @@ static void zone_say(const struct audit_zone *z)
 	}
 }
 
-static int zones(struct audit *au, uint64_t first, unsigned int n)
+static void zones_wait(struct audit *au)
 {
 	struct soft *s = au->s;
-	int err = 0;
 
-	for (unsigned int i = 0; i < n; i++)
-		zone_start(au, i, first + i);
 	pthread_mutex_lock(&s->lock);
 	while (au->pending)					/* (4) */
 		soft_wait(s, &au->cond);
 	pthread_mutex_unlock(&s->lock);
+}
+
+static int zones(struct audit *au, uint64_t first, unsigned int n)
+{
+	int err = 0;
+
+	for (unsigned int i = 0; i < n; i++)
+		zone_start(au, i, first + i);
+	zones_wait(au);
 	for (unsigned int i = 0; i < n; i++) {
 		if (au->zone[i].req.err == -ENOMEM)
 			err = -ENOMEM;
 		else
 			zone_say(&au->zone[i]);
 	}
+	for (unsigned int i = 0; i < n; i++)
+		if (au->zone[i].anew)				/* (5) */
+			zone_start(au, i, first + i);
+	zones_wait(au);
 	return err;
 }
 

@@ -4,6 +4,7 @@
 
 static const char *const names[TFS_F_KINDS] = {
 	[TFS_F_CONTAINER]	= "container",
+	[TFS_F_UNREAD]		= "container-unreadable",
 	[TFS_F_SUPER]		= "superblock",
 	[TFS_F_SLOT]		= "slot",
 	[TFS_F_LOG]		= "log",

@@ -8,6 +8,7 @@
 
 enum tfs_finding_kind {
 	TFS_F_CONTAINER,	/* a copy of what the device keeps for itself */
+	TFS_F_UNREAD,		/* the same, where the medium can't read it */
 	TFS_F_SUPER,		/* a copy of the superblock */
 	TFS_F_SLOT,		/* a copy of a checkpoint slot */
 	TFS_F_LOG,		/* a place of the log that nobody needs */

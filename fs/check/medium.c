@@ -40,7 +40,8 @@ static void spare(struct eng_audit *a, const struct eng_spare *s)
 {
 	struct tfs_medium *m = a->arg;
 	struct tfs_finding f = {
-		.kind = TFS_F_CONTAINER, .cluster = s->start / m->fs->ipc,
+		.kind = s->unread ? TFS_F_UNREAD : TFS_F_CONTAINER,
+		.cluster = s->start / m->fs->ipc,
 		.fixable = !s->kept,
 	};
 	uint64_t last = (s->start + s->count - 1) / m->fs->ipc;
@@ -53,8 +54,10 @@ static void spare(struct eng_audit *a, const struct eng_spare *s)
 			 (ull)last, strerror(-s->err));
 	else
 		snprintf(f.text, sizeof(f.text), "%s, copy %u at byte %llu, "
-			 "for clusters up to %llu: %s", s->what, s->copy,
-			 (ull)s->byte, (ull)last, s->why);
+			 "for clusters up to %llu: %s%s", s->what, s->copy,
+			 (ull)s->byte, (ull)last, s->why,
+			 s->unread && !s->kept ? "; written anew, the other "
+			 "copy counts" : "");
 	tell(m, &f);
 }
 
@@ -262,7 +265,8 @@ int tfs_medium_begin(struct tfs_medium *m)
 		n = BATCH;
 	m->done = m->audited = false;
 	m->at = m->all = m->problems = m->pos = 0;
-	m->audit = (struct eng_audit){ .found = spare, .arg = m };
+	m->audit = (struct eng_audit){ .found = spare, .arg = m,
+				       .rewrite = m->alone && m->rewrite };
 	m->buf_size = (size_t)n * fs->csize;
 	m->buf = eng_buf_get(fs->dev, m->buf_size);
 	m->tags = calloc((size_t)n * fs->ipc, sizeof(m->tags[0]));

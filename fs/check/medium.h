@@ -15,6 +15,8 @@ struct tfs_medium {
 	struct tfs	*fs;
 	bool		alone;		/* nobody else uses it, or is told
 					 * that something is durable */
+	bool		rewrite;	/* with alone: what the device keeps for
+					 * itself and can't read, too */
 	void		*arg;
 	/* What is fixable is put right where the filesystem can be written:
 	 * at once, or by the next checkpoint, or when it was opened. */

@@ -272,11 +272,15 @@ static void found_beside(struct tfs_medium *m, const struct tfs_finding *f)
 	at_open(m->arg, f);
 }
 
-/* It was said before. */
+/* It was said before; but what the medium does not take stays as it is. */
 static void mended(struct tfs_medium *m, const struct tfs_finding *f)
 {
-	(void)m;
-	(void)f;
+	struct job *j = m->arg;
+
+	if (f->kind != TFS_F_UNREAD || f->fixable)
+		return;
+	j->agreed -= j->agreed > 0;
+	say_finding(m->fs, f, "it could not be written; not fixed");
 }
 
 /* What there is beside the tree.  Where it is open for writing, it is put
@@ -284,7 +288,7 @@ static void mended(struct tfs_medium *m, const struct tfs_finding *f)
 static int look_beside(struct job *j)
 {
 	struct tfs_medium m = {
-		.fs = j->fs, .alone = true, .arg = j,
+		.fs = j->fs, .alone = true, .rewrite = true, .arg = j,
 		.found = j->written ? mended : found_beside,
 	};
 	int err = tfs_medium_begin(&m);
