@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <liburing.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -357,6 +358,81 @@ START_TEST(short_transfers_of_devices_go_on)
 }
 END_TEST
 
+/* ---- a queue that belongs to a thread --------------------------------- */
+
+enum { OPS = 3000, WAKES = 2000 };	/* more than the kernel takes at once */
+
+struct owned {
+	struct eng_ring_op op[OPS];
+	struct eng_queue *q;
+	bool		ready;			/* atomic */
+	unsigned int	ended, wakes;		/* atomic */
+};
+
+static struct owned owned;
+
+static void nop_prep(struct eng_ring_op *op, struct io_uring_sqe *sqe)
+{
+	(void)op;
+	io_uring_prep_nop(sqe);
+}
+
+/* Each once more, started by its own end. */
+static void nop_end(struct eng_ring_op *op, int res)
+{
+	unsigned int n = __atomic_add_fetch(&owned.ended, 1, __ATOMIC_RELAXED);
+
+	ck_assert_int_eq(res, 0);
+	if (n <= OPS)
+		eng_queue_push(owned.q, op);
+}
+
+static void *wake_owner(void *arg)
+{
+	(void)arg;
+	while (!__atomic_load_n(&owned.ready, __ATOMIC_ACQUIRE))
+		usleep(100);
+	for (unsigned int i = 0; i < WAKES; i++) {
+		__atomic_add_fetch(&owned.wakes, 1, __ATOMIC_RELAXED);
+		ck_assert_int_eq(eng_queue_wake(owned.q), 0);
+	}
+	return NULL;
+}
+
+/* Whoever wakes it: what it was given ends, once each, and it never sleeps
+ * through the last one. */
+START_TEST(owner_is_woken)
+{
+	pthread_t waker;
+	int err = eng_queue_create(&owned.q, "test", eng_queue_own_flags(),
+				   true);
+
+	if (err) {
+		printf("skip - no ring for one thread: %s\n", strerror(-err));
+		return;
+	}
+	if (eng_queue_wake(owned.q)) {
+		printf("skip - this kernel can't wake a ring's owner\n");
+		eng_queue_destroy(owned.q);
+		return;
+	}
+	pthread_create(&waker, NULL, wake_owner, NULL);
+	__atomic_store_n(&owned.ready, true, __ATOMIC_RELEASE);
+	for (unsigned int i = 0; i < OPS; i++) {
+		owned.op[i].prep = nop_prep;
+		owned.op[i].end = nop_end;
+		eng_queue_push(owned.q, &owned.op[i]);
+	}
+	do
+		ck_assert_int_eq(eng_queue_run(owned.q), 0);
+	while (__atomic_load_n(&owned.ended, __ATOMIC_RELAXED) < 2 * OPS ||
+	       __atomic_load_n(&owned.wakes, __ATOMIC_RELAXED) < WAKES);
+	pthread_join(waker, NULL);
+	ck_assert_uint_eq(owned.ended, 2 * OPS);
+	eng_queue_destroy(owned.q);
+}
+END_TEST
+
 /* ---- all of them ------------------------------------------------------ */
 
 int main(void)
@@ -371,6 +447,7 @@ int main(void)
 	tcase_add_test(tc, short_transfers_of_files_go_on);
 	tcase_add_loop_test(tc, end_of_file_is_an_error, 0, 2);
 	tcase_add_test(tc, short_transfers_of_devices_go_on);
+	tcase_add_test(tc, owner_is_woken);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_NORMAL);
 	failed = srunner_ntests_failed(sr);
