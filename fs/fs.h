@@ -21,6 +21,15 @@
 
 struct tfs;
 
+/* ---- who must not wait --------------------------------------------------- */
+
+/* What a call returns, without having changed anything, that would have to
+ * wait for the device, for space or for a commit on a thread that must not. */
+#define TFS_WAITS	(-520)
+/* This thread must not, or may again.  It may, too, once a change was made:
+ * what has begun is finished. */
+void tfs_nowait(bool on);
+
 /* ---- a filesystem ------------------------------------------------------ */
 
 struct tfs_mkfs {
@@ -199,8 +208,9 @@ void tfs_stale_add(struct tfs *fs, uint32_t ino);
 unsigned int tfs_stale_take(struct tfs *fs, uint32_t *ino, unsigned int max);
 
 int tfs_getattr(struct tfs *fs, uint32_t ino, struct tfs_inode *out);
-/* It was read: keep its access time, if relatime has it kept and due. */
-void tfs_accessed(struct tfs *fs, uint32_t ino);
+/* It was read: keep its access time, if relatime has it kept and due.  0 or
+ * TFS_WAITS; that it could not be kept is no error. */
+int tfs_accessed(struct tfs *fs, uint32_t ino);
 
 enum {
 	TFS_SET_MODE	= 1 << 0,

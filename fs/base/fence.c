@@ -447,9 +447,14 @@ void tfs_fence_renew(struct tfs *fs)
 }
 
 /* (5) */
+bool tfs_fence_due(struct tfs *fs)
+{
+	return fs->fence && now_ms() > atomic_load(&fs->fence->good_until);
+}
+
 void tfs_fence_look(struct tfs *fs)
 {
-	if (fs->fence && now_ms() > atomic_load(&fs->fence->good_until))
+	if (tfs_fence_due(fs))
 		tfs_fence_renew(fs);
 }
 

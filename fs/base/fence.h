@@ -15,6 +15,7 @@ void tfs_fence_renew(struct tfs *fs);
 /* Give it back, if it is ours. */
 void tfs_fence_leave(struct tfs *fs);
 /* Before a change: whoever has been asleep for too long looks first. */
+bool tfs_fence_due(struct tfs *fs);
 void tfs_fence_look(struct tfs *fs);
 /* Of a filesystem that is being made: nobody has it. */
 int tfs_fence_format(struct tfs *fs);

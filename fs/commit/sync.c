@@ -15,6 +15,7 @@
 #include "base/fence.h"
 #include "base/gate.h"
 #include "base/notes.h"
+#include "base/nowait.h"
 #include "tree/freemap.h"
 #include "tree/ncache.h"
 #include "commit/ckpt.h"
@@ -46,23 +47,31 @@ static unsigned int pressure(const struct tfs *fs)
 	return n > worst ? n : worst;
 }
 
-void tfs_throttle(struct tfs *fs)
+int tfs_throttle(struct tfs *fs)
 {
+	bool nowait = tfs_must_not_wait(), now_ckpt, now_commit;
 	unsigned int ckpt, commit;
 
+	if (nowait && tfs_fence_due(fs))
+		return TFS_WAITS;
 	tfs_fence_look(fs);
 	pthread_rwlock_rdlock(&fs->tree);
 	ckpt = pressure(fs);
 	commit = tfs_commit_pressure(fs);
 	pthread_rwlock_unlock(&fs->tree);
-	if (ckpt >= 4 || (ckpt && !fs->helper_runs))
+	now_ckpt = ckpt >= 4 || (ckpt && !fs->helper_runs);
+	now_commit = commit >= 2 || (commit && !fs->helper_runs);
+	if (nowait && (now_ckpt || now_commit))
+		return TFS_WAITS;
+	if (now_ckpt)
 		tfs_ckpt_run(fs);
 	else if (ckpt)
 		tfs_note_ckpt(fs);
-	if (commit >= 2 || (commit && !fs->helper_runs))
+	if (now_commit)
 		tfs_sync(fs);
 	else if (commit)
 		tfs_note_commit(fs);
+	return 0;
 }
 
 /* ---- handles -------------------------------------------------------------- */
@@ -102,6 +111,8 @@ int tfs_handle_get(struct tfs *fs, const struct tfs_handle *h)
 	bool alone, covered = h->claimed >= h->data;
 	int err, tries = 2;
 
+	if (tfs_must_not_wait())
+		return TFS_WAITS;
 	tfs_throttle(fs);
 	for (;;) {
 		if (tfs_rdonly(fs))

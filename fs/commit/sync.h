@@ -20,7 +20,8 @@ struct tfs_handle {
 int tfs_handle_get(struct tfs *fs, const struct tfs_handle *h);
 void tfs_handle_put(struct tfs *fs, const struct tfs_handle *h);
 /* Before a change: start a commit or checkpoint that is due, wait for one
- * that is overdue.  No handle and no lock held but range locks. */
-void tfs_throttle(struct tfs *fs);
+ * that is overdue.  No handle and no lock held but range locks.  0, or
+ * TFS_WAITS on a thread that must not wait. */
+int tfs_throttle(struct tfs *fs);
 
 #endif

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/nowait.h"
 #include "tree/alloc.h"
 #include "tree/btree.h"
 #include "tree/fetch.h"
@@ -303,6 +304,7 @@ static void apply(struct tfs_txn *tx)
 	fs->inodes += tx->inodes;
 	fs->reserved += tx->reserved;
 	fs->dirty |= tx->inodes || tx->reserved;
+	tfs_nowait(false);
 	atomic_fetch_add_explicit(&fs->count.txns, 1, memory_order_relaxed);
 }
 
@@ -327,19 +329,17 @@ int tfs_txn_write(struct tfs *fs, tfs_txn_fn fn, void *arg,
 {
 	struct tfs_txn tx = { .fs = fs };
 	bool alone = flags & TFS_TXN_HANDLE || fs->replaying;
-	int err, tries = alone || flags & TFS_TXN_SPARE ? 0 : 2;
+	int tries = alone || flags & TFS_TXN_SPARE ? 0 : 2;
+	int err = alone ? 0 : tfs_throttle(fs);
 
-	if (!alone)
-		tfs_throttle(fs);
-	for (;;) {
+	while (!err) {
 		err = run_once(&tx, fn, arg, flags);
 		if (err == TFS_MISS)
 			err = tfs_node_fetch(fs, &tx.miss);
 		else if (err == TFS_SHORT && tries--)
-			err = tfs_ckpt_run(fs);
+			err = tfs_must_not_wait() ? TFS_WAITS :
+				tfs_ckpt_run(fs);
 		else
-			break;
-		if (err)
 			break;
 	}
 	release(&tx);

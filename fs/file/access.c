@@ -8,6 +8,7 @@
 #include "file/access.h"
 #include "file/inode.h"
 #include "commit/txn.h"
+#include "base/nowait.h"
 #include "base/state.h"
 
 #define DAY	86400
@@ -62,12 +63,16 @@ static int access_fn(struct tfs_txn *tx, void *p)
 	return err ? err : tfs_inode_put(tx, &a->in);
 }
 
-void tfs_accessed(struct tfs *fs, uint32_t ino)
+int tfs_accessed(struct tfs *fs, uint32_t ino)
 {
 	struct access_arg a = { .ino = ino, .now = tfs_now() };
+	int err;
 
 	if (!kept(fs))
-		return;
-	if (!tfs_txn_read(fs, access_look, &a))
-		tfs_txn_write(fs, access_fn, &a, 0);	/* else: (1) */
+		return 0;
+	err = tfs_txn_read(fs, access_look, &a);
+	if (!err)
+		err = tfs_must_not_wait() ? TFS_WAITS :
+			tfs_txn_write(fs, access_fn, &a, 0);
+	return err == TFS_WAITS ? err : 0;	/* else: (1) */
 }

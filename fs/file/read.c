@@ -302,9 +302,9 @@ void tfs_read(struct tfs *fs, struct tfs_read *rd)
 	if (!err)
 		err = tfs_txn_read(fs, gather, rq);
 	if (!err && rq->due) {
-		tfs_accessed(fs, rd->ino);
+		err = tfs_accessed(fs, rd->ino);
 		rd->accessed = false;
-		err = tfs_txn_read(fs, gather, rq);
+		err = err ?: tfs_txn_read(fs, gather, rq);
 	}
 	if (err || rq->done) {
 		answer(rq, err);

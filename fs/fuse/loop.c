@@ -19,17 +19,23 @@
  *     waiting parks.  The last one parked is woken first.
  * (5) A new thread has its buffer before it is given a turn.  If there is no
  *     memory for either, those that are there go on; that is no error.
- * (6) What was received is answered, also after the end. */
+ * (6) What was received is answered, also after the end.
+ *
+ * Where the kernel and uring.c agree on io_uring, what comes through the
+ * device is only what the kernel has no queue for. */
 #include <errno.h>
 #include <linux/fuse.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
+#include <syslog.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "fuse/loop.h"
 #include "fuse/ops_priv.h"
+#include "fuse/uring.h"
 #include "fuse/wire.h"
 
 #define WORKERS		64
@@ -266,6 +272,20 @@ static void answer(struct worker *w)
 		count(&loop->out, bytes);
 }
 
+/* INIT was answered. */
+static void agree(struct tfs_loop *loop)
+{
+	struct tfs_ops *ops = loop->ops;
+
+	if (tfs_wire_agreed()) {
+		tfs_uring_begin(ops->uring, loop->fd);
+	} else if (ops->want_uring == TFS_OPS_URING_ON) {
+		eng_log(LOG_ERR, "FUSE over io_uring: the kernel does not "
+			"offer it for this mount");
+		end(loop, -EOPNOTSUPP);
+	}
+}
+
 /* One request.  True: the turn is still ours. */
 static bool handle(struct worker *w)
 {
@@ -273,6 +293,12 @@ static bool handle(struct worker *w)
 	bool kept = true;
 
 	loop->received++;
+	if (tfs_wire_flags() & TFS_WIRE_INIT) {
+		answer(w);
+		if (!fuse_session_exited(loop->se))
+			agree(loop);
+		return true;
+	}
 	if (tfs_wire_flags() & TFS_WIRE_LONG) {
 		turn_give(loop);
 		answer(w);
@@ -363,25 +389,37 @@ static void settle(struct tfs_loop *loop)
 	}
 }
 
+void tfs_loop_writes(struct tfs_loop *loop, struct tfs_ops_writes *out)
+{
+	struct tfs_uring_count c = { .received = 0 };
+
+	out->answered = loop->out.n;
+	out->answered_bytes = loop->out.bytes;
+	if (loop->ops->uring)
+		tfs_uring_count(loop->ops->uring, &c);
+	out->answered += c.out;
+	out->answered_bytes += c.out_bytes;
+	out->waiting = loop->in.n + c.in - out->answered;
+	out->waiting_bytes = loop->in.bytes + c.in_bytes -
+		out->answered_bytes;
+}
+
 /* The kernel sends a bounded number of writes at a time and the next with
  * the answer to one.  So it holds none back if it has sent none that is not
  * answered. */
 bool tfs_loop_quiet(struct tfs_loop *loop)
 {
-	uint64_t out = loop->out.n;
+	struct tfs_ops_writes before, now;
 
-	if (loop->in.n != out || pending(loop))
+	tfs_loop_writes(loop, &before);
+	if (before.waiting || pending(loop))
 		return false;
 	settle(loop);
-	return loop->in.n == out && !pending(loop);
-}
-
-void tfs_loop_writes(struct tfs_loop *loop, struct tfs_ops_writes *out)
-{
-	out->answered = loop->out.n;
-	out->answered_bytes = loop->out.bytes;
-	out->waiting = loop->in.n - out->answered;
-	out->waiting_bytes = loop->in.bytes - out->answered_bytes;
+	if (loop->ops->uring && !tfs_uring_settle(loop->ops->uring))
+		return false;
+	tfs_loop_writes(loop, &now);
+	return !now.waiting && now.answered == before.answered &&
+	       !pending(loop);
 }
 
 /* ---- the deputy ---------------------------------------------------------- */
@@ -427,6 +465,68 @@ static void deputise(struct tfs_loop *loop)
 	}
 }
 
+/* ---- over io_uring ------------------------------------------------------- */
+
+static unsigned int uring_see(void *arg, void *request, size_t *len,
+			      unsigned int *flags)
+{
+	unsigned int f = *flags = tfs_wire_see(request, len);
+	const struct tfs_loop *loop = arg;
+	bool waits = f & TFS_WIRE_WAITS || loop->ops->sync ||
+		loop->ops->dirsync;
+
+	return (waits ? TFS_URING_MAY_WAIT : 0) |
+	       (f & TFS_WIRE_HELD ? TFS_URING_HELD : 0) |
+	       (f & TFS_WIRE_WRITE ? TFS_URING_WRITE : 0);
+}
+
+static void uring_handle(void *arg, void *request, size_t len,
+			 unsigned int flags)
+{
+	struct tfs_loop *loop = arg;
+	struct fuse_buf buf = { .mem = request, .size = len };
+
+	tfs_wire_handle(flags);
+	if (flags & TFS_WIRE_STATX)
+		tfs_wire_statx(loop->ops, request);
+	else
+		fuse_session_process_buf(loop->se, &buf);
+}
+
+static void uring_failed(void *arg, int err)
+{
+	end(arg, err);
+}
+
+static int uring_missing(struct tfs_ops *ops, const char *why)
+{
+	if (ops->want_uring != TFS_OPS_URING_ON)
+		return 0;
+	eng_log(LOG_ERR, "FUSE over io_uring: %s", why);
+	return -EOPNOTSUPP;
+}
+
+static int uring_create(struct tfs_loop *loop)
+{
+	struct tfs_ops *ops = loop->ops;
+	const struct tfs_uring_how how = {
+		.payload = TFS_MAX_WRITE,
+		.quiet = ops->want_uring != TFS_OPS_URING_ON,
+		.see = uring_see, .handle = uring_handle,
+		.failed = uring_failed, .arg = loop,
+	};
+	const char *why = ops->single ? "not with one request at a time (-s)" :
+		tfs_uring_missing();
+	int err;
+
+	if (ops->want_uring == TFS_OPS_URING_OFF)
+		return 0;
+	if (why)
+		return uring_missing(ops, why);
+	err = tfs_uring_create(&ops->uring, &how);
+	return err ? uring_missing(ops, strerror(-err)) : 0;
+}
+
 /* ---- from session.c ------------------------------------------------------ */
 
 int tfs_loop_create(struct tfs_loop **out, struct tfs_ops *ops)
@@ -448,7 +548,7 @@ int tfs_loop_create(struct tfs_loop **out, struct tfs_ops *ops)
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&loop->tick, &attr);
 	pthread_condattr_destroy(&attr);
-	return 0;
+	return uring_create(loop);
 }
 
 static void on_wake(int sig)
@@ -494,6 +594,12 @@ int tfs_loop_run(struct tfs_loop *loop)
 	return loop->err;
 }
 
+void tfs_loop_finish(struct tfs_loop *loop)
+{
+	if (loop->ops->uring)
+		tfs_uring_end(loop->ops->uring);
+}
+
 void tfs_loop_stop(struct tfs_loop *loop)
 {
 	end(loop, 0);
@@ -503,6 +609,9 @@ void tfs_loop_destroy(struct tfs_loop *loop)
 {
 	if (!loop)
 		return;
+	tfs_loop_finish(loop);
+	tfs_uring_destroy(loop->ops->uring);
+	loop->ops->uring = NULL;
 	pthread_cond_destroy(&loop->tick);
 	pthread_mutex_destroy(&loop->lock);
 	free(loop);

@@ -11,8 +11,11 @@ struct tfs_ops;
 struct tfs_ops_writes;
 
 int tfs_loop_create(struct tfs_loop **out, struct tfs_ops *ops);
-/* Until the connection ends or stop; every thread is done then. */
+/* Until the connection ends or stop; every thread that receives from the
+ * device is done then. */
 int tfs_loop_run(struct tfs_loop *loop);
+/* After that: until what came over io_uring is answered. */
+void tfs_loop_finish(struct tfs_loop *loop);
 void tfs_loop_stop(struct tfs_loop *loop);
 /* As tfs_ops_quiet() and tfs_ops_writes(). */
 bool tfs_loop_quiet(struct tfs_loop *loop);

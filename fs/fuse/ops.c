@@ -207,8 +207,11 @@ static void op_readlink(fuse_req_t req, fuse_ino_t ino)
 		tfs_reply_err(req, err);
 		return;
 	}
-	tfs_accessed(tfs_req_fs(req), (uint32_t)ino);
-	fuse_reply_readlink(req, target);
+	err = tfs_accessed(tfs_req_fs(req), (uint32_t)ino);
+	if (err)
+		tfs_reply_err(req, err);
+	else
+		fuse_reply_readlink(req, target);
 	free(target);
 }
 
@@ -367,17 +370,14 @@ static void read_page(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 		/* An entry with attributes has more than 128 bytes. */
 		.refs = malloc((size / 128 + 1) * sizeof(uint32_t)),
 	};
-	int err;
+	int err = pg.buf && pg.refs ? 0 : -ENOMEM;
 
-	if (!pg.buf || !pg.refs) {
-		tfs_reply_err(req, -ENOMEM);
-	} else {
+	if (!err && !off && !tfs_req_ops(req)->nodiratime)
+		err = tfs_accessed(pg.fs, (uint32_t)ino);
+	if (!err)
 		err = tfs_readdir(pg.fs, (uint32_t)ino, (uint64_t)off, plus,
 				  page_add, &pg);
-		if (!off && !tfs_req_ops(req)->nodiratime)
-			tfs_accessed(pg.fs, (uint32_t)ino);
-		page_reply(&pg, err);
-	}
+	page_reply(&pg, err);
 	free(pg.refs);
 	free(pg.buf);
 }

@@ -9,6 +9,13 @@
 struct tfs;
 struct tfs_ops;		/* fields: ops_priv.h */
 
+/* FUSE over io_uring. */
+enum tfs_ops_uring {
+	TFS_OPS_URING_OFF,
+	TFS_OPS_URING_AUTO,		/* if the kernel has it */
+	TFS_OPS_URING_ON,		/* or fail */
+};
+
 struct tfs_ops_how {
 	const char	*options;	/* for the mount, comma-separated */
 	bool		writeback;	/* the kernel may delay writes */
@@ -19,10 +26,12 @@ struct tfs_ops_how {
 	bool		noacl;		/* as the filesystem was opened */
 	bool		debug;		/* every request goes to the log */
 	unsigned int	max_read;	/* as in options; 0: not there */
+	enum tfs_ops_uring uring;
 };
 
 /* A session for fs, not yet mounted; fs is borrowed until destroy.  -EINVAL:
- * an option is unknown. */
+ * an option is unknown.  -EOPNOTSUPP: no io_uring, which is on; it was said
+ * why. */
 int tfs_ops_create(struct tfs_ops **out, struct tfs *fs,
 		   const struct tfs_ops_how *how);
 /* The mount is visible afterwards, but answers only within the loop.  On

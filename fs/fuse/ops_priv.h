@@ -16,6 +16,8 @@
 
 #define TFS_LOST	64u
 
+struct tfs_uring;
+
 struct tfs_ops {
 	struct tfs	*fs;
 	struct fuse_session *se;
@@ -30,6 +32,8 @@ struct tfs_ops {
 	struct tfs_notify notify;
 	struct tfs_scrubber *scrubber;	/* fixed */
 	struct tfs_loop	*loop;		/* fixed once mounted */
+	enum tfs_ops_uring want_uring;
+	struct tfs_uring *uring;	/* the loop's; fixed once mounted */
 	/* Reads that other threads will answer; and one while the loop runs,
 	 * so that idle is posted once, at the end. */
 	atomic_uint	pending;

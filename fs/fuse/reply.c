@@ -19,6 +19,8 @@
  * inside has gone astray if it comes here. */
 int tfs_errno(int err)
 {
+	if (err == TFS_WAITS)
+		return TFS_REPLY_WAITS;
 	if (err == -EILSEQ || err == -EBADMSG || err <= -512)
 		return EIO;
 	return -err;

@@ -16,6 +16,10 @@ void tfs_inode_stat(struct tfs *fs, const struct tfs_inode *in,
 void tfs_inode_entry(struct tfs *fs, const struct tfs_inode *in,
 		     struct fuse_entry_param *e);
 
+/* What stands for TFS_WAITS in a reply that the transport keeps from the
+ * kernel (uring.c). */
+#define TFS_REPLY_WAITS	900
+
 /* 0 or the errno of the system call, from 0 or -errno. */
 int tfs_errno(int err);
 /* err: 0 or -errno.  Replies with more are replies with err, if there is

@@ -2,8 +2,9 @@
 /* session.c - the life of a mount: create, mount, loop, stop, destroy.
  *
  * (1) The loop ends because the connection is gone, or after notify.c.  Reads
- *     may still be with other threads, but finish by themselves.  So: wait
- *     for the reads, close the connection, and join notify.c's threads.
+ *     may still be with other threads, but finish by themselves.  So: have
+ *     notify.c answer, wait for the reads, close the connection, and join
+ *     notify.c's threads.
  * (2) Nothing is unmounted here: what is at the mount's path may be another
  *     one by now.  Whoever mounted knows how to tell them apart.
  * (3) All memory and threads are there before anything is mounted. */
@@ -100,6 +101,7 @@ int tfs_ops_create(struct tfs_ops **out, struct tfs *fs,
 	ops->noacl = how->noacl;
 	ops->max_read = how->max_read;
 	ops->held = tfs_room_held();
+	ops->want_uring = how->uring;
 	pthread_mutex_init(&ops->lock, NULL);
 	sem_init(&ops->idle, 0, 0);
 	atomic_init(&ops->pending, 1);
@@ -147,7 +149,9 @@ int tfs_ops_loop(struct tfs_ops *ops)
 	tfs_scrubber_go_on(ops->scrubber);
 	err = tfs_loop_run(ops->loop);
 	tfs_scrubber_stop(ops->scrubber);
-	wait_pending(ops);	/* (1) */
+	tfs_notify_end(&ops->notify, NULL);	/* (1) */
+	tfs_loop_finish(ops->loop);
+	wait_pending(ops);
 	return err;
 }
 

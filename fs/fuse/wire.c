@@ -6,12 +6,14 @@
  *    bits must go, instead of asking for security.capability before each;
  *  - FUSE_SETXATTR_EXT: it says whether an ACL must clear S_ISGID;
  *  - FUSE_TMPFILE, a FUSE_CREATE without a name;
- *  - FUSE_STATX, for the time of birth: tfs_wire_statx() is its handler.
+ *  - FUSE_STATX, for the time of birth: tfs_wire_statx() is its handler;
+ *  - FUSE_OVER_IO_URING, which uring.c speaks.
  *
  * (1) libfuse sees only what it knows: a request has the form that it has
  *     without these features, and their part is in tfs_wire_flags().
  * (2) A thread handles a request before it receives the next, so that the
- *     flags may live in the thread. */
+ *     flags may live in the thread; who handles what another one received
+ *     brings them along. */
 #include <linux/fuse.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -23,6 +25,7 @@
 #include "format.h"
 #include "fuse/ops_priv.h"
 #include "fuse/reply.h"
+#include "fuse/uring.h"
 #include "fuse/wire.h"
 
 /* Newer than the oldest kernel headers that we build with. */
@@ -30,6 +33,10 @@
 #define FUSE_TMPFILE	51	/* an enumerator in headers that have it */
 #endif
 #define STATX_OPCODE	52u
+#define OVER_IO_URING	(1u << 9)	/* of flags2 */
+#ifndef FUSE_INIT_EXT
+#define FUSE_INIT_EXT	(1u << 30)
+#endif
 
 struct wire_time {
 /*00*/	int64_t		sec;
@@ -71,6 +78,7 @@ static __thread unsigned int flags_here;	/* (2) */
  * comes before its reply. */
 static uint64_t init_unique;
 static uint32_t features;	/* of WANTED: offered by the kernel */
+static bool offered, agreed;	/* OVER_IO_URING */
 
 unsigned int tfs_wire_flags(void)
 {
@@ -105,6 +113,7 @@ static const char *const op_name[] = {
 #define OPS	(sizeof(op_name) / sizeof(op_name[0]))
 
 static atomic_ullong received[OPS];	/* by opcode; 0: any other */
+static atomic_ullong over_uring;	/* of them */
 
 static void count_request(uint32_t opcode)
 {
@@ -126,6 +135,9 @@ void tfs_wire_requests(char *buf, size_t size)
 				       at ? ", " : "",
 				       i ? op_name[i] : "other", n);
 	}
+	if (at && at < size)
+		snprintf(buf + at, size - at, ", \"over_io_uring\": %llu",
+			 (unsigned long long)over_uring);
 }
 
 static void see_init(const struct fuse_in_header *h,
@@ -135,6 +147,10 @@ static void see_init(const struct fuse_in_header *h,
 	features = 0;
 	if (h->len >= sizeof(*h) + offsetof(struct fuse_init_in, flags2))
 		features = in->flags & WANTED;
+	offered = h->len >= sizeof(*h) + offsetof(struct fuse_init_in, flags2)
+		+ sizeof(in->flags2) && in->flags & FUSE_INIT_EXT &&
+		in->flags2 & OVER_IO_URING;
+	agreed = false;
 }
 
 /* (1) Back to the short form: size and flags, then the name. */
@@ -152,6 +168,33 @@ static ssize_t see_setxattr(struct fuse_in_header *h,
 	memmove(end, end + extra, (size_t)n - sizeof(*h) - sizeof(*in));
 	h->len -= (uint32_t)extra;
 	return n - (ssize_t)extra;
+}
+
+/* What a thread that receives over io_uring leaves to others. */
+static unsigned int kind_of(const struct fuse_in_header *h)
+{
+	const struct fuse_setattr_in *set = (void *)(h + 1);
+	const char *name = (char *)(h + 1) + sizeof(struct fuse_getxattr_in);
+
+	switch (h->opcode) {
+	case FUSE_WRITE:
+	case FUSE_FSYNC:
+	case FUSE_FSYNCDIR:
+	case FUSE_FALLOCATE:
+		return TFS_WIRE_WAITS;
+	case FUSE_GETATTR:	/* where space is short: space.c */
+		return TFS_WIRE_HELD;
+	case FUSE_SETATTR:
+		return set->valid & FATTR_SIZE ? TFS_WIRE_WAITS : 0;
+	case FUSE_COPY_FILE_RANGE:
+	case FUSE_IOCTL:
+	case FUSE_LSEEK:
+		return TFS_WIRE_WAITS | TFS_WIRE_HELD;
+	case FUSE_GETXATTR:
+		return strncmp(name, "tagfs.tags", 10) ? 0 : TFS_WIRE_HELD;
+	default:
+		return 0;
+	}
 }
 
 static ssize_t see(void *buf, ssize_t n)
@@ -190,6 +233,37 @@ static ssize_t see(void *buf, ssize_t n)
 		break;
 	}
 	return n;
+}
+
+unsigned int tfs_wire_see(void *request, size_t *len)
+{
+	flags_here = kind_of(request);
+	*len = (size_t)see(request, (ssize_t)*len);
+	over_uring++;
+	return flags_here;
+}
+
+void tfs_wire_handle(unsigned int flags)
+{
+	flags_here = flags;
+}
+
+bool tfs_wire_agreed(void)
+{
+	return agreed;
+}
+
+/* An answer, by the way that its request came. */
+static ssize_t send(struct tfs_ops *ops, int fd, const struct iovec *iov,
+		    int n)
+{
+	size_t bytes = 0;
+
+	if (!ops->uring || !tfs_uring_answer(ops->uring, iov, n))
+		return writev(fd, iov, n);
+	for (int i = 0; i < n; i++)
+		bytes += iov[i].iov_len;
+	return (ssize_t)bytes;
 }
 
 static struct wire_time to_time(const struct timespec *ts)
@@ -233,7 +307,7 @@ void tfs_wire_statx(struct tfs_ops *ops, const void *request)
 		to_statx(&st, &in, &out);
 	}
 	h.len = sizeof(h) + (h.error ? 0 : sizeof(out));
-	(void)!writev(fuse_session_fd(ops->se), iov, h.error ? 1 : 2);
+	(void)!send(ops, fuse_session_fd(ops->se), iov, h.error ? 1 : 2);
 }
 
 /* A buffer of the loop's may be smaller than libfuse would have made it. */
@@ -247,20 +321,34 @@ static ssize_t wire_read(int fd, void *buf, size_t size, void *userdata)
 	return see(buf, n);
 }
 
+/* The places that uring.c has are for requests of TFS_MAX_WRITE. */
+static void agree(struct tfs_ops *ops, struct fuse_init_out *out, size_t len)
+{
+	if (!ops->uring || !offered || out->max_write > TFS_MAX_WRITE ||
+	    len < offsetof(struct fuse_init_out, flags2) + sizeof(out->flags2))
+		return;
+	if (!(out->flags & FUSE_INIT_EXT))
+		out->flags2 = 0;
+	out->flags |= FUSE_INIT_EXT;
+	out->flags2 |= OVER_IO_URING;
+	agreed = true;
+}
+
 static ssize_t wire_writev(int fd, struct iovec *iov, int count,
 			   void *userdata)
 {
 	const struct fuse_out_header *h = iov[0].iov_base;
 
-	(void)userdata;
 	if (init_unique && h->unique == init_unique && !h->error &&
 	    count == 2 && iov[1].iov_len >= FUSE_COMPAT_22_INIT_OUT_SIZE) {
 		struct fuse_init_out *out = iov[1].iov_base;
 
 		out->flags |= features;
+		agree(userdata, out, iov[1].iov_len);
 		init_unique = 0;
+		return writev(fd, iov, count);
 	}
-	return writev(fd, iov, count);
+	return send(userdata, fd, iov, count);
 }
 
 int tfs_wire_attach(struct fuse_session *se)

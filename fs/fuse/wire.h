@@ -4,6 +4,7 @@
 #define TFS_WIRE_H
 
 #include <fuse_lowlevel.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 struct tfs_ops;
@@ -16,6 +17,8 @@ enum {
 	TFS_WIRE_WRITE		= 16,
 	TFS_WIRE_STATX		= 32,	/* for tfs_wire_statx() */
 	TFS_WIRE_INIT		= 64,
+	TFS_WIRE_WAITS		= 128,	/* may wait for the device */
+	TFS_WIRE_HELD		= 256,	/* perhaps answered by notify.c */
 };
 
 #define TFS_MAX_WRITE	(1u << 20)
@@ -24,8 +27,14 @@ enum {
 
 /* After mounting: put the hooks between libfuse and the device. */
 int tfs_wire_attach(struct fuse_session *se);
-/* TFS_WIRE_* of the request that this thread has just received. */
+/* TFS_WIRE_* of the request that this thread handles. */
 unsigned int tfs_wire_flags(void);
+/* A request as it came over io_uring becomes what libfuse takes.  Returns its
+ * flags, for whoever handles it. */
+unsigned int tfs_wire_see(void *request, size_t *len);
+void tfs_wire_handle(unsigned int flags);
+/* Both sides have said in INIT that they want io_uring. */
+bool tfs_wire_agreed(void);
 /* Answer a request that libfuse does not know. */
 void tfs_wire_statx(struct tfs_ops *ops, const void *request);
 /* How many requests came of each kind, as the members of a JSON object.

@@ -13,6 +13,7 @@
 
 #include "base/cluster.h"
 #include "base/gate.h"
+#include "base/nowait.h"
 #include "tree/btree.h"
 #include "tree/fetch.h"
 #include "tree/freemap.h"
@@ -154,6 +155,9 @@ int tfs_node_fetch(struct tfs *fs, const struct tfs_miss *miss)
 	int err = 0;
 
 	if (miss->kind == TFS_MISS_PAUSE)
+		goto out;
+	err = tfs_must_not_wait() ? TFS_WAITS : 0;
+	if (err)
 		goto out;
 	node = tfs_node_alloc(fs);
 	err = node ? read_any(fs, node, miss, &heal) : -ENOMEM;

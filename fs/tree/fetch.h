@@ -9,8 +9,9 @@
  * that is TFS_MISS, the node is pinned: its place is not used again before
  * tfs_node_fetch(), which must follow, has returned. */
 int tfs_tree_unlock(struct tfs *fs, int err, struct tfs_miss *miss);
-/* Do what the miss says.  A missing node is read and put in the cache.  0:
- * look again, though the tree may have moved on and need another one now. */
+/* Do what the miss says.  A missing node is read and put in the cache, but
+ * TFS_WAITS on a thread that must not wait.  0: look again, though the tree
+ * may have moved on and need another one now. */
 int tfs_node_fetch(struct tfs *fs, const struct tfs_miss *miss);
 
 #endif

@@ -12,8 +12,12 @@
 #      A watchdog ends the daemon of a scene that hangs, which lets go of
 #      everybody who waits for it.
 #
+#  (4) Mounts are over /dev/fuse or over io_uring, as TAGFS_TEST_URING says: off
+#      (the default) or on.  The kernel's switch for it is turned on by the
+#      first scene that wants it and back by the last.
+#
 # From the environment: top_builddir, top_srcdir, SAN_CFLAGS (set by make
-# check), TMPDIR, TAGFS_TEST_QUICK, TAGFS_TEST_FULL.
+# check), TMPDIR, TAGFS_TEST_QUICK, TAGFS_TEST_FULL, TAGFS_TEST_URING.
 set -u
 export LC_ALL=C
 unset MAKEFLAGS MFLAGS MAKELEVEL
@@ -109,7 +113,8 @@ mkfs()
 # mount_fs [OPTION...]: 0, or 1 if tagfs refused.
 mount_fs()
 {
-	tagfs -f -o "log=$log" "$@" "$img" "$mnt" 2>>"$work/stderr" &
+	tagfs -f -o "log=$log,uring=${TAGFS_TEST_URING:-off}" "$@" "$img" "$mnt" \
+		2>>"$work/stderr" &
 	daemon=$!
 	echo "$daemon" >"$work/daemon"
 	while ! mounted "$mnt"; do
@@ -130,6 +135,33 @@ must_mount()
 	fail "the image can be mounted"
 	dump
 	exit 1
+}
+
+uring_switch=/sys/module/fuse/parameters/enable_uring
+uring_lock=/tmp/tagfs-scene-uring.lock
+
+# (4)  Whoever has the lock shared wants it on.  False: it can't be had.
+uring_wanted()
+{
+	[ -w $uring_switch ] || return 1
+	exec 9<>"$uring_lock"
+	flock -s 9
+	if [ "$(cat $uring_switch)" != Y ]; then
+		echo Y >$uring_switch
+		echo changed >"$uring_lock"
+	fi
+	[ "$(cat $uring_switch)" = Y ]
+}
+
+uring_let_go()
+{
+	{ : >&9; } 2>/dev/null || return 0
+	if flock -n 9 &&
+	   [ -s "$uring_lock" ]; then
+		echo N >$uring_switch
+		: >"$uring_lock"
+	fi
+	exec 9>&-
 }
 
 # Also false for a child that has ended and was not awaited.
@@ -207,6 +239,7 @@ cleanup()
 		kill -KILL "$daemon" 2>/dev/null
 		wait "$daemon" 2>/dev/null
 	fi
+	uring_let_go
 	rm -rf "$work"
 }
 
@@ -266,6 +299,8 @@ begin()
 	mount -t tmpfs none "$mnt" 2>/dev/null ||
 		skip_all "no permission to mount here"
 	umount "$mnt"
+	[ "${TAGFS_TEST_URING:-off}" = off ] || uring_wanted ||
+		skip_all "this kernel has no FUSE over io_uring"
 }
 
 # need_space MIB: of the directory for images

@@ -210,6 +210,7 @@ static int mount_fs(struct mount *m)
 		.max_read = m->opt.max_read, .noacl = m->opt.noacl,
 		.nodiratime = m->opt.nodiratime,
 		.sync = m->opt.sync, .dirsync = m->opt.dirsync,
+		.uring = m->opt.uring,
 	};
 	char *options = options_for_mount(&m->opt, m->path, m->rdonly);
 	int err = -ENOMEM;

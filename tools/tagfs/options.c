@@ -55,6 +55,8 @@ static const char usage[] =
 "     log=FILE          messages also to FILE\n"
 "     backend=NAME      only block, nvme or soft (default: what is there)\n"
 "     no_sandbox, coredump  keep all rights; dump core with bytes of files\n"
+"     uring=WHEN        FUSE over io_uring: off (default), on (or fail), auto\n"
+"                       (if the kernel has it)\n"
 "     allow_other       other users may enter (default if root mounts)\n"
 "     ...               and the options of mount(8) and FUSE: tagfs(8)\n";
 
@@ -217,6 +219,24 @@ static void note_flag(struct options *o, const char *opt)
 }
 
 /* -1: not that option. */
+static int take_uring(struct options *o, const char *opt)
+{
+	static const char *const names[] = {
+		[TFS_OPS_URING_AUTO] = "auto", [TFS_OPS_URING_ON] = "on",
+		[TFS_OPS_URING_OFF] = "off",
+	};
+
+	if (strncmp(opt, "uring=", 6))
+		return -1;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (!strcmp(opt + 6, names[i])) {
+			o->uring = (enum tfs_ops_uring)i;
+			return 0;
+		}
+	return bad("bad value", opt);
+}
+
+/* -1: not that option. */
 static int take_backend(struct options *o, const char *opt)
 {
 	static const char *const names[] = { "block", "nvme", "soft" };
@@ -283,6 +303,8 @@ static int take(struct options *o, const char *opt)
 		res = take_flag(o, opt);
 	if (res < 0)
 		res = take_backend(o, opt);
+	if (res < 0)
+		res = take_uring(o, opt);
 	if (res >= 0)
 		return res;
 	if (is_ignored(opt))

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "fuse/ops.h"
 #include "legs.h"
 
 /* As mount(8)'s. */
@@ -39,6 +40,7 @@ struct options {
 	bool		fence_given;
 	unsigned int	workers;
 	unsigned int	max_read;	/* bytes; 0: not given */
+	enum tfs_ops_uring uring;
 	size_t		cache;		/* bytes */
 	char		*device[LEGS_MAX];	/* other legs of a mirror */
 	unsigned int	devices;

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* nowait.h - threads that must not wait; tfs_nowait() is in fs.h. */
+#ifndef TFS_NOWAIT_H
+#define TFS_NOWAIT_H
+
+#include <stdbool.h>
+
+/* Is this one? */
+bool tfs_must_not_wait(void);
+
+#endif
