@@ -47,6 +47,21 @@ static void make(struct bed *b, uint64_t seed, uint32_t ino[FILES])
 	bed_remount(b, 0);
 }
 
+/* More than is read at once, several times: a slow scrub of it is not over
+ * before it is looked at. */
+static void make_large(struct bed *b)
+{
+	const uint32_t size = 1 << 20;
+	uint32_t ino = bed_file(b, "large");
+	uint8_t *buf = malloc(size);
+
+	bed_fill(buf, size, ino);
+	for (uint64_t at = 0; at < 40ull * size; at += size)
+		ck_assert_int_eq(tfs_write(b->fs, ino, at, buf, size, 0), 0);
+	free(buf);
+	ck_assert_int_eq(tfs_sync(b->fs), 0);
+}
+
 static void flip(struct bed *b, uint32_t ino, unsigned int lc)
 {
 	struct tfs_place at;
@@ -230,6 +245,7 @@ START_TEST(the_end_of_a_mount_interrupts_and_no_more)
 	bool paused = _i;
 
 	make(&b, _i, ino);
+	make_large(&b);
 	sc = begin(&b);
 	if (paused)
 		ck_assert_int_eq(tfs_scrubber_pause(sc, true), 0);
