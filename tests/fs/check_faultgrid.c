@@ -674,7 +674,7 @@ static TCase *grid(const char *name, void (*set_up)(void))
 	TCase *tc = tcase_create(name);
 
 	tcase_set_timeout(tc, 240);
-	tcase_add_checked_fixture(tc, set_up, teardown);
+	tcase_add_unchecked_fixture(tc, set_up, teardown);
 	tcase_add_loop_test(tc, no_fault_anywhere_is_a_lie, 0,
 			    KINDS * FAULTS);
 	return tc;

@@ -1277,7 +1277,7 @@ int main(void)
 	TCase *tc = tcase_create("hostile");
 
 	tcase_set_timeout(tc, 240);
-	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_unchecked_fixture(tc, setup, teardown);
 	tcase_add_loop_test(tc, without_lies_all_is_well, 0, 2);
 	tcase_add_test(tc, log_with_more_data_than_was_free_is_refused);
 	tcase_add_test(tc, mount_ends_where_orphans_cant_be_listed);
@@ -1290,7 +1290,7 @@ int main(void)
 	suite_add_tcase(s, tc);
 	tc = tcase_create("many");
 	tcase_set_timeout(tc, getenv("TAGFS_HOSTILE") ? 0 : 240);
-	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_unchecked_fixture(tc, setup, teardown);
 	tcase_add_loop_test(tc, everything_may_lie_at_once, 0,
 			    getenv("TAGFS_HOSTILE") ? 1 : 12);
 	suite_add_tcase(s, tc);
