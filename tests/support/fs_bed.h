@@ -9,7 +9,7 @@
 
 /* Tests that repeat themselves do so less often where that is slow. */
 #ifdef __SANITIZE_ADDRESS__
-#define BED_LESS(n)	(((n) + 3) / 4)
+#define BED_LESS(n)	(((n) + 7) / 8)
 #else
 #define BED_LESS(n)	(n)
 #endif
