@@ -7,7 +7,9 @@
  *      put it back.  So a caller that finds no memory waits until that
  *      happens.  The wait ends if callers take a payload before a data buffer
  *      and never hold two of a kind before they submit.  Payloads and their
- *      clones are two kinds.
+ *      clones are two kinds.  Who puts it back must not need a thread that
+ *      waits: threads that complete their own transfers leave the reserve
+ *      (ENG_BUFS_SPARE).
  *  (3) An item is put into the class that it came from. */
 #include <errno.h>
 #include <pthread.h>
@@ -155,6 +157,18 @@ static void *class_get(struct class *c)
 	return item;
 }
 
+/* The reserve may be any of those that are free. */
+static void *class_spare(struct class *c)
+{
+	struct item *item = NULL;
+
+	pthread_mutex_lock(&c->lock);
+	if (c->nfree > c->reserve)
+		item = class_pop(c);
+	pthread_mutex_unlock(&c->lock);
+	return item ? item : class_alloc(c);
+}
+
 static void class_put(struct class *c, void *mem)
 {
 	struct item *item = mem;
@@ -228,7 +242,7 @@ static int init_payloads(struct eng_bufs *b, const struct eng_dev *dev)
 }
 
 struct eng_io *eng_bufs_get_io(struct eng_bufs *b, uint32_t count,
-			       unsigned int segs, bool wait)
+			       unsigned int segs, enum eng_bufs_how how)
 {
 	struct eng_io *io;
 	unsigned int i = 0;
@@ -238,8 +252,9 @@ struct eng_io *eng_bufs_get_io(struct eng_bufs *b, uint32_t count,
 		return NULL;
 	while (b->segs[i] < segs || b->intervals[i] < count)
 		i++;
-	mem = class_get(&b->payload[i]);
-	if (!mem && wait) {
+	mem = how == ENG_BUFS_SPARE ? class_spare(&b->payload[i]) :
+				      class_get(&b->payload[i]);
+	if (!mem && how == ENG_BUFS_WAIT) {
 		i = SEG_CLASSES - 1;
 		mem = class_get(&b->payload[i]);
 	}
@@ -330,13 +345,13 @@ static struct class *data_class(struct eng_bufs *b, size_t bytes)
 	return NULL;
 }
 
-void *eng_bufs_get(struct eng_bufs *b, size_t bytes)
+void *eng_bufs_get(struct eng_bufs *b, size_t bytes, enum eng_bufs_how how)
 {
 	struct class *c = data_class(b, bytes);
 	void *mem;
 
 	if (c)
-		return class_get(c);
+		return how == ENG_BUFS_SPARE ? class_spare(c) : class_get(c);
 	return eng_bufs_alloc(&mem, DATA_ALIGN, bytes) ? NULL : mem;
 }
 

@@ -6,9 +6,10 @@
  *  (3) A read ends with err 0 only if every interval of it was verified,
  *      but for what its caller or the device's switch excepts.  A failed
  *      transfer is not verified: its error is passed on.
- *  (4) Verification never runs on a thread that reaps completions, but where
- *      somebody waits anyway: in the submitter, if the transfer was over
- *      before ops->submit() returned; in eng_io_run(); else in the pool.
+ *  (4) Verification never runs on a thread that reaps completions of others,
+ *      but where somebody waits anyway: in the submitter, if the transfer was
+ *      over before ops->submit() returned; in eng_io_run(); for a few
+ *      intervals on the thread that completes its own; else in the pool.
  *  (5) The last thing done with a device is to count inflight down, after
  *      end() or ops->submit() returned; eng_dev_close() waits for that.
  *  (6) A payload goes back to its pool when it and all of its clones were
@@ -28,6 +29,10 @@
 
 /* The request that this thread is submitting; NULL once it is over. */
 static __thread struct eng_io *submitting;
+static __thread bool completes_here;		/* (4) */
+
+/* (4): what takes no longer than waking somebody who does it. */
+#define HERE_BYTES	(64u << 10)
 
 const char *eng_fault_name(enum eng_fault_kind kind)
 {
@@ -50,24 +55,32 @@ static int check_range(const struct eng_io *io)
 
 /* ---- payloads --------------------------------------------------------- */
 
-struct eng_io *eng_io_get(struct eng_dev *dev, uint32_t count,
-			  unsigned int segs)
+static struct eng_io *get(struct eng_dev *dev, uint32_t count,
+			  unsigned int segs, enum eng_bufs_how how)
 {
-	struct eng_io *io = eng_bufs_get_io(dev->bufs, count, segs, false);
+	struct eng_io *io = eng_bufs_get_io(dev->bufs, count, segs, how);
 
 	if (io)
 		io->dev = dev;
 	return io;
 }
 
+struct eng_io *eng_io_get(struct eng_dev *dev, uint32_t count,
+			  unsigned int segs)
+{
+	return get(dev, count, segs, ENG_BUFS_TRY);
+}
+
 struct eng_io *eng_io_get_wait(struct eng_dev *dev, uint32_t count,
 			       unsigned int segs)
 {
-	struct eng_io *io = eng_bufs_get_io(dev->bufs, count, segs, true);
+	return get(dev, count, segs, ENG_BUFS_WAIT);
+}
 
-	if (io)
-		io->dev = dev;
-	return io;
+struct eng_io *eng_io_get_spare(struct eng_dev *dev, uint32_t count,
+				unsigned int segs)
+{
+	return get(dev, count, segs, ENG_BUFS_SPARE);
 }
 
 void eng_io_put(struct eng_io *io)
@@ -150,7 +163,12 @@ int eng_io_prep(struct eng_io **out, struct eng_dev *dev, enum eng_op op,
 
 void *eng_buf_get(struct eng_dev *dev, size_t bytes)
 {
-	return eng_bufs_get(dev->bufs, bytes);
+	return eng_bufs_get(dev->bufs, bytes, ENG_BUFS_TRY);
+}
+
+void *eng_buf_get_spare(struct eng_dev *dev, size_t bytes)
+{
+	return eng_bufs_get(dev->bufs, bytes, ENG_BUFS_SPARE);
 }
 
 void eng_buf_put(struct eng_dev *dev, void *buf, size_t bytes)
@@ -301,6 +319,20 @@ static void run_end(struct eng_io *io)
 	sem_post(io->arg);
 }
 
+void eng_io_complete_here(bool on)
+{
+	completes_here = on;
+}
+
+/* (4) */
+static bool is_settled_here(const struct eng_io *io)
+{
+	return !eng_io_enabled(io) ||
+	       (completes_here && io->flags & ENG_IO_HERE &&
+		(uint64_t)io->count * io->dev->geo.profile->interval <=
+		HERE_BYTES);
+}
+
 void eng_io_done(struct eng_io *io, int err)
 {
 	bool here = io == submitting;
@@ -311,7 +343,7 @@ void eng_io_done(struct eng_io *io, int err)
 		io->dev->hook->end(io->dev->hook, io, err);
 	if (err || io->op == ENG_WRITE || io->end == run_end)
 		finish(io, err);	/* (3), (4) */
-	else if (here || !eng_io_enabled(io))
+	else if (here || is_settled_here(io))
 		settle(io);
 	else
 		eng_pool_submit(io->dev->pool, io, settle);
@@ -344,7 +376,7 @@ static int check(const struct eng_io *io)
 		return err;
 	if (io->op == ENG_READ)
 		known = ENG_IO_TAGS_OUT | ENG_IO_MEDIUM | ENG_IO_PROTECTED |
-			ENG_IO_ESCAPES | ENG_IO_LEGS;
+			ENG_IO_ESCAPES | ENG_IO_LEGS | ENG_IO_HERE;
 	else if (io->op == ENG_WRITE)
 		known = ENG_IO_PROTECTED;
 	else

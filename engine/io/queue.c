@@ -19,8 +19,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/io.h"
 #include "io/queue.h"
-#include "tagpi.h"
 
 #define ENTRIES		256u
 #define IN_KERNEL	1024u
@@ -31,6 +31,8 @@
 #define REGISTER_SEND_MSG_RING	31
 
 struct eng_ring_seam eng_ring_seam;
+
+static __thread struct eng_queue *running;	/* (3) */
 
 struct eng_queue {
 	struct io_uring	uring;
@@ -50,21 +52,23 @@ void eng_queue_push(struct eng_queue *q, struct eng_ring_op *op)
 
 /* -EAGAIN: the kernel is short of memory, which passes.  Any other refusal
  * would mean that the ring, which was tried at first, is gone. */
+static int said(const struct eng_queue *q, int n)
+{
+	if (n >= 0 || n == -EINTR)
+		return 0;
+	if (n == -EAGAIN || n == -EBUSY || n == -ENOMEM)
+		return -EAGAIN;
+	eng_log(LOG_CRIT, "%s: io_uring_enter: %s", q->name, strerror(-n));
+	abort();
+}
+
 static int enter(struct eng_queue *q)
 {
-	int n;
+	int err = 0;
 
-	while (io_uring_sq_ready(&q->uring)) {
-		n = io_uring_submit(&q->uring);
-		if (n >= 0 || n == -EINTR)
-			continue;
-		if (n == -EAGAIN || n == -EBUSY || n == -ENOMEM)
-			return -EAGAIN;
-		eng_log(LOG_CRIT, "%s: io_uring_enter: %s", q->name,
-			strerror(-n));
-		abort();
-	}
-	return 0;
+	while (!err && io_uring_sq_ready(&q->uring))
+		err = said(q, io_uring_submit(&q->uring));
+	return err;
 }
 
 static void prepare(struct eng_queue *q, struct io_uring_sqe *sqe,
@@ -145,44 +149,47 @@ bool eng_queue_is_result(int res)
 
 /* ---- the owner -------------------------------------------------------- */
 
-static bool passes(int err)
-{
-	return err == -EINTR || err == -EAGAIN || err == -EBUSY ||
-	       err == -ENOMEM;
-}
-
-static int hand_over_and_wait(struct eng_queue *q)
+static void hand_over_and_wait(struct eng_queue *q)
 {
 	const struct timespec tick = { .tv_nsec = 1000000 };
-	int n;
 
 	while (fill(q))
 		nanosleep(&tick, NULL);
-	n = io_uring_submit_and_wait(&q->uring, 1);
-	if (n < 0 && n != -EINTR && passes(n))
+	if (said(q, io_uring_submit_and_wait(&q->uring, 1)))
 		nanosleep(&tick, NULL);
-	return n < 0 && !passes(n) ? n : 0;
 }
 
-int eng_queue_run(struct eng_queue *q)
+static void end(struct eng_queue *q, const struct eng_queue_done *done)
+{
+	if (!done->op)
+		return;						/* (4) */
+	q->busy--;
+	if (eng_queue_is_result(done->res))
+		done->op->end(done->op, done->res);
+	else
+		eng_queue_push(q, done->op);			/* (2) */
+}
+
+void eng_queue_run(struct eng_queue *q)
 {
 	struct eng_queue_done done[REAP];
-	int err = hand_over_and_wait(q);
 	unsigned int n;
 
+	hand_over_and_wait(q);
+	running = q;
+	eng_io_complete_here(true);
 	do {
 		n = eng_queue_take(q, done, REAP);
-		for (unsigned int i = 0; i < n; i++) {
-			if (!done[i].op)
-				continue;			/* (4) */
-			q->busy--;
-			if (eng_queue_is_result(done[i].res))
-				done[i].op->end(done[i].op, done[i].res);
-			else
-				eng_queue_push(q, done[i].op);	/* (2) */
-		}
+		for (unsigned int i = 0; i < n; i++)
+			end(q, &done[i]);
 	} while (n == REAP);
-	return err;
+	eng_io_complete_here(false);
+	running = NULL;
+}
+
+struct eng_queue *eng_queue_here(void)
+{
+	return running;
 }
 
 int eng_queue_wake(struct eng_queue *q)

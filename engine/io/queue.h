@@ -33,12 +33,15 @@ void eng_queue_destroy(struct eng_queue *q);
 /* To be handed over when there is room. */
 void eng_queue_push(struct eng_queue *q, struct eng_ring_op *op);
 
-/* ---- a queue that belongs to the calling thread ------------------------- */
+/* ---- a queue that belongs to the calling thread -------------------------
+ * It carries transfers of any kind, among them those that an end() starts in
+ * passing by the shared ring: eng_ring_start_here(). */
 
 /* Hand over what was pushed, wait until something has completed or somebody
- * woke us, and call the end() of all that has.  0, or the -errno that ended
- * the queue. */
-int eng_queue_run(struct eng_queue *q);
+ * woke us, and call the end() of all that has. */
+void eng_queue_run(struct eng_queue *q);
+/* The queue whose end() this thread is in, or NULL. */
+struct eng_queue *eng_queue_here(void);
 /* From any thread: let the owner return from eng_queue_run(), now or, if it is
  * not there, the next time. */
 int eng_queue_wake(struct eng_queue *q);

@@ -21,6 +21,8 @@ struct eng_raw_io {
 	 * a write has reached the device when it ends, its own cache apart.
 	 * Slow, so for single blocks alone. */
 	bool		direct;
+	bool		here;		/* may end on the thread that starts it:
+					 * eng_ring_start_here(), of a read */
 	uint64_t	off;
 	struct iovec	*iov;		/* the caller's, until end() */
 	int		niov;		/* at most UIO_MAXIOV */

@@ -76,7 +76,9 @@ static int uring_run(struct eng_ring_op *op)
 /* (5) */
 static void uring_start(struct uring_raw *u, struct eng_raw_io *io)
 {
-	if (u->ring)
+	if (u->ring && io->here)
+		eng_ring_start_here(u->ring, &io->op);
+	else if (u->ring)
 		eng_ring_start(u->ring, &io->op);
 	else
 		eng_plain_start(u->plain, &io->op);

@@ -49,6 +49,16 @@ void eng_ring_start(struct eng_ring *r, struct eng_ring_op *op)
 	pthread_mutex_unlock(&r->lock);
 }
 
+void eng_ring_start_here(struct eng_ring *r, struct eng_ring_op *op)
+{
+	struct eng_queue *own = eng_queue_here();
+
+	if (own)
+		eng_queue_push(own, op);
+	else
+		eng_ring_start(r, op);
+}
+
 static void let_go(struct eng_ring *r)
 {
 	pthread_mutex_lock(&r->lock);

@@ -15,4 +15,9 @@ void eng_ring_destroy(struct eng_ring *ring);
 /* Does not wait for other transfers. */
 void eng_ring_start(struct eng_ring *ring, struct eng_ring_op *op);
 
+/* The same, by the queue of the calling thread if it is in the end() of one:
+ * then it has to return to that, and the transfer is not the ring's to wait
+ * for. */
+void eng_ring_start_here(struct eng_ring *ring, struct eng_ring_op *op);
+
 #endif

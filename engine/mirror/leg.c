@@ -68,7 +68,7 @@ struct eng_io *mirror_child(struct mirror_io *mio, unsigned int i)
 
 	*c = (struct eng_io){
 		.dev = mio->m->leg[i].dev, .tags = io->tags, .op = io->op,
-		.flags = io->flags & ~(unsigned int)ENG_IO_LEGS,
+		.flags = io->flags & ~(unsigned int)(ENG_IO_LEGS | ENG_IO_HERE),
 		.start = io->start, .iov = keep.iov, .niov = io->niov,
 		.max_iov = io->niov, .count = io->count,
 		.max_count = io->count, .tuples = keep.tuples,

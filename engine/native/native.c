@@ -105,13 +105,22 @@ static void prep(struct eng_ring_op *ring_op, struct io_uring_sqe *sqe)
 	n->ops->prep(n, sqe, &x, &op->attr);
 }
 
+/* The thread's own queue has not what every kind of command needs. */
+static void start(struct native *n, struct native_op *op)
+{
+	if (op->io->flags & ENG_IO_HERE && !n->ops->ring_flags)
+		eng_ring_start_here(n->ring, &op->op);
+	else
+		eng_ring_start(n->ring, &op->op);
+}
+
 static void start_stage(struct native *n, struct native_op *op,
 			uintptr_t stage)
 {
 	op->stage = stage;
 	op->done = 0;
 	op->again = false;
-	eng_ring_start(n->ring, &op->op);
+	start(n, op);
 }
 
 /* (2) */
@@ -161,7 +170,7 @@ static void advance(struct native *n, struct native_op *op, uint64_t bytes)
 	}
 	op->done += (uint32_t)more;
 	if (op->done < count_of(op))
-		eng_ring_start(n->ring, &op->op);
+		start(n, op);
 	else if (op->stage >= STEP && op->stage - STEP + 1 < io->count)
 		start_stage(n, op, op->stage + 1);
 	else

@@ -10,7 +10,9 @@
  *      a read beside a write of the same interval may find either, as on any
  *      disk, and the filesystem never does that.
  *  (5) Where a read that goes over tuple pages fails, the data is read once
- *      more without them: an unreadable page is no error of the data. */
+ *      more without them: an unreadable page is no error of the data.
+ *  (6) Others may wait for a page, and must not for whoever asks for it: no
+ *      read of one completes on the thread that submits. */
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -36,6 +38,7 @@ struct soft_xfer {
 /* In eng_io.priv. */
 struct soft_io {
 	struct soft_req	req;
+	bool		here;
 	unsigned int	nsegs, nxfers;
 	struct soft_seg	*segs;
 	struct soft_xfer *xfers;
@@ -293,6 +296,7 @@ static struct soft_io *soft_io_create(struct soft *s, struct eng_io *io)
 	sio->req.s = s;
 	sio->req.act = io->op == ENG_WRITE ? SEG_PUT : SEG_GET;
 	sio->req.medium = io->op == ENG_READ && io->flags & ENG_IO_MEDIUM;
+	sio->here = io->flags & ENG_IO_HERE;
 	sio->req.pending = 1;
 	sio->req.end = soft_io_end;
 	sio->req.arg = io;
@@ -341,11 +345,15 @@ static void soft_io_start(struct soft_io *sio)
 	for (unsigned int i = 0; i < sio->nsegs; i++)
 		if (sio->segs[i].load)
 			soft_load_start(sio->segs[i].load);	/* (1) */
-	for (unsigned int i = 0; i < sio->nxfers; i++)
-		if (sio->xfers[i].apart)
-			xfer_apart(&sio->xfers[i]);
+	for (unsigned int i = 0; i < sio->nxfers; i++) {
+		struct soft_xfer *x = &sio->xfers[i];
+
+		x->raw.here = sio->here && !x->loads;		/* (6) */
+		if (x->apart)
+			xfer_apart(x);
 		else
-			s->raw->ops->submit(s->raw, &sio->xfers[i].raw);
+			s->raw->ops->submit(s->raw, &x->raw);
+	}
 	soft_req_put(&sio->req, 0);
 }
 

@@ -10,13 +10,18 @@
  *      before the read is over.
  *  (4) Nothing waits: the last completion answers, on whatever thread.  Who
  *      has the answer may close the filesystem, which waits for the tickets
- *      of its readers: they are given back last. */
+ *      of its readers: they are given back last.
+ *  (5) On a thread that must not wait, a read in one piece completes by that
+ *      thread's own queue.  It has no memory then that somebody who waits may
+ *      need; without, or in several pieces, the call is made elsewhere. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/cluster.h"
 #include "base/gate.h"
 #include "base/notes.h"
+#include "base/nowait.h"
+#include "core/io.h"
 #include "file/access.h"
 #include "file/extent.h"
 
@@ -75,6 +80,10 @@ static int make_buffer(struct request *rq)
 		return 0;
 	rq->first = rd->off / isize * isize;
 	rq->size = (rd->off + rd->len + isize - 1) / isize * isize - rq->first;
+	if (tfs_must_not_wait()) {
+		rq->buf = eng_buf_get_spare(rq->fs->dev, rq->size);
+		return rq->buf ? 0 : TFS_WAITS;
+	}
 	rq->buf = eng_buf_get(rq->fs->dev, rq->size);
 	return rq->buf ? 0 : -ENOMEM;
 }
@@ -243,17 +252,14 @@ static void piece_done(struct eng_io *io)
 }
 
 /* (2) */
-static int submit_piece(struct request *rq, const struct piece *p,
-			uint32_t from, uint32_t count)
+static void submit_io(struct request *rq, const struct piece *p, uint32_t from,
+		      uint32_t count, struct eng_io *io)
 {
 	struct tfs *fs = rq->fs;
 	uint32_t isize = fs->csize / fs->ipc;
 	uint32_t skip = p->skip + from;
 	struct tfs_record rec = p->rec;
-	struct eng_io *io = eng_io_get(fs->dev, count, 1);
 
-	if (!io)
-		return -ENOMEM;
 	rec.index += skip / fs->ipc;
 	io->op = ENG_READ;
 	io->start = p->addr * fs->ipc + skip;
@@ -265,25 +271,52 @@ static int submit_piece(struct request *rq, const struct piece *p,
 		     count, io->tags);
 	atomic_fetch_add(&rq->left, 1);
 	eng_io_submit(io);
+}
+
+static void submit_piece(struct request *rq, const struct piece *p)
+{
+	struct tfs *fs = rq->fs;
+	uint32_t max = fs->geo->max_io, n;
+	struct eng_io *io;
+
+	for (uint32_t from = 0; from < p->count; from += n) {
+		n = p->count - from < max ? p->count - from : max;
+		io = eng_io_get(fs->dev, n, 1);
+		if (io)
+			submit_io(rq, p, from, n, io);
+		else
+			set_error(rq, -ENOMEM);
+	}
+}
+
+/* (5) */
+static int submit_here(struct request *rq)
+{
+	const struct piece *p = rq->piece;
+	struct eng_io *io = NULL;
+
+	if (!rq->n)
+		return 0;
+	if (rq->n == 1 && p->count <= rq->fs->geo->max_io)
+		io = eng_io_get_spare(rq->fs->dev, p->count, 1);
+	if (!io)
+		return TFS_WAITS;
+	io->flags |= ENG_IO_HERE;
+	submit_io(rq, p, 0, p->count, io);
 	return 0;
 }
 
 static void submit(struct request *rq)
 {
-	uint32_t max = rq->fs->geo->max_io, n;
+	if (tfs_must_not_wait()) {
+		int err = submit_here(rq);
 
-	for (size_t i = 0; i < rq->n; i++) {
-		const struct piece *p = &rq->piece[i];
-
-		for (uint32_t from = 0; from < p->count; from += n) {
-			int err;
-
-			n = p->count - from < max ? p->count - from : max;
-			err = submit_piece(rq, p, from, n);
-			if (err)
-				set_error(rq, err);
-		}
+		if (err)
+			set_error(rq, err);
+		return;
 	}
+	for (size_t i = 0; i < rq->n; i++)
+		submit_piece(rq, &rq->piece[i]);
 }
 
 void tfs_read(struct tfs *fs, struct tfs_read *rd)

@@ -23,7 +23,10 @@
  * (6) A place costs its addresses; the memory behind is what the longest
  *     request in it had.  PLACES bounds it for any number of processors.
  * (7) A processor that is not there at the start has its queue with one that
- *     is.  If the processor of a thread goes, the kernel moves the thread. */
+ *     is.  If the processor of a thread goes, the kernel moves the thread.
+ * (8) A read of content completes by the owner's ring, and nobody waits for
+ *     that but whoever asked for it: the owner may wait for a lock meanwhile,
+ *     and for memory. */
 #include <errno.h>
 #include <linux/fuse.h>
 #include <poll.h>
@@ -562,14 +565,13 @@ static bool is_full(const struct owner *o)
 
 /* What had been left or was in the kernel when the round began has been handed
  * over and taken by the end of a turn that begins in it. */
-static int turn(struct owner *o)
+static void turn(struct owner *o)
 {
 	unsigned int round = o->u->round;
-	int err;
 
 	collect(o);
 	begin(o);	/* after that: who woke us before had said so */
-	err = eng_queue_run(o->q);
+	eng_queue_run(o->q);
 	pthread_mutex_lock(&o->lock);
 	o->asleep = false;
 	pthread_mutex_unlock(&o->lock);
@@ -577,7 +579,6 @@ static int turn(struct owner *o)
 		o->full = is_full(o);
 		o->round = round;
 	}
-	return err;
 }
 
 static void *own(void *arg)
@@ -591,10 +592,8 @@ static void *own(void *arg)
 	report_up(o, err);
 	if (err)
 		return NULL;
-	while (!err && (!o->u->end || o->used))	/* (5) */
-		err = turn(o);
-	if (err)
-		fail(o, err);
+	while (!o->u->end || o->used)		/* (5) */
+		turn(o);
 	close_ring(o);
 	return NULL;
 }

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "core/buf.h"
+#include "core/io.h"
 #include "support/mem_dev.h"
 
 /* ---- requests on a device in memory ------------------------------------ */
@@ -626,7 +627,7 @@ static void *get_largest(void *arg)
 }
 
 /* When there is no memory, the largest size has one of each, and who comes
- * next waits for it instead of failing. */
+ * next waits for it instead of failing; but for whoever must not have it. */
 START_TEST(largest_class_has_a_reserve)
 {
 	struct eng_io *io;
@@ -639,6 +640,8 @@ START_TEST(largest_class_has_a_reserve)
 	ck_assert_ptr_null(eng_io_get(&mem->dev, 8, 1));
 	ck_assert_ptr_null(eng_buf_get(&mem->dev, 4096));
 	ck_assert_ptr_null(eng_buf_get(&mem->dev, MEM_MAX_IO * 512 + 1));
+	ck_assert_ptr_null(eng_io_get_spare(&mem->dev, MEM_MAX_IO, 1));
+	ck_assert_ptr_null(eng_buf_get_spare(&mem->dev, MEM_MAX_IO * 512));
 	io = eng_io_get(&mem->dev, MEM_MAX_IO, 1);
 	buf = eng_buf_get(&mem->dev, MEM_MAX_IO * 512);
 	ck_assert(io && buf);

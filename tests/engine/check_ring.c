@@ -17,6 +17,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "core/io.h"
 #include "io/raw.h"
 #include "io/ring.h"
 #include "native/dev_block.h"
@@ -424,12 +425,103 @@ START_TEST(owner_is_woken)
 		eng_queue_push(owned.q, &owned.op[i]);
 	}
 	do
-		ck_assert_int_eq(eng_queue_run(owned.q), 0);
+		eng_queue_run(owned.q);
 	while (__atomic_load_n(&owned.ended, __ATOMIC_RELAXED) < 2 * OPS ||
 	       __atomic_load_n(&owned.wakes, __ATOMIC_RELAXED) < WAKES);
 	pthread_join(waker, NULL);
 	ck_assert_uint_eq(owned.ended, 2 * OPS);
 	eng_queue_destroy(owned.q);
+}
+END_TEST
+
+/* ---- what a thread starts by its own queue ---------------------------- */
+
+enum { READS = 64, SMALL = 128, LARGE = 256 };	/* intervals */
+
+struct reads {
+	struct eng_ring_op begin;
+	struct eng_dev	*dev;
+	struct eng_queue *q;
+	pthread_t	owner;
+	uint32_t	intervals;
+	unsigned int	ended;			/* atomic */
+	unsigned int	here;			/* atomic: on the owner */
+	uint8_t		want[SIZE];
+};
+
+static struct reads reads;
+
+static void read_end(struct eng_io *io)
+{
+	size_t bytes = (size_t)io->count * INTERVAL;
+	uint8_t *buf = io->arg;
+
+	ck_assert_int_eq(io->err, 0);
+	ck_assert_msg(!memcmp(buf, reads.want + io->start * INTERVAL, bytes),
+		      "read at %llu: something else",
+		      (unsigned long long)io->start);
+	if (pthread_equal(pthread_self(), reads.owner))
+		count(&reads.here);
+	eng_buf_put(reads.dev, buf, bytes);
+	eng_io_put(io);
+	count(&reads.ended);
+	eng_queue_wake(reads.q);
+}
+
+static void start_reads(struct eng_ring_op *op, int res)
+{
+	uint32_t n = reads.intervals;
+
+	(void)op;
+	ck_assert_int_eq(res, 0);
+	ck_assert_ptr_eq(eng_queue_here(), reads.q);
+	for (unsigned int i = 0; i < READS; i++) {
+		struct eng_io *io = eng_io_get_spare(reads.dev, n, 1);
+		void *buf = eng_buf_get_spare(reads.dev, n * INTERVAL);
+
+		ck_assert(io && buf);
+		io->op = ENG_READ;
+		io->flags |= ENG_IO_HERE;
+		io->start = rnd(SIZE / INTERVAL - n);
+		io->end = read_end;
+		io->arg = buf;
+		for (uint32_t j = 0; j < n; j++)
+			io->tags[j] = (uint16_t)(io->start + j);
+		ck_assert_int_eq(eng_io_add(io, buf, n * INTERVAL), 0);
+		eng_io_submit(io);
+	}
+}
+
+/* _i: large ones are verified elsewhere */
+START_TEST(owner_completes_what_it_starts)
+{
+	struct eng_pool *pool;
+	int err = eng_queue_create(&reads.q, "test", eng_queue_own_flags(),
+				   true);
+
+	if (err || eng_queue_wake(reads.q)) {
+		printf("skip - no ring for one thread here\n");
+		eng_queue_destroy(reads.q);
+		return;
+	}
+	ck_assert_int_eq(eng_pool_create(&pool, 1), 0);
+	reads.dev = open_device(pool);
+	reads.owner = pthread_self();
+	reads.intervals = _i ? LARGE : SMALL;
+	reads.begin.prep = nop_prep;
+	reads.begin.end = start_reads;
+	fill(reads.want, SIZE, 7);
+	for (uint32_t at = 0; at < SIZE / INTERVAL; at += LARGE)
+		ck_assert_int_eq(run(reads.dev, ENG_WRITE, at, LARGE,
+				     reads.want + at * INTERVAL), 0);
+	eng_queue_push(reads.q, &reads.begin);
+	while (__atomic_load_n(&reads.ended, __ATOMIC_RELAXED) < READS)
+		eng_queue_run(reads.q);
+	ck_assert_uint_eq(reads.here, _i ? 0 : READS);
+	ck_assert_ptr_null(eng_queue_here());
+	eng_dev_close(reads.dev);
+	eng_pool_destroy(pool);
+	eng_queue_destroy(reads.q);
 }
 END_TEST
 
@@ -448,6 +540,7 @@ int main(void)
 	tcase_add_loop_test(tc, end_of_file_is_an_error, 0, 2);
 	tcase_add_test(tc, short_transfers_of_devices_go_on);
 	tcase_add_test(tc, owner_is_woken);
+	tcase_add_loop_test(tc, owner_completes_what_it_starts, 0, 2);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_NORMAL);
 	failed = srunner_ntests_failed(sr);
