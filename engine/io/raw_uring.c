@@ -5,6 +5,8 @@
  *      reads of what is there, and writes, which only copy (and are held up
  *      only where the kernel means to throttle the writer).  The ring has
  *      what waits for the medium, and end() runs on its reaper thread then.
+ *      A file in memory (tmpfs) has no way to ask whether all is there, and
+ *      need not be asked; a ring would have a thread of the kernel copy it.
  *  (2) The caller's iovecs are never changed.
  *  (3) A short transfer is no error: it goes on where it stopped, io->done.
  *      One that moves nothing is: a file that has become shorter, or a full
@@ -17,10 +19,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <syslog.h>
 #include <unistd.h>
 
@@ -36,7 +40,8 @@ struct uring_raw {
 	int		fd;		/* fixed after open */
 	int		direct;		/* (4); -1: there is none */
 	bool		bdev;		/* fixed after open */
-	bool		nowait;		/* atomic: RWF_NOWAIT is worth trying */
+	bool		memory;		/* fixed after open: on tmpfs */
+	bool		nowait;		/* atomic: trying at once is worth it */
 	struct eng_ring	*ring;		/* (5) */
 	struct eng_plain *plain;
 	char		*name;
@@ -105,7 +110,8 @@ static ssize_t uring_read_cached(struct uring_raw *u, struct eng_raw_io *io)
 
 	if (!__atomic_load_n(&u->nowait, __ATOMIC_RELAXED))
 		return 0;
-	n = preadv2(u->fd, io->iov, io->niov, (off_t)io->off, RWF_NOWAIT);
+	n = preadv2(u->fd, io->iov, io->niov, (off_t)io->off,
+		    u->memory ? 0 : RWF_NOWAIT);
 	if (n < 0 && (errno == EOPNOTSUPP || errno == ENOSYS ||
 		      errno == EINVAL))
 		__atomic_store_n(&u->nowait, false, __ATOMIC_RELAXED);
@@ -271,6 +277,14 @@ static int uring_size(struct uring_raw *u, const struct stat *st)
 	return 0;
 }
 
+static bool is_memory(int fd)
+{
+	struct statfs fs;
+
+	return !fstatfs(fd, &fs) && (fs.f_type == TMPFS_MAGIC ||
+				     fs.f_type == RAMFS_MAGIC);
+}
+
 static int uring_open_fd(struct uring_raw *u, int fd)
 {
 	struct stat st;
@@ -279,6 +293,7 @@ static int uring_open_fd(struct uring_raw *u, int fd)
 	if (u->fd < 0 || fstat(u->fd, &st))
 		return open_failed(u->name, "cannot open", errno);
 	u->bdev = S_ISBLK(st.st_mode);
+	u->memory = !u->bdev && is_memory(u->fd);
 	u->direct = eng_fd_reopen(fd, O_DIRECT | (u->raw.rdonly ? O_RDONLY :
 						  O_RDWR));	/* (4) */
 	return uring_size(u, &st);
