@@ -311,6 +311,10 @@ struct tfs_read {
 	uint64_t	off;
 	size_t		len;
 	bool		accessed;	/* as tfs_accessed(), before end() */
+	/* Where the answer may be put together, or NULL: page-aligned, and
+	 * with room for what comes with the range, whole intervals. */
+	void		*room;
+	size_t		room_size;
 	/* Once, on any thread, the caller's included.  err: 0 or -errno; if
 	 * 0, len bytes at data are the answer (fewer than asked: end of
 	 * file), verified, valid until end() returns. */

@@ -40,6 +40,7 @@ struct request {
 	uint64_t	end;		/* of the answer, clipped to the size */
 	uint8_t		*buf;
 	size_t		size;
+	bool		own;		/* buf is from the device's pools */
 	struct piece	*piece;
 	size_t		n, room;
 	unsigned int	ticket;		/* (3) */
@@ -80,12 +81,16 @@ static int make_buffer(struct request *rq)
 		return 0;
 	rq->first = rd->off / isize * isize;
 	rq->size = (rd->off + rd->len + isize - 1) / isize * isize - rq->first;
-	if (tfs_must_not_wait()) {
+	rq->own = !rd->room || rq->size > rd->room_size;
+	if (!rq->own)
+		rq->buf = rd->room;
+	else if (tfs_must_not_wait())
 		rq->buf = eng_buf_get_spare(rq->fs->dev, rq->size);
-		return rq->buf ? 0 : TFS_WAITS;
-	}
-	rq->buf = eng_buf_get(rq->fs->dev, rq->size);
-	return rq->buf ? 0 : -ENOMEM;
+	else
+		rq->buf = eng_buf_get(rq->fs->dev, rq->size);
+	if (!rq->buf)
+		return tfs_must_not_wait() ? TFS_WAITS : -ENOMEM;
+	return 0;
 }
 
 static int read_inline(struct tfs_txn *tx, struct request *rq)
@@ -182,7 +187,7 @@ static void answer(struct request *rq, int err)
 	/* Whoever waited for the last read may close the filesystem now; the
 	 * device waits until its completions have returned. */
 	rd->end(rd, err, len ? rq->buf + (rd->off - rq->first) : NULL, len);
-	if (rq->buf)
+	if (rq->own)
 		eng_buf_put(dev, rq->buf, rq->size);
 	free(rq->piece);
 	free(rq);

@@ -31,6 +31,7 @@
 #include "fuse/reply.h"
 #include "fuse/room.h"
 #include "fuse/space.h"
+#include "fuse/uring.h"
 #include "fuse/wire.h"
 
 #define BACKGROUND	128u		/* read-ahead, write-back */
@@ -463,6 +464,7 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 		.ino = (uint32_t)ino, .off = (uint64_t)off, .len = size,
 		.accessed = true, .end = read_end, .arg = r,	/* (3) */
 	};
+	r->rd.room = tfs_uring_room(&r->rd.room_size);
 	pending_add(ops);
 	tfs_read(ops->fs, &r->rd);
 }

@@ -150,6 +150,7 @@ struct tfs_uring {
 };
 
 static __thread struct owner *me;
+static __thread struct place *handling;
 
 static struct place *to_place(struct eng_ring_op *op)
 {
@@ -271,8 +272,14 @@ static void count(struct counter *c, size_t bytes)
 	c->n++;
 }
 
-/* The parts of an answer, one after the other.  The kernel asks for no more
- * than the place has room for. */
+void *tfs_uring_room(size_t *size)
+{
+	*size = handling ? handling->iov[1].iov_len : 0;
+	return handling ? handling->iov[1].iov_base : NULL;
+}
+
+/* The parts of an answer, one after the other; one that was made in its room
+ * is the only part.  The kernel asks for no more than the place has room for. */
 static int put_payload(struct place *p, const struct iovec *iov, int n)
 {
 	struct uring_head *head = (struct uring_head *)p->mem;
@@ -281,7 +288,9 @@ static int put_payload(struct place *p, const struct iovec *iov, int n)
 	for (int i = 0; i < n; i++) {
 		if (iov[i].iov_len > p->iov[1].iov_len - at)
 			return -EIO;
-		memcpy(p->mem + HEAD + at, iov[i].iov_base, iov[i].iov_len);
+		if (iov[i].iov_base != p->mem + HEAD + at)	/* room */
+			memmove(p->mem + HEAD + at, iov[i].iov_base,
+				iov[i].iov_len);
 		at += iov[i].iov_len;
 	}
 	head->payload = (uint32_t)at;
@@ -322,13 +331,19 @@ static void refuse(struct place *p, int err)
 
 /* ---- requests: the owner ------------------------------------------------- */
 
-static void run_task(struct tfs_task *task)
+/* p may be the kernel's again when it returns. */
+static void handle(struct place *p)
 {
-	struct place *p = (struct place *)((char *)task -
-					   offsetof(struct place, task));
 	const struct tfs_uring_how *how = &p->owner->u->how;
 
+	handling = p;
 	how->handle(how->arg, p->request, p->len, p->flags);
+	handling = NULL;
+}
+
+static void run_task(struct tfs_task *task)
+{
+	handle((struct place *)((char *)task - offsetof(struct place, task)));
 }
 
 static void came(struct eng_ring_op *op, int res);
@@ -364,14 +379,14 @@ static int place_add(struct owner *o, struct lane *lane)
 
 /* (2)  Answered or not, the place is not handed over before we return to the
  * ring. */
-static void handle(struct place *p)
+static void handle_first(struct place *p)
 {
 	struct tfs_uring *u = p->owner->u;
 
 	p->again = p->kind & TFS_URING_MAY_WAIT;
 	if (!p->again) {
 		tfs_nowait(true);
-		u->how.handle(u->how.arg, p->request, p->len, p->flags);
+		handle(p);
 		tfs_nowait(false);
 	}
 	if (p->again)
@@ -453,7 +468,7 @@ static void receive(struct place *p)
 			return;
 		}
 	}
-	handle(p);
+	handle_first(p);
 }
 
 /* The kernel did not take a place, or gives it back. */

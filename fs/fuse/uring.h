@@ -44,6 +44,9 @@ int tfs_uring_create(struct tfs_uring **out, const struct tfs_uring_how *how);
 void tfs_uring_begin(struct tfs_uring *u, int fd);
 /* Answer a request: header and parts.  False: it did not come this way. */
 bool tfs_uring_answer(struct tfs_uring *u, const struct iovec *iov, int n);
+/* In handle(): memory for the payload of the answer, page-aligned, which need
+ * not be moved then.  NULL: the request did not come this way. */
+void *tfs_uring_room(size_t *size);
 /* Take no more requests, and return when those taken are answered. */
 void tfs_uring_end(struct tfs_uring *u);
 /* After the end.  NULL is fine. */
