@@ -124,6 +124,39 @@ for x in t: x.join()
 ' "$mnt/holes"
 rm "$mnt/holes"
 
+# Past the page caches of the mount and, as far as it can be had, of the host.
+head -c 24M /dev/urandom >"$work/cold"
+cp "$work/cold" "$mnt/cold"
+remount_fs
+check "cold reads of all sizes from every processor" \
+	timeout 120 python3 -c '
+import mmap, os, random, sys, threading
+mnt, image, want, seconds = sys.argv[1:5]
+want = open(want, "rb").read()
+end = threading.Event()
+def read(seed):
+    r = random.Random(seed)
+    cpus = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {cpus[seed % len(cpus)]})
+    fd = os.open(mnt, os.O_RDONLY | os.O_DIRECT)
+    buf = mmap.mmap(-1, 1 << 20)
+    while not end.is_set():
+        size = 4096 << r.choice((0, 0, 0, 1, 4, 5, 8))
+        at = r.randrange(0, len(want), 4096)
+        n = os.preadv(fd, [memoryview(buf)[:size]], at)
+        if n != min(size, len(want) - at) or buf[:n] != want[at:at + n]:
+            print(f"seed {seed}: {n} of {size} at {at}: wrong")
+            os._exit(1)
+t = [threading.Thread(target=read, args=(i,)) for i in range(8)]
+for x in t: x.start()
+fd = os.open(image, os.O_RDONLY)
+while not end.wait(0.02):
+    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+    seconds = float(seconds) - 0.02
+    if seconds < 0: end.set()
+for x in t: x.join()
+' "$mnt/cold" "$img" "$work/cold" "$(amount 2 4 20)"
+
 start_load
 check "umount under load is refused" eval "! umount '$mnt' 2>/dev/null"
 end_load
