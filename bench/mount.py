@@ -264,9 +264,12 @@ def loop_peer(fs, mkfs):
 def all_peers(args, passthrough):
     # Lazy initialisation would work in the background of the measurement;
     # without big_writes FUSE 2 writes pages of 4 KiB.
+    mkfs = [args.mkfs, "-f", "-s", "{mib}M", "{image}"]
     return [
-        Peer("tagfs", [args.mkfs, "-f", "-s", "{mib}M", "{image}"],
-             [args.tagfs, "{image}", "{mnt}"]),
+        Peer("tagfs", mkfs,
+             [args.tagfs, "-o", "uring=off", "{image}", "{mnt}"]),
+        Peer("tagfs-uring", mkfs,
+             [args.tagfs, "-o", "uring=on", "{image}", "{mnt}"]),
         Peer("passthrough", None,
              [passthrough, "-o", "source={image}", "{mnt}"]),
         loop_peer("ext4", ["mkfs.ext4", "-q", "-F", "-E",
