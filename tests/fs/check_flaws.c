@@ -47,16 +47,6 @@ static uint32_t make(struct bed *b, uint64_t seed)
 	return ino;
 }
 
-static void spoil(struct bed *b, uint32_t ino, unsigned int lc)
-{
-	struct tfs_place at;
-
-	ck_assert_int_eq(tfs_locate_byte(b->fs, ino, (uint64_t)lc * CSIZE,
-					 &at), 0);
-	ck_assert_int_eq(at.state, TFS_PLACE_MAPPED);
-	sim_flip(b->sim, bed_data_at(b, at.cluster) + 700, 1);
-}
-
 static void read_bad(struct bed *b, uint32_t ino, unsigned int lc)
 {
 	uint8_t buf[CSIZE];
@@ -79,7 +69,7 @@ START_TEST(a_read_that_fails_is_known_after_a_remount)
 	struct bed b;
 	uint32_t ino = make(&b, _i);
 
-	spoil(&b, ino, 7);
+	bed_spoil(&b, ino, 7);
 	read_bad(&b, ino, 7);
 	bed_remount(&b, 0);
 	list(&b, &l);
@@ -129,7 +119,7 @@ START_TEST(what_is_not_there_any_more_is_no_error)
 	uint32_t ino = make(&b, _i);
 
 	ck_assert_int_eq(tfs_ref(b.fs, ino, 1), 0);
-	spoil(&b, ino, 7);
+	bed_spoil(&b, ino, 7);
 	read_bad(&b, ino, 7);
 	tfs_unref(b.fs, ino, 1);
 	bed_remount(&b, 0);

@@ -7,7 +7,6 @@
 #include <time.h>
 
 #include "check/kept.h"
-#include "check/locate.h"
 #include "check/scrubber.h"
 #include "commit/ckpt.h"
 #include "support/fs_bed.h"
@@ -60,16 +59,6 @@ static void make_large(struct bed *b)
 		ck_assert_int_eq(tfs_write(b->fs, ino, at, buf, size, 0), 0);
 	free(buf);
 	ck_assert_int_eq(tfs_sync(b->fs), 0);
-}
-
-static void flip(struct bed *b, uint32_t ino, unsigned int lc)
-{
-	struct tfs_place at;
-
-	ck_assert_int_eq(tfs_locate_byte(b->fs, ino, (uint64_t)lc * CSIZE,
-					 &at), 0);
-	ck_assert_int_eq(at.state, TFS_PLACE_MAPPED);
-	sim_flip(b->sim, bed_data_at(b, at.cluster) + 99, 1);
 }
 
 static uint64_t mapped(struct bed *b, const uint32_t ino[FILES])
@@ -143,7 +132,7 @@ START_TEST(a_crash_after_any_step_leaves_nothing_out)
 
 		make(&b, n, ino);
 		for (unsigned int i = 0; i < FILES; i += 3)
-			flip(&b, ino[i], 5 + i);
+			bed_spoil(&b, ino[i], 5 + i);
 		s.fs = b.fs;
 		ck_assert_int_eq(tfs_scrub_begin(&s), 0);
 		done = go(&s, n);
@@ -283,7 +272,7 @@ START_TEST(when_all_was_read_is_known_later)
 	struct bed b;
 
 	make(&b, _i, ino);
-	flip(&b, ino[3], 8);
+	bed_spoil(&b, ino[3], 8);
 	ck_assert_int_eq(tfs_scrubber_create(&sc, b.fs), 0);
 	ck_assert_int_eq(tfs_scrubber_start(sc, &how), 0);
 	st = wait_for(sc, TFS_SCRUB_FINISHED);
@@ -313,16 +302,16 @@ START_TEST(what_is_known_is_read_again_and_nothing_else)
 	struct bed b;
 
 	make(&b, _i, ino);
-	flip(&b, ino[3], 8);
-	flip(&b, ino[4], 20);
-	flip(&b, ino[4], 21);
+	bed_spoil(&b, ino[3], 8);
+	bed_spoil(&b, ino[4], 20);
+	bed_spoil(&b, ino[4], 21);
 	ck_assert_int_eq(tfs_scrubber_create(&sc, b.fs), 0);
 	ck_assert_int_eq(tfs_scrubber_start(sc, &how), 0);
 	wait_for(sc, TFS_SCRUB_FINISHED);
 	ck_assert_uint_eq(listed(&b), 2);
-	flip(&b, ino[3], 8);		/* it was a bad cable */
-	flip(&b, ino[4], 20);
-	flip(&b, ino[5], 20);		/* nobody knows of this one */
+	bed_spoil(&b, ino[3], 8);		/* it was a bad cable */
+	bed_spoil(&b, ino[4], 20);
+	bed_spoil(&b, ino[5], 20);		/* nobody knows of this one */
 	eng_dev_drop_caches(b.dev);
 	how = (struct tfs_scrub_how){ .errors = true };
 	ck_assert_int_eq(tfs_scrubber_start(sc, &how), 0);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "check/locate.h"
 #include "support/fs_bed.h"
 #include "support/fs_check.h"
 #include "soft/dev_soft.h"
@@ -214,6 +215,16 @@ uint64_t bed_data_at(struct bed *b, uint64_t addr)
 
 	return soft_data_off(&s->head.lay, interval / s->head.lay.zone_intervals,
 			     interval % s->head.lay.zone_intervals);
+}
+
+void bed_spoil(struct bed *b, uint32_t ino, uint64_t lc)
+{
+	struct tfs_place at;
+
+	ck_assert_int_eq(tfs_locate_byte(b->fs, ino, lc * b->fs->csize, &at),
+			 0);
+	ck_assert_int_eq(at.state, TFS_PLACE_MAPPED);
+	sim_flip(b->sim, bed_data_at(b, at.cluster) + 700, 1);
 }
 
 bool bed_cluster_at(struct bed *b, uint64_t off, uint64_t *addr)

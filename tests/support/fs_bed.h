@@ -62,6 +62,8 @@ uint64_t bed_hash(uint64_t h, const void *data, size_t len);
 uint64_t bed_data_at(struct bed *b, uint64_t addr);
 /* The other way round.  False: a tuple page or a header. */
 bool bed_cluster_at(struct bed *b, uint64_t off, uint64_t *addr);
+/* A bit of a file's content rots, in that cluster of it. */
+void bed_spoil(struct bed *b, uint32_t ino, uint64_t lc);
 
 /* One cluster as a disk has it. */
 struct bed_cluster {
