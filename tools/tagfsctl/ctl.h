@@ -52,18 +52,18 @@ int probe_udev(const char *path);
 
 /* A device or image, as it is: the superblock is known, the tree is not
  * looked at. */
-struct image {
+struct medium {
 	struct eng_pool	*pool;
 	struct eng_dev	*dev;
 	struct tfs	*fs;
 	bool		open;		/* with its tree: tfs_open() */
 };
 
-/* 0 or -errno; image_close() in any case.  tree: as a read-only mount. */
-int image_open(struct image *im, const char *path, bool tree);
+/* 0 or -errno; medium_close() in any case.  tree: as a read-only mount. */
+int medium_open(struct medium *im, const char *path, bool tree);
 /* A device, or all legs of a mirror. */
-int image_open_rw(struct image *im, const struct legs *legs);
-void image_close(struct image *im);
+int medium_open_rw(struct medium *im, const struct legs *legs);
+void medium_close(struct medium *im);
 
 /* Is it on a mounted tagfs? */
 bool is_mounted(const char *path);

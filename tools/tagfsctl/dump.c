@@ -31,7 +31,7 @@ static const char *kind_name(unsigned int kind)
 
 /* ---- superblock and slots ----------------------------------------------- */
 
-static int dump_super(struct image *im, uint64_t addr)
+static int dump_super(struct medium *im, uint64_t addr)
 {
 	char uuid[UUID_TEXT];
 	int res = EXIT_OK;
@@ -65,7 +65,7 @@ static int dump_super(struct image *im, uint64_t addr)
 	return res;
 }
 
-static int dump_slot(struct image *im, uint64_t addr)
+static int dump_slot(struct medium *im, uint64_t addr)
 {
 	int res = EXIT_OK;
 
@@ -101,7 +101,7 @@ static int dump_slot(struct image *im, uint64_t addr)
 /* ---- clusters ----------------------------------------------------------- */
 
 /* Whatever can be read of it. */
-static int read_cluster(struct image *im, uint64_t addr, uint8_t **buf,
+static int read_cluster(struct medium *im, uint64_t addr, uint8_t **buf,
 			uint16_t tags[TFS_LANES], struct eng_fault *fault)
 {
 	*buf = NULL;
@@ -132,7 +132,7 @@ static void out_record(const struct tfs_record *rec)
 	out_number("commit", rec->seq);
 }
 
-static int dump_record(struct image *im, uint64_t addr)
+static int dump_record(struct medium *im, uint64_t addr)
 {
 	uint16_t tags[TFS_LANES];
 	struct eng_fault fault;
@@ -175,7 +175,7 @@ static void out_log(uint64_t pos, const struct tfs_disk_log *h)
 }
 
 /* What is sound in it, whether it would be replayed or not. */
-static int dump_log(struct image *im, uint64_t addr)
+static int dump_log(struct medium *im, uint64_t addr)
 {
 	struct tfs *fs = im->fs;
 	uint16_t tags[TFS_LANES];
@@ -332,7 +332,7 @@ static int see_lost(struct tfs_treewalk *w, const struct tfs_miss *at, int err)
 	return 0;
 }
 
-static int dump_tree(struct image *im, uint64_t addr)
+static int dump_tree(struct medium *im, uint64_t addr)
 {
 	bool lost = false;
 	struct tfs_treewalk w = { .fs = im->fs, .arg = &lost, .node = see_node,
@@ -407,7 +407,7 @@ static int out_node(struct tfs *fs, struct tfs_node *node, uint64_t addr,
 	return why ? EXIT_COULD_NOT : EXIT_OK;
 }
 
-static int dump_node(struct image *im, uint64_t addr)
+static int dump_node(struct medium *im, uint64_t addr)
 {
 	struct tfs_node *node = tfs_node_alloc(im->fs);
 	uint16_t tags[TFS_LANES];
@@ -437,7 +437,7 @@ static int dump_node(struct image *im, uint64_t addr)
 static const struct part {
 	const char	*name;
 	bool		tree, addr;
-	int		(*run)(struct image *im, uint64_t addr);
+	int		(*run)(struct medium *im, uint64_t addr);
 } parts[] = {
 	{ "super", false, false, dump_super },
 	{ "slot", false, false, dump_slot },
@@ -462,7 +462,7 @@ int verb_dump(int argc, char **argv)
 	};
 	const struct part *part;
 	uint64_t addr = 0;
-	struct image im;
+	struct medium im;
 	bool json = false;
 	int c, err, res;
 
@@ -480,8 +480,8 @@ int verb_dump(int argc, char **argv)
 	if (part->addr && !parse_number(argv[1], &addr))
 		return bad_usage("dump", "ADDRESS is a number of a cluster");
 	out_setup(json);
-	err = image_open(&im, argv[argc - 1], part->tree);
+	err = medium_open(&im, argv[argc - 1], part->tree);
 	res = err ? fail(argv[argc - 1], err) : part->run(&im, addr);
-	image_close(&im);
+	medium_close(&im);
 	return res;
 }

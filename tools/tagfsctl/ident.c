@@ -45,18 +45,18 @@ static int look(const char *path, struct ident *id)
 {
 	char *at = mounts_tagfs_on(path);
 	bool mounted = at || is_mounted(path);
-	struct image im;
+	struct medium im;
 	int err;
 
 	free(at);
 	if (mounted)
 		return ask(path, id);
-	err = image_open(&im, path, false);
+	err = medium_open(&im, path, false);
 	if (!err) {
 		uuid_format(im.fs->super.uuid, id->uuid);
 		memcpy(id->label, im.fs->super.label, sizeof(id->label));
 	}
-	image_close(&im);
+	medium_close(&im);
 	return err;
 }
 
@@ -145,8 +145,8 @@ static int set_uuid(struct tfs_super *s, const char *text)
 static int change(const struct legs *legs, const char *text,
 		  int (*set)(struct tfs_super *s, const char *text))
 {
-	struct image im;
-	int err = image_open_rw(&im, legs);		/* (2) */
+	struct medium im;
+	int err = medium_open_rw(&im, legs);		/* (2) */
 
 	if (!err)
 		err = set(&im.fs->super, text);
@@ -154,7 +154,7 @@ static int change(const struct legs *legs, const char *text,
 		im.fs->super.seq++;
 		err = tfs_super_write(im.fs, im.fs->super_outdated > 0);
 	}
-	image_close(&im);
+	medium_close(&im);
 	return err;
 }
 

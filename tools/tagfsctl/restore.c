@@ -72,7 +72,7 @@ static bool go_on(struct tfs_rebuild *how, unsigned int step,
 	return !is_interrupted();
 }
 
-static int bring_back(struct restore *r, struct image *im,
+static int bring_back(struct restore *r, struct medium *im,
 		      const struct source *src)
 {
 	int err;
@@ -92,7 +92,7 @@ static int bring_back(struct restore *r, struct image *im,
 	return err;
 }
 
-static int open_tree(struct image *im)
+static int open_tree(struct medium *im)
 {
 	struct tfs_mount how = { .rdonly = true, .accept = true,
 				 .rescue = true };
@@ -108,7 +108,7 @@ static int open_tree(struct image *im)
 	return err ? err : -EUCLEAN;
 }
 
-static int open_any(struct restore *r, struct image *im,
+static int open_any(struct restore *r, struct medium *im,
 		    const struct source *src)
 {
 	struct eng_open how = {
@@ -147,7 +147,7 @@ static void release(struct restore *r)
 static int run(struct restore *r, const struct source *src,
 	       const char *target)
 {
-	struct image im = { .open = false };
+	struct medium im = { .open = false };
 	int err = open_any(r, &im, src), bad;
 
 	r->fs = im.fs;
@@ -160,7 +160,7 @@ static int run(struct restore *r, const struct source *src,
 	if (!err)
 		err = restore_all(r, target);
 	report_end(r, err);
-	image_close(&im);
+	medium_close(&im);
 	bad = r->map ? map_save(r->map, true) : 0;
 	if (bad)
 		say("the map can't be written: %s", strerror(-bad));

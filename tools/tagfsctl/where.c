@@ -92,8 +92,8 @@ static int look(const char *path, struct tagfs_locate *l)
 {
 	char buf[TAGFS_IOC_PATH];
 	struct tfs_place at;
-	struct image im;
-	int err = image_open(&im, path, true);
+	struct medium im;
+	int err = medium_open(&im, path, true);
 
 	if (!err)
 		err = tfs_locate_sector(im.fs, l->sector, &at);
@@ -110,7 +110,7 @@ static int look(const char *path, struct tagfs_locate *l)
 			strcpy(l->path, tfs_path(im.fs, at.rec.owner, buf,
 						 sizeof(buf)));
 	}
-	image_close(&im);
+	medium_close(&im);
 	return err;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* image.c - a filesystem that is not mounted, and one that is.
+/* medium.c - a filesystem that is not mounted, and one that is.
  *
  *  (1) Where only superblock, slots, log or single clusters are looked at, the
  *      tree is left alone, so that a filesystem that can't be mounted can be
@@ -25,7 +25,7 @@
 #define FENCE_MS	5000u
 #define STATS_ROOM	(64u << 10)
 
-static int open_dev(struct image *im, const struct legs *legs,
+static int open_dev(struct medium *im, const struct legs *legs,
 		    unsigned int flags)
 {
 	struct eng_open how = { .flags = flags };
@@ -36,7 +36,7 @@ static int open_dev(struct image *im, const struct legs *legs,
 }
 
 /* (1) */
-static int open_bare(struct image *im)
+static int open_bare(struct medium *im)
 {
 	int err;
 
@@ -53,26 +53,26 @@ static int open_bare(struct image *im)
 	return err;
 }
 
-int image_open(struct image *im, const char *path, bool tree)
+int medium_open(struct medium *im, const char *path, bool tree)
 {
 	struct tfs_mount how = { .rdonly = true, .accept = true };
 	const struct legs legs = { .path = { path }, .n = 1,
 				   .degraded = true };
 	int err;
 
-	*im = (struct image){ .open = tree };
+	*im = (struct medium){ .open = tree };
 	err = open_dev(im, &legs, ENG_OPEN_RDONLY);
 	if (err)
 		return err;
 	return tree ? tfs_open(&im->fs, im->dev, &how) : open_bare(im);
 }
 
-int image_open_rw(struct image *im, const struct legs *legs)
+int medium_open_rw(struct medium *im, const struct legs *legs)
 {
 	bool waited;
 	int err;
 
-	*im = (struct image){ .open = false };
+	*im = (struct medium){ .open = false };
 	err = open_dev(im, legs, 0);
 	if (!err)
 		err = open_bare(im);
@@ -92,7 +92,7 @@ int image_open_rw(struct image *im, const struct legs *legs)
 	return err;
 }
 
-void image_close(struct image *im)
+void medium_close(struct medium *im)
 {
 	if (im->open) {
 		tfs_close(im->fs);
