@@ -48,8 +48,6 @@ __attribute__((constructor)) static void begin(void)
 	large = getenv("TROUBLE_MALLOC_ON");
 	bad = getenv("TROUBLE_BAD");
 	bad_log = getenv("TROUBLE_BAD_LOG");
-	if (bad)
-		nowhere = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
 	unsetenv("LD_PRELOAD");
 	ready = true;
 }
@@ -165,9 +163,11 @@ ssize_t preadv64v2(int fd, const struct iovec *iov, int n, off_t off, int flags)
 }
 
 /* Nothing is mapped at offsets of small devices, so that reading memory there
- * is an I/O error. */
+ * is an I/O error.  Opened late: programs close what they start with. */
 static void spoil(struct io_uring *ring)
 {
+	if (nowhere < 0)
+		nowhere = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
 	for (unsigned int i = ring->sq.sqe_head; i != ring->sq.sqe_tail; i++) {
 		struct io_uring_sqe *sqe =
 			&ring->sq.sqes[i & *ring->sq.kring_mask];
