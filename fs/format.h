@@ -57,7 +57,9 @@ enum {
 #define TFS_RO_COMPAT_KNOWN	TFS_RO_COMPAT_FENCE
 #define TFS_INCOMPAT_LOG	1u	/* a mount must look at the log */
 #define TFS_INCOMPAT_MIRROR	2u	/* this is one leg of a mirror */
-#define TFS_INCOMPAT_KNOWN	(TFS_INCOMPAT_LOG | TFS_INCOMPAT_MIRROR)
+#define TFS_INCOMPAT_IMAGE	4u	/* no content is in it: see SPEC 8.1 */
+#define TFS_INCOMPAT_KNOWN	(TFS_INCOMPAT_LOG | TFS_INCOMPAT_MIRROR | \
+				 TFS_INCOMPAT_IMAGE)
 
 struct tfs_disk_super {
 /*00*/	__u8	magic[8];	/* this, version, uuid, label: for ever */

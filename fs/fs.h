@@ -108,6 +108,7 @@ struct tfs_mount {
 	bool		strictatime;	/* with relatime: after every read */
 	bool		noacl;		/* access lists are not obeyed, and
 					 * can't be seen or set */
+	bool		image;		/* what has no content will do, too */
 	bool		accept;		/* where acknowledged changes may be
 					 * missing, go on without them: fsck */
 	/* Before anything is replayed or written, with what the newest

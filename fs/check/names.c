@@ -13,6 +13,7 @@
 #include "check/check_priv.h"
 #include "file/orphan.h"
 #include "name/dir.h"
+#include "name/pseudonym.h"
 
 #define TRIES	1000u	/* names in lost+found for one inode */
 
@@ -59,10 +60,12 @@ static int rehash_fn(struct tfs_txn *tx, void *arg)
 
 static bool hashed_right(struct tfs *fs, const struct entry_fix *f)
 {
-	uint64_t base = tfs_name_hash(fs, f->name, f->e.len) &
-		(INT64_MAX & ~255ull);
+	uint64_t hash = tfs_name_hash(fs, f->name, f->e.len);
 
-	return (base ? base : TFS_COOKIE_FIRST) == (f->key.off & ~255ull);
+	if (tfs_pseudonym_place(hash) == (f->key.off & ~255ull))
+		return true;
+	return fs->super.incompat & TFS_INCOMPAT_IMAGE &&
+		tfs_is_pseudonym(&f->key, f->name, f->e.len);
 }
 
 /* The entry goes, and is not counted any more. */

@@ -14,6 +14,7 @@ struct tfs_rebuild {
 	/* The caller sets these.  dev is borrowed. */
 	struct eng_dev	*dev;
 	bool		rdonly;		/* nothing is written: see fs */
+	bool		image;		/* what has no content will do, too */
 	unsigned int	fence;		/* as of a mount; 0: nobody else can
 					 * reach it */
 	const uint8_t	*nonce;		/* whose filesystem it is, where no

@@ -93,6 +93,8 @@ int tfs_rb_open(struct rebuild *rb)
 	struct tfs *fs = rb->fs;
 	int err = tfs_super_read(fs);
 
+	if (!err && !how->image && tfs_super_whole(fs))
+		return -EOPNOTSUPP;
 	if (!err && fs->super.clusters > fs->geo->intervals / fs->ipc &&
 	    !how->rdonly)
 		return cut_short(fs);

@@ -207,6 +207,15 @@ static int super_read_at(struct tfs *fs, uint64_t addr, unsigned int copy,
 	return err;
 }
 
+int tfs_super_whole(const struct tfs *fs)
+{
+	if (!(fs->super.incompat & TFS_INCOMPAT_IMAGE))
+		return 0;
+	eng_log(LOG_ERR, "this is a metadata image: the content of files is "
+		"not in it.  fsck.tagfs and tagfsctl dump can look at it");
+	return -EOPNOTSUPP;
+}
+
 const char *tfs_super_look(struct tfs *fs, unsigned int copy,
 			   struct tfs_super *out)
 {

@@ -34,6 +34,8 @@ int tfs_super_read(struct tfs *fs);
 /* The same, and nothing is said.  clusters: as many as the filesystem has, if
  * that is known from elsewhere, or 0; the device may have more. */
 int tfs_super_peek(struct tfs *fs, uint64_t clusters);
+/* 0, or -EOPNOTSUPP with a line in the log: it is an image without content. */
+int tfs_super_whole(const struct tfs *fs);
 /* One copy as the medium has it, of a filesystem whose superblock was read.
  * NULL or what is wrong with it. */
 const char *tfs_super_look(struct tfs *fs, unsigned int copy,

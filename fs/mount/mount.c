@@ -264,6 +264,8 @@ int tfs_open(struct tfs **out, struct eng_dev *dev, struct tfs_mount *how)
 		return -ENOMEM;
 	fs->opt = *how;
 	err = tfs_super_read(fs);
+	if (!err && !how->image)
+		err = tfs_super_whole(fs);
 	if (!err)
 		err = tfs_legs_find(fs);
 	if (err)

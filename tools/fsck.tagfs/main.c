@@ -170,7 +170,7 @@ static int mark(void *arg, struct tfs *fs)
 static int open_fs(struct job *j, bool rdonly)
 {
 	struct tfs_mount how = {
-		.rdonly = rdonly, .accept = true,
+		.rdonly = rdonly, .accept = true, .image = true,
 		.ready = rdonly ? NULL : mark, .ready_arg = j,
 	};
 	int err = open_dev(j, rdonly);
@@ -247,6 +247,11 @@ static int check(struct job *j)
 		.fs = j->fs, .arg = j, .found = found, .failed = failed,
 		.progress = progress, .data = j->opt.data,
 	};
+	if (c->data && j->fs->super.incompat & TFS_INCOMPAT_IMAGE) {
+		say_line("%s: a metadata image: it has no content that could "
+			 "be read", j->opt.path);
+		c->data = false;
+	}
 	err = tfs_check(c);
 	c->problems += j->at_open;
 	c->fixed += j->written ? j->agreed : 0;
@@ -360,8 +365,8 @@ static int mend_beside(struct job *j)
 static int rebuild(struct job *j)
 {
 	struct tfs_rebuild how = {
-		.rdonly = j->opt.mode == MODE_NO, .arg = j, .found = rebuilt,
-		.progress = going,
+		.rdonly = j->opt.mode == MODE_NO, .image = true, .arg = j,
+		.found = rebuilt, .progress = going,
 	};
 	int err = open_dev(j, how.rdonly);
 

@@ -5,7 +5,7 @@ _tagfsctl()
 	local cur=${COMP_WORDS[COMP_CWORD]} verb=${COMP_WORDS[1]} words=
 
 	if [ "$COMP_CWORD" -eq 1 ]; then
-		words="device dump errors label locate probe restore scrub status"
+		words="device dump errors image label locate probe restore scrub status"
 		words="$words tags uuid"
 		words="$words --help --version"
 	elif [ "$verb" = dump ] && [ "$COMP_CWORD" -eq 2 ]; then
@@ -19,6 +19,7 @@ _tagfsctl()
 		device) words="--json -f -K" ;;
 		dump) words="--json" ;;
 		errors) words="--json --clear" ;;
+		image) words="-f --anonymise --with-inline --json" ;;
 		scrub) words="--json --rate --data --meta --errors" ;;
 		locate) words="--json --lba" ;;
 		probe) words="--export" ;;

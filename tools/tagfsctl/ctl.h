@@ -22,6 +22,7 @@ enum {
 int verb_device(int argc, char **argv);
 int verb_dump(int argc, char **argv);
 int verb_errors(int argc, char **argv);
+int verb_image(int argc, char **argv);
 int verb_label(int argc, char **argv);
 int verb_locate(int argc, char **argv);
 int verb_probe(int argc, char **argv);
@@ -40,6 +41,10 @@ int bad_usage(const char *verb, const char *what);
 int fail(const char *path, int err);
 /* A number, decimal or with 0x; false: it is none. */
 bool parse_number(const char *text, uint64_t *out);
+
+/* Interrupted by a person?  From catch_signals() on. */
+bool is_interrupted(void);
+void catch_signals(void);
 
 struct tagfs_scrub;
 

@@ -3,6 +3,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,6 +29,9 @@ static const struct verb {
 	  "what is on the medium" },
 	{ "errors", verb_errors, "[--json] [--clear] MOUNTPOINT",
 	  "what was found bad, and is" },
+	{ "image", verb_image,
+	  "[-f] [--anonymise] [--with-inline] [--json] DEVICE FILE",
+	  "all but content, for a bug report" },
 	{ "label", verb_label, "[--device LEG]... DEVICE [LABEL]", "show it, or set it" },
 	{ "locate", verb_locate,
 	  "[--json] PATH [OFFSET] | --lba SECTOR DEVICE|MOUNTPOINT",
@@ -104,6 +108,27 @@ void mute(bool on)
 void say_from(int level)
 {
 	say_level = level;
+}
+
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int sig)
+{
+	(void)sig;
+	interrupted = 1;
+}
+
+void catch_signals(void)
+{
+	struct sigaction act = { .sa_handler = on_signal };
+
+	sigaction(SIGINT, &act, NULL);
+	sigaction(SIGTERM, &act, NULL);
+}
+
+bool is_interrupted(void)
+{
+	return interrupted;
 }
 
 static int usage(void)

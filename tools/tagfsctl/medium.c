@@ -55,7 +55,8 @@ static int open_bare(struct medium *im)
 
 int medium_open(struct medium *im, const char *path, bool tree)
 {
-	struct tfs_mount how = { .rdonly = true, .accept = true };
+	struct tfs_mount how = { .rdonly = true, .accept = true,
+				 .image = true };
 	const struct legs legs = { .path = { path }, .n = 1,
 				   .degraded = true };
 	int err;

@@ -90,9 +90,6 @@ int copy_file(struct restore *r, const struct tfs_inode *in, int dir,
 int copy_other(struct restore *r, const struct tfs_inode *in, int dir,
 	       const char *name);
 void put_attributes(struct restore *r, const struct tfs_inode *in, int fd);
-/* Interrupted by a person? */
-bool is_interrupted(void);
-void catch_signals(void);
 
 /* ---- restore_tree.c ----------------------------------------------------------- */
 

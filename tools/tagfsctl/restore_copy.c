@@ -12,7 +12,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -20,31 +19,11 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "ctl.h"
 #include "restore.h"
 #include "tfs.h"
 
 #define CHUNK	(256u << 10)
-
-static volatile sig_atomic_t interrupted;
-
-static void on_signal(int sig)
-{
-	(void)sig;
-	interrupted = 1;
-}
-
-void catch_signals(void)
-{
-	struct sigaction act = { .sa_handler = on_signal };
-
-	sigaction(SIGINT, &act, NULL);
-	sigaction(SIGTERM, &act, NULL);
-}
-
-bool is_interrupted(void)
-{
-	return interrupted;
-}
 
 /* ---- attributes ------------------------------------------------------------- */
 
@@ -101,7 +80,7 @@ static int write_all(struct restore *r, int fd, const uint8_t *buf, size_t len,
 	while (len) {
 		ssize_t n = pwrite(fd, buf, len, (off_t)off);
 
-		if (n < 0 && errno == EINTR && !interrupted)
+		if (n < 0 && errno == EINTR && !is_interrupted())
 			continue;
 		if (n <= 0)
 			return could_not(r, "write") ? -errno : GIVEN_UP;
@@ -159,7 +138,7 @@ static int copy_data(struct restore *r, const struct tfs_inode *in, int fd)
 		while (at < end && !err) {
 			size_t n = end - at < CHUNK ? end - at : CHUNK;
 
-			err = interrupted ? -EINTR :
+			err = is_interrupted() ? -EINTR :
 				copy_part(r, in, fd, at, n);
 			at += n;
 		}
