@@ -39,7 +39,7 @@ static const struct kind kinds[] = {
 	  false, true },
 };
 
-#define CUTS	16
+#define CUTS	6	/* each one: see check_cuts.c */
 #define KINDS	(sizeof(kinds) / sizeof(kinds[0]))
 
 /* Made once; nobody changes it. */

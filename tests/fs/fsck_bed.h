@@ -45,11 +45,12 @@ static inline void fill(struct tree *t, uint32_t ino, size_t len)
 	ck_assert_int_eq(tfs_write(t->bed.fs, ino, 0, t->keep, len, 0), 0);
 }
 
-static inline void make_tree(struct tree *t, unsigned int seed)
+static inline void make_tree_in(struct tree *t, unsigned int seed,
+				uint64_t clusters)
 {
 	char value[5000];
 
-	bed_make(&t->bed, seed % 2 ? "4096+8" : "512+8", 4096, seed);
+	bed_make(&t->bed, seed % 2 ? "4096+8" : "512+8", clusters, seed);
 	t->csize = tfs_cluster_size(t->bed.fs);
 	bed_fill(t->keep, sizeof(t->keep), seed);
 	t->dir = make(t, TFS_ROOT_INO, "dir", S_IFDIR | 0755);
@@ -66,6 +67,11 @@ static inline void make_tree(struct tree *t, unsigned int seed)
 	ck_assert_int_eq(tfs_setxattr(t->bed.fs, t->other, "user.long", value,
 				      sizeof(value), 0, false), 0);
 	bed_remount(&t->bed, 0);
+}
+
+static inline void make_tree(struct tree *t, unsigned int seed)
+{
+	make_tree_in(t, seed, 4096);
 }
 
 static inline void keep_is_there(struct tree *t)

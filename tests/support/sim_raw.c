@@ -705,6 +705,7 @@ void sim_power_off_at(struct sim *sim, uint64_t n)
 {
 	pthread_mutex_lock(&sim->lock);
 	sim->armed = true;
+	sim->off |= n == SIM_NOW;
 	sim->left = n;
 	pthread_mutex_unlock(&sim->lock);
 }
@@ -748,6 +749,35 @@ void sim_crash(struct sim *sim, uint64_t seed)
 	pthread_mutex_lock(&sim->lock);
 	assert(!sim->queued && !sim->ending);
 	crash_locked(sim, seed);
+	sim->off = sim->armed = false;
+	pthread_mutex_unlock(&sim->lock);
+}
+
+/* Write i of n. */
+static void arrive(struct sim *sim, const struct sim_write *w,
+		   enum sim_arrive how, uint64_t i, uint64_t n)
+{
+	uint64_t half = w->len / SECTOR / 2 * SECTOR;
+
+	if (how == SIM_ALL || (how == SIM_NEWEST && i + 1 == n) ||
+	    (how == SIM_OTHERS && (n - i) % 2))
+		write_to_disk(sim, w);
+	else if (w->data && how == SIM_FRONTS)
+		put_bytes(sim, DISK, w->off, w->data, half);
+	else if (w->data && how == SIM_BACKS)
+		put_bytes(sim, DISK, w->off + half, w->data + half,
+			  w->len - half);
+}
+
+void sim_crash_as(struct sim *sim, enum sim_arrive how)
+{
+	uint64_t i = 0;
+
+	pthread_mutex_lock(&sim->lock);
+	assert(!sim->queued && !sim->ending);
+	for (struct sim_write *w = sim->unflushed; w; w = w->next)
+		arrive(sim, w, how, i++, sim->counts.unflushed);
+	unflushed_clear(sim);
 	sim->off = sim->armed = false;
 	pthread_mutex_unlock(&sim->lock);
 }

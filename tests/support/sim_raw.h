@@ -52,12 +52,27 @@ unsigned int sim_run(struct sim *sim, unsigned int max);
 /* ---- power ------------------------------------------------------------ */
 
 /* The power goes during write n from now, 0 the next (discards count): that
- * one may or may not arrive, it and all later I/O fail with -EIO. */
+ * one may or may not arrive, it and all later I/O fail with -EIO.  SIM_NOW:
+ * it is off. */
+#define SIM_NOW	UINT64_MAX
 void sim_power_off_at(struct sim *sim, uint64_t n);
 bool sim_is_off(struct sim *sim);
 /* Each unflushed write is kept, dropped, or torn by sectors of 512 bytes;
  * then the power is on again.  Close the device first. */
 void sim_crash(struct sim *sim, uint64_t seed);
+
+enum sim_arrive {
+	SIM_NOTHING,
+	SIM_ALL,
+	SIM_FRONTS,	/* the first half of each, by sectors */
+	SIM_BACKS,	/* the other half */
+	SIM_OTHERS,	/* every other one, the newest among them */
+	SIM_NEWEST,	/* alone */
+	SIM_ARRIVES
+};
+
+/* The same with nothing left to chance, for who wants each case. */
+void sim_crash_as(struct sim *sim, enum sim_arrive how);
 /* All unflushed writes become durable, or are forgotten. */
 void sim_settle(struct sim *sim, bool keep);
 

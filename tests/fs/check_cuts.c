@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* check_cuts.c - the power goes at each write of what puts a filesystem right:
+ * fsck.tagfs -y, --rebuild, a scrub.  No write is left out, and no way in which
+ * those before it may have arrived or not.
+ *
+ * What is there then is, to a user, what was there before or what is there
+ * afterwards, and nothing in between; a second run comes to its end, and to the
+ * same end; and after that there is nothing to be found.
+ *
+ * TAGFS_CASE=JOB:PROFILE:WRITE:ARRIVE, from a message, is one case alone. */
+#include <unistd.h>
+
+#include "check/scrubber.h"
+#include "commit/log.h"
+#include "fs/fsck_bed.h"
+#include "soft/soft_format.h"
+#include "support/fs_state.h"
+#include "support/mend.h"
+
+#define MANY	(getenv("TAGFS_TEST_FULL") ? 400u : 40u)
+
+/* ---- what is wrong ------------------------------------------------------- */
+
+static void many_files(struct tree *t, unsigned int n)
+{
+	char name[40];
+
+	for (unsigned int i = 0; i < n; i++) {
+		snprintf(name, sizeof(name), "one of many, number %u", i);
+		fill(t, make(t, i % 2 ? t->dir : t->sub, name,
+			     S_IFREG | 0640), 200 + i);
+	}
+	bed_remount(&t->bed, 0);
+}
+
+/* There is a log to be replayed. */
+static void live_on(struct tree *t)
+{
+	fill(t, make(t, t->dir, "late", S_IFREG | 0600), 3 * t->csize);
+	ck_assert_int_eq(tfs_unlink(t->bed.fs, t->sub, "other"), 0);
+	ck_assert_int_eq(tfs_sync(t->bed.fs), 0);
+	sim_settle(t->bed.sim, true);
+}
+
+static void wrong_inode(struct tfs_inode *in)
+{
+	in->clusters += 7;
+	in->size = 1;
+	in->nlink += 2;
+}
+
+/* One that is in use is free in the map, and another one the other way
+ * round. */
+static void wrong_map(struct tree *t)
+{
+	struct seek_item s = first(t, t->big, TFS_T_EXTENT, 0);
+	struct tfs *fs = t->bed.fs;
+	struct tfs_region *r;
+	struct tfs_miss miss;
+	uint64_t addr;
+
+	memcpy(&addr, s.val, 8);
+	pthread_rwlock_wrlock(&fs->tree);
+	ck_assert_int_eq(tfs_region_load(fs, 0, &r, &miss), 0);
+	tfs_bits_put(r->map, le64toh(addr), 1, false);
+	tfs_bits_put(r->map, tfs_bits_next(r->map, 300, false), 1, true);
+	tfs_region_dirty(fs, r);
+	pthread_rwlock_unlock(&fs->tree);
+}
+
+static void wrong_items(struct tree *t)
+{
+	struct seek_item s = first(t, t->sub, TFS_T_DIRENT, 0);
+
+	set_item(t, s.key, NULL, 0);
+	change(t, t->small, wrong_inode);
+	set_item(t, tfs_key(0, TFS_T_ORPHAN, 4711), "", 0);
+	set_item(t, tfs_key(t->link, TFS_T_INODE, 0), NULL, 0);
+	wrong_map(t);
+	ck_assert_int_eq(tfs_ckpt_run(t->bed.fs), 0);
+	fill(t, make(t, t->dir, "late", S_IFREG | 0600), 3 * t->csize);
+	ck_assert_int_eq(tfs_sync(t->bed.fs), 0);
+	sim_settle(t->bed.sim, true);
+}
+
+static void flip(struct tree *t, uint64_t addr)
+{
+	sim_flip(t->bed.sim, bed_data_at(&t->bed, addr) + 99, 4);
+}
+
+/* One copy of each that there is twice. */
+static void one_copy(struct tree *t)
+{
+	uint64_t end = t->bed.fs->super.clusters;
+	uint64_t newer = bed_page_at(t->bed.sim,
+				     eng_dev_geometry(t->bed.dev)->profile, 0);
+	struct tfs_miss *node;
+	size_t n;
+
+	many_files(t, MANY);
+	n = fs_nodes(t->bed.fs, &node);
+	live_on(t);
+	for (size_t i = 0; i < n; i++)
+		flip(t, node[i].ptr.addr[i % 2]);
+	free(node);
+	flip(t, end - TFS_END_SUPER);
+	flip(t, TFS_AT_SLOT);
+	flip(t, end - TFS_END_SLOT + 1);
+	sim_flip(t->bed.sim, 9, 1);		/* the header */
+	sim_flip(t->bed.sim, newer == SOFT_BLOCK ? 2 * SOFT_BLOCK + 50 :
+		 SOFT_BLOCK + 50, 1);
+}
+
+/* And bytes of a file, which there are once. */
+static void one_copy_and_data(struct tree *t)
+{
+	struct seek_item s = first(t, t->big, TFS_T_EXTENT, 0);
+	uint64_t addr;
+
+	memcpy(&addr, s.val, 8);
+	one_copy(t);
+	flip(t, le64toh(addr));
+}
+
+static void nodes_gone(struct tree *t, bool inner)
+{
+	struct tfs_miss *node;
+	size_t n;
+
+	many_files(t, MANY);
+	n = fs_nodes(t->bed.fs, &node);
+	ck_assert_uint_gt(n, 2);
+	live_on(t);
+	for (size_t i = 0; i < n; i++)
+		for (unsigned int c = 0; c < 2; c++)
+			if (inner ? node[i].level : i == n / 2)
+				flip(t, node[i].ptr.addr[c]);
+	free(node);
+}
+
+static void a_leaf_gone(struct tree *t)
+{
+	nodes_gone(t, false);
+}
+
+static void root_gone(struct tree *t)
+{
+	nodes_gone(t, true);
+}
+
+static void all_but_leaves_gone(struct tree *t)
+{
+	uint64_t end = t->bed.fs->super.clusters;
+
+	nodes_gone(t, true);
+	for (uint64_t i = 0; i < t->bed.fs->super.log_clusters; i++)
+		flip(t, tfs_log_addr(t->bed.fs, i));
+	flip(t, TFS_AT_SUPER);
+	flip(t, end - TFS_END_SUPER);
+	for (unsigned int i = 0; i < 2; i++) {
+		flip(t, TFS_AT_SLOT + i);
+		flip(t, end - TFS_END_SLOT + i);
+	}
+	sim_flip(t->bed.sim, 9, 1);
+	sim_flip(t->bed.sim, sim_raw(t->bed.sim)->size - SOFT_BLOCK + 9, 1);
+}
+
+/* ---- what puts it right -------------------------------------------------- */
+
+static int fsck(struct bed *b)
+{
+	struct mend m = { .rdonly = false };
+
+	return mend(b, &m);
+}
+
+static int rebuild(struct bed *b)
+{
+	struct mend m = { .rebuild = true };
+
+	return mend(b, &m);
+}
+
+static int scrub(struct bed *b)
+{
+	struct tfs_scrub_how how = { .data = true, .meta = true };
+	struct tfs_scrub_status st = { .state = TFS_SCRUB_RUNNING };
+	struct tfs_scrubber *sc;
+	int err = bed_open(b), last;
+
+	if (err)
+		return err;
+	err = tfs_scrubber_create(&sc, b->fs);
+	err = err ? err : tfs_scrubber_start(sc, &how);
+	while (!err && st.state == TFS_SCRUB_RUNNING) {
+		usleep(50);
+		tfs_scrubber_status(sc, &st);
+	}
+	tfs_scrubber_destroy(sc);
+	last = tfs_close(b->fs);
+	b->fs = NULL;
+	bed_drop(b);
+	return err ? err : st.err ? st.err : last;
+}
+
+static const struct job {
+	const char	*name;
+	void		(*harm)(struct tree *t);
+	int		(*run)(struct bed *b);
+	bool		big;		/* not in quick mode */
+} jobs[] = {
+	{ "fsck -y, items", wrong_items, fsck, false },
+	{ "fsck -y, copies", one_copy, fsck, false },
+	{ "fsck -y, a leaf", a_leaf_gone, fsck, false },
+	{ "rebuild, the root", root_gone, rebuild, true },
+	{ "rebuild, all but leaves", all_but_leaves_gone, rebuild, false },
+	{ "scrub", one_copy_and_data, scrub, false },
+};
+
+#define JOBS	(sizeof(jobs) / sizeof(jobs[0]))
+
+/* ---- the cuts ------------------------------------------------------------ */
+
+static const char *const arrivals[SIM_ARRIVES] = {
+	"nothing", "all", "fronts", "backs", "others", "the newest",
+};
+
+struct plan {
+	const struct job *job;
+	struct sim	*base;
+	char		*before;	/* NULL: it can't be mounted */
+	char		*after;
+	struct bed	b;		/* of the one who is cut */
+	uint64_t	flushes;	/* when NOTHING was last tried */
+	char		where[96];
+};
+
+/* As a mount that writes nothing shows it; NULL: there is none. */
+static char *look(struct bed *b)
+{
+	char *state = NULL;
+
+	sim_set_rdonly(b->sim, true);
+	b->how.rdonly = true;
+	if (!bed_open(b))
+		state = fs_state(b->fs);
+	bed_drop(b);
+	b->how.rdonly = false;
+	sim_set_rdonly(b->sim, false);
+	return state;
+}
+
+static void differ(const char *where, const char *what, const char *is,
+		   const char *was)
+{
+	size_t i = 0;
+
+	if (!is || !was)
+		ck_abort_msg("%s: %s: %s", where, what, is ? is : "no mount");
+	while (is[i] && is[i] == was[i])
+		i++;
+	while (i && is[i - 1] != '\n')
+		i--;
+	ck_abort_msg("%s: %s: '%.200s', not '%.200s'", where, what, is + i,
+		     was + i);
+}
+
+static bool same(const char *a, const char *b)
+{
+	return a && b ? !strcmp(a, b) : a == b;
+}
+
+static void nothing_is_left(struct plan *p, struct bed *b)
+{
+	struct mend m = { .rdonly = true };
+	int err = mend(b, &m);
+
+	ck_assert_msg(!err, "%s: fsck -n at the end: %s", p->where,
+		      strerror(-err));
+	ck_assert_msg(!m.problems, "%s: fsck -n at the end: %s", p->where,
+		      m.text);
+}
+
+/* The power is on again, and nothing is open. */
+static void judge(struct plan *p, struct bed *b)
+{
+	char *state = look(b);
+	int err;
+
+	if (!same(state, p->before) && !same(state, p->after))
+		differ(p->where, "after the cut", state, p->before);
+	free(state);
+	err = p->job->run(b);
+	ck_assert_msg(!err, "%s: the second run: %s", p->where,
+		      strerror(-err));
+	nothing_is_left(p, b);
+	bed_mount(b);
+	state = fs_state(b->fs);
+	bed_umount(b);
+	if (!same(state, p->after))
+		differ(p->where, "after the second run", state, p->after);
+	free(state);
+}
+
+/* Not what was tried already, or is the same. */
+static bool is_new(struct plan *p, enum sim_arrive how)
+{
+	struct sim_counts c;
+
+	sim_counts(p->b.sim, &c);
+	switch (how) {
+	case SIM_NOTHING:
+		if (c.flushes == p->flushes)
+			return false;
+		p->flushes = c.flushes;
+		return true;
+	case SIM_OTHERS:
+		return c.unflushed > 2;
+	case SIM_NEWEST:
+		return c.unflushed > 1;
+	default:
+		return true;
+	}
+}
+
+static void cut(struct plan *p, enum sim_arrive how)
+{
+	struct bed b;
+
+	bed_take(&b, sim_clone(p->b.sim), 0);
+	sim_crash_as(b.sim, how);
+	judge(p, &b);
+	bed_free(&b);
+}
+
+/* False: it was at its end before. */
+static bool cut_at(struct plan *p, unsigned int job, unsigned int profile,
+		   unsigned int n)
+{
+	const char *wish = getenv("TAGFS_CASE");
+	unsigned int only[4];
+	bool off, one = wish && sscanf(wish, "%u:%u:%u:%u", &only[0], &only[1],
+				       &only[2], &only[3]) == 4;
+
+	bed_take(&p->b, sim_clone(p->base), 0);
+	sim_power_off_at(p->b.sim, n);
+	p->job->run(&p->b);
+	off = sim_is_off(p->b.sim);
+	for (unsigned int how = 0; off && how < SIM_ARRIVES; how++) {
+		if (one && (only[0] != job || only[1] != profile ||
+			    only[2] != n || only[3] != how))
+			continue;
+		if (!one && !is_new(p, how))
+			continue;
+		snprintf(p->where, sizeof(p->where), "%s, %u:%u:%u:%u (%s)",
+			 p->job->name, job, profile, n, how, arrivals[how]);
+		cut(p, how);
+	}
+	bed_free(&p->b);
+	return off;
+}
+
+static void prepare(struct plan *p, unsigned int profile)
+{
+	static struct tree t;
+	struct bed b;
+
+	make_tree_in(&t, profile, getenv("TAGFS_TEST_FULL") ? 8192 : 1024);
+	p->job->harm(&t);
+	p->base = sim_clone(t.bed.sim);
+	sim_settle(p->base, true);
+	bed_free(&t.bed);
+	p->flushes = UINT64_MAX;
+	bed_take(&b, sim_clone(p->base), 0);
+	p->before = look(&b);
+	snprintf(p->where, sizeof(p->where), "%s, no cut", p->job->name);
+	ck_assert_int_eq(p->job->run(&b), 0);
+	nothing_is_left(p, &b);
+	p->after = look(&b);
+	ck_assert_ptr_nonnull(p->after);
+	bed_free(&b);
+}
+
+START_TEST(no_cut_makes_it_worse)		/* _i: profile, job */
+{
+	unsigned int job = (unsigned int)_i / 2, profile = _i % 2, n = 0;
+	struct plan p = { .job = &jobs[job] };
+
+	if (getenv("TAGFS_TEST_QUICK") && (profile || p.job->big))
+		return;
+	prepare(&p, profile);
+	while (cut_at(&p, job, profile, n))
+		n++;
+	ck_assert_uint_gt(n, 5);
+	if (getenv("CHECK_STEPS"))
+		fprintf(stderr, "%s: %u writes\n", p.job->name, n);
+	sim_destroy(p.base);
+	free(p.before);
+	free(p.after);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("cuts");
+	TCase *tc = tcase_create("cuts");
+
+	tcase_set_timeout(tc, 600);
+	tcase_add_loop_test(tc, no_cut_makes_it_worse, 0, 2 * JOBS);
+	suite_add_tcase(s, tc);
+	return bed_run_suite(s);
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* mend.h - what fsck.tagfs does with a filesystem, without its words. */
+#ifndef MEND_H
+#define MEND_H
+
+#include "support/fs_bed.h"
+
+struct mend {
+	bool		rdonly;		/* as -n; else as -y.  Always -f */
+	bool		rebuild;	/* as --rebuild */
+
+	/* The result. */
+	bool		rebuilt;	/* the tree could not be walked */
+	uint64_t	problems, fixed;
+	char		text[1000];	/* of the first ones, for messages */
+};
+
+/* Nothing is open before and after.  0: see the result; or why not. */
+int mend(struct bed *b, struct mend *m);
+
+/* The image may hold anything.  Looked at with -n no byte of it changes; -y
+ * comes to an end; if that put all right, the next -y finds nothing, and a
+ * mount works; and whatever became of it, a mount ends well.  Nothing is open
+ * before and after; fails the test. */
+void mend_anything(struct bed *b);
+
+#endif
