@@ -58,6 +58,7 @@ START_TEST(rot_on_both_comes_back)
 	scrub(&p);
 	must(&p, shut(&p), "unmount");
 	each_says(&p, before);
+	legs_are_equal(&p);
 	free(before);
 	free(after);
 	free_pair(&p);
@@ -146,6 +147,7 @@ START_TEST(one_leg_in_order_is_enough)
 	must(&p, open_mask(&p, 3, false, false), "the next mount");
 	must(&p, shut(&p), "unmount");
 	each_says(&p, before);
+	legs_are_equal(&p);
 	sim_destroy(old);
 	free(before);
 	free(after);

@@ -9,6 +9,8 @@
 #include <string.h>
 
 #include "check/resilver.h"
+#include "check/treewalk.h"
+#include "file/extent.h"
 #include "mirror/mirror.h"
 #include "soft/dev_soft.h"
 #include "support/fs_bed.h"
@@ -189,6 +191,89 @@ static inline void each_says(struct pair *p, const char *state)
 			      "others", p->where, i);
 		free(its);
 		shut(p);
+	}
+}
+
+/* ---- are they the same? -------------------------------------------------- */
+
+struct places {
+	uint64_t	at[CLUSTERS];
+	size_t		n;
+};
+
+static inline void add_place(struct places *all, uint64_t addr, uint64_t len)
+{
+	ck_assert_uint_le(all->n + len, CLUSTERS);
+	while (len--)
+		all->at[all->n++] = addr++;
+}
+
+static inline int place_of_node(struct tfs_treewalk *w,
+				const struct tfs_treewalk_node *n)
+{
+	for (unsigned int i = 0; i < 2; i++)
+		add_place(w->arg, n->at.ptr.addr[i], 1);
+	return 0;
+}
+
+static inline int place_of_item(struct tfs_treewalk *w,
+				const struct tfs_item *item)
+{
+	struct tfs_extent ext;
+
+	if (item->key.obj && item->key.type == TFS_T_EXTENT &&
+	    !tfs_extent_decode(w->fs, item, &ext) && ext.addr)
+		add_place(w->arg, ext.addr, ext.len);
+	return 0;
+}
+
+/* All that is in use after an unmount, but what a leg has for itself.  Of the
+ * log that is nothing. */
+static inline void find_places(struct pair *p, struct places *all)
+{
+	struct tfs_treewalk w = { .fs = p->fs, .arg = all,
+				  .node = place_of_node,
+				  .item = place_of_item };
+	const struct tfs_super *s = &p->fs->super;
+
+	all->n = 0;
+	add_place(all, TFS_AT_SUPER, 1);
+	add_place(all, TFS_AT_SLOT, 2);
+	add_place(all, s->clusters - TFS_END_SLOT, 2);
+	add_place(all, s->clusters - TFS_END_SUPER, 1);
+	must(p, tfs_treewalk_begin(&w), "walk");
+	must(p, tfs_treewalk_run(&w), "walk");
+	tfs_treewalk_end(&w);
+}
+
+/* Whatever is in use is the same on all of them, bytes and tuples.  Nothing is
+ * open. */
+static inline void legs_are_equal(struct pair *p)
+{
+	static struct bed_cluster one, other;
+	static struct places all_places;
+	const struct eng_profile *prof;
+	size_t meta;
+
+	must(p, open_mask(p, all(p), false, true), "mount");
+	prof = p->fs->geo->profile;
+	meta = p->fs->ipc * prof->meta_size;
+	find_places(p, &all_places);
+	must(p, shut(p), "unmount");
+	for (size_t i = 0; i < all_places.n; i++) {
+		uint64_t addr = all_places.at[i];
+
+		bed_peek(p->sim[0], prof, addr, &one);
+		for (unsigned int leg = 1; leg < p->n; leg++) {
+			bed_peek(p->sim[leg], prof, addr, &other);
+			ck_assert_msg(!memcmp(one.data, other.data, 4096),
+				      "%s: cluster %llu is another on leg %u",
+				      p->where, (unsigned long long)addr, leg);
+			ck_assert_msg(!memcmp(one.tuples, other.tuples, meta),
+				      "%s: the tuples of cluster %llu are "
+				      "others on leg %u", p->where,
+				      (unsigned long long)addr, leg);
+		}
 	}
 }
 
