@@ -73,9 +73,10 @@ int tfs_pass_run(struct tfs_pass *p)
 	int err = buf && tags ? 0 : -ENOMEM;
 
 	for (uint64_t at = 0; at < all && !err; at += batch) {
+		p->done = at * 1000 / all;
 		err = read_part(p, at, all - at < batch ? all - at : batch,
 				buf, tags);
-		if (!err && p->progress && !p->progress(p, at * 1000 / all))
+		if (!err && p->progress && !p->progress(p, p->done))
 			err = -EINTR;
 	}
 	if (!err)

@@ -13,7 +13,9 @@ struct tfs_pass {
 			       const uint16_t *tags);
 	/* 0 to 1000.  False: stop, with -EINTR.  May be NULL. */
 	bool		(*progress)(struct tfs_pass *p, unsigned int done);
-	uint64_t	unreadable;	/* the result */
+	/* The result. */
+	uint64_t	unreadable;
+	unsigned int	done;		/* 0 to 1000, also after an error */
 };
 
 int tfs_pass_run(struct tfs_pass *p);

@@ -191,6 +191,7 @@ static int scan(struct rebuild *rb)
 	sv->fs = fs;
 	sv->arg = rb;
 	sv->progress = scanned;
+	sv->scratch = &rb->how->scratch;
 	err = scan_for(rb);
 	rb->how->unreadable = sv->unreadable;
 	rb->limit = rb->how->slots_lost ? sv->seq : rb->slot.seq;
@@ -256,8 +257,8 @@ static void release(struct rebuild *rb)
 	free(rb->lost);
 	free(rb->hole);
 	free(rb->made);
-	free(rb->leaves.at);
-	free(rb->data.at);
+	tfs_sorter_destroy(rb->leaves);
+	tfs_sorter_destroy(rb->data);
 	tfs_node_free(rb->node);
 	tfs_salvage_clear(&rb->sv);
 }

@@ -3,6 +3,7 @@
 #ifndef TFS_REBUILD_H
 #define TFS_REBUILD_H
 
+#include "base/sorter.h"
 #include "check/check.h"
 
 /* From low to below high nothing is left that would say what was there. */
@@ -19,6 +20,7 @@ struct tfs_rebuild {
 					 * reach it */
 	const uint8_t	*nonce;		/* whose filesystem it is, where no
 					 * superblock says it; NULL: find out */
+	struct tfs_scratch scratch;	/* where what is found is kept */
 	void		*arg;
 	/* What became of what was found damaged, and what the check at the
 	 * end puts right.  NULL: nobody wants to know. */
@@ -46,7 +48,8 @@ struct tfs_rebuild {
 };
 
 /* 0: what could be brought back is there, durable, and the check finds it
- * whole.  On an error before the one checkpoint nothing has changed. */
+ * whole.  On an error before the one checkpoint nothing has changed.
+ * -ENOBUFS: what is found has no room in how->scratch. */
 int tfs_rebuild(struct tfs_rebuild *how);
 
 #endif

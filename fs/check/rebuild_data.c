@@ -94,7 +94,7 @@ int tfs_rb_note_made(struct rebuild *rb, uint32_t ino)
 static int fill_run(struct rebuild *rb, const struct range *r,
 		    const struct tfs_piece *p)
 {
-	const struct tfs_span *s = &rb->sv.data.at[p->span];
+	const struct tfs_span *s = &p->span;
 	struct gap g = {
 		.rb = rb, .ino = r->low.obj,
 		.ext = { .lc = r->low.off, .seq = s->seq,
@@ -122,38 +122,39 @@ static int fill_run(struct rebuild *rb, const struct range *r,
 /* (4) */
 static bool all_old(const struct rebuild *rb)
 {
-	uint64_t sum = 0;
+	return rb->how->slots_lost && rb->mapped < rb->data_clusters / 2;
+}
 
-	for (size_t i = 0; i < rb->data.n; i++)
-		sum += rb->data.at[i].high.off - rb->data.at[i].low.off;
-	return rb->how->slots_lost && rb->mapped < sum / 2;
+/* A piece may reach into the next hole. */
+static int fill_hole(struct rebuild *rb, const struct range *h,
+		     struct pieces *p)
+{
+	int err = 0;
+
+	tfs_pieces_seek(p, &h->low);
+	while (p->more > 0 && !err) {
+		struct range r = tfs_piece_meet(&h->low, &h->high, &p->at);
+
+		if (tfs_key_cmp(&r.low, &r.high) >= 0)
+			break;
+		err = fill_run(rb, &r, &p->at);
+		if (tfs_key_cmp(&p->at.high, &h->high) > 0)
+			break;
+		tfs_pieces_next(p);
+	}
+	return err ? err : p->more < 0 ? p->more : 0;
 }
 
 int tfs_rb_fill(struct rebuild *rb)
 {
-	const struct tfs_pieces *all = &rb->data;
-	int err = 0;
+	struct pieces p;
+	int err = tfs_pieces_begin(&p, rb->data);
 
-	if (all_old(rb)) {
+	if (!err && all_old(rb)) {
 		rb->holes = 0;
 		err = tfs_rb_add_hole(rb, tfs_key(0, 0, 0), TFS_KEY_MAX);
 	}
-	if (err)
-		return err;
-
-	for (size_t k = 0; k < rb->holes; k++) {
-		struct range *h = &rb->hole[k];
-
-		for (size_t i = tfs_pieces_first(all, &h->low);
-		     i < all->n && !err; i++) {
-			struct range r = tfs_piece_meet(&h->low, &h->high, &all->at[i]);
-
-			if (tfs_key_cmp(&r.low, &r.high) >= 0)
-				break;
-			err = fill_run(rb, &r, &all->at[i]);
-		}
-		if (err)
-			break;
-	}
+	for (size_t k = 0; k < rb->holes && !err; k++)
+		err = fill_hole(rb, &rb->hole[k], &p);
 	return err;
 }

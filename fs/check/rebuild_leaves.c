@@ -104,20 +104,26 @@ static bool may_fill(const struct tfs_miss *lost, const struct tfs_span *span)
 	return lost->level || !lost->ptr.seq || span->seq == lost->ptr.seq;
 }
 
-size_t tfs_pieces_first(const struct tfs_pieces *all,
-			  const struct tfs_key *key)
+void tfs_pieces_next(struct pieces *p)
 {
-	size_t lo = 0, hi = all->n;
+	p->more = tfs_sorter_next(p->all, &p->at);
+}
 
-	while (lo < hi) {
-		size_t mid = (lo + hi) / 2;
+int tfs_pieces_begin(struct pieces *p, struct tfs_sorter *all)
+{
+	int err = tfs_sorter_rewind(all);
 
-		if (tfs_key_cmp(&all->at[mid].high, key) <= 0)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
+	p->all = all;
+	p->more = err;
+	if (!err)
+		tfs_pieces_next(p);
+	return p->more < 0 ? p->more : 0;
+}
+
+void tfs_pieces_seek(struct pieces *p, const struct tfs_key *key)
+{
+	while (p->more > 0 && tfs_key_cmp(&p->at.high, key) <= 0)
+		tfs_pieces_next(p);
 }
 
 int tfs_rb_add_hole(struct rebuild *rb, struct tfs_key low,
@@ -135,35 +141,36 @@ int tfs_rb_add_hole(struct rebuild *rb, struct tfs_key low,
 }
 
 /* Run fn for each leaf of that lost part, which is in rb->node then; what none
- * has is a hole. */
+ * has is a hole.  A piece may reach into the next lost part. */
 static int one_lost(struct rebuild *rb, const struct tfs_miss *lost,
-		     int (*fn)(struct rebuild *rb, const struct range *r,
-			       uint64_t seq))
+		    struct pieces *p, tfs_rb_leaf_fn fn)
 {
-	const struct tfs_pieces *all = &rb->leaves;
 	struct tfs_key pos = lost->low;
 	int err = 0;
 
-	for (size_t i = tfs_pieces_first(all, &pos); i < all->n && !err; i++) {
-		const struct tfs_span *span =
-			&rb->sv.leaves.at[all->at[i].span];
-		struct range r = tfs_piece_meet(&pos, &lost->high, &all->at[i]);
+	for (tfs_pieces_seek(p, &pos); p->more > 0 && !err;
+	     tfs_pieces_seek(p, &pos)) {
+		const struct tfs_span *span = &p->at.span;
+		struct range r = tfs_piece_meet(&pos, &lost->high, &p->at);
 
 		if (tfs_key_cmp(&r.low, &lost->high) >= 0)
 			break;
-		if (!may_fill(lost, span))
-			continue;
-		err = read_leaf(rb, span);
-		if (err == -ENOENT) {
-			err = 0;
-			continue;
-		}
-		if (!err)
+		err = may_fill(lost, span) ? read_leaf(rb, span) : -ENOENT;
+		if (!err) {
 			err = tfs_rb_add_hole(rb, pos, r.low);
-		if (!err)
-			err = fn(rb, &r, span->seq);
-		pos = r.high;
+			if (!err)
+				err = fn(rb, &r, span->seq);
+			pos = r.high;
+		} else if (err == -ENOENT && !tfs_key_cmp(&r.high, &lost->high)) {
+			err = 0;
+			break;
+		} else if (err == -ENOENT) {
+			err = 0;
+			tfs_pieces_next(p);
+		}
 	}
+	if (!err)
+		err = p->more < 0 ? p->more : 0;
 	return err ? err : tfs_rb_add_hole(rb, pos, lost->high);
 }
 
@@ -210,14 +217,13 @@ int tfs_rb_put_leaf(struct rebuild *rb, const struct range *r, uint64_t seq)
 }
 
 /* For every lost part. */
-int tfs_rb_each_leaf(struct rebuild *rb,
-		     int (*fn)(struct rebuild *rb, const struct range *r,
-			       uint64_t seq))
+int tfs_rb_each_leaf(struct rebuild *rb, tfs_rb_leaf_fn fn)
 {
-	int err = 0;
+	struct pieces p;
+	int err = tfs_pieces_begin(&p, rb->leaves);
 
 	rb->holes = 0;
 	for (size_t i = 0; i < rb->lost_n && !err; i++)
-		err = one_lost(rb, &rb->lost[i], fn);
+		err = one_lost(rb, &rb->lost[i], &p, fn);
 	return err;
 }

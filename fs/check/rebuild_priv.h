@@ -29,10 +29,19 @@ struct rebuild {
 	uint64_t	**map;		/* by region: in use, as stored */
 	uint64_t	*map_seq;	/* at that commit; 0: not known */
 	uint64_t	**claim;	/* by region: (5) */
-	struct tfs_pieces leaves, data;
+	struct tfs_sorter *leaves;	/* pieces, ascending */
+	struct tfs_sorter *data;
+	uint64_t	data_clusters;	/* in these */
 	uint32_t	*made;		/* inodes that were lost, ascending */
 	size_t		made_n, made_room;
 	struct tfs_node	*node;		/* a leaf that is being read */
+};
+
+/* Pieces in their order, with the one that comes next. */
+struct pieces {
+	struct tfs_sorter *all;
+	struct tfs_piece at;
+	int		more;		/* 1: at is one; 0; or -errno */
 };
 
 /* What is to be done with a leaf, which is in rb->node, and that part of it. */
@@ -87,15 +96,17 @@ int tfs_rb_walk(struct rebuild *rb);
 int tfs_rb_each_leaf(struct rebuild *rb, tfs_rb_leaf_fn fn);
 int tfs_rb_add_hole(struct rebuild *rb, struct tfs_key low,
 		    struct tfs_key high);
-/* The first piece that ends above key. */
-size_t tfs_pieces_first(const struct tfs_pieces *all,
-			const struct tfs_key *key);
+/* From the first one; from the first one that ends above key; and the next. */
+int tfs_pieces_begin(struct pieces *p, struct tfs_sorter *all);
+void tfs_pieces_seek(struct pieces *p, const struct tfs_key *key);
+void tfs_pieces_next(struct pieces *p);
 /* The items of a leaf are put into the tree. */
 int tfs_rb_put_leaf(struct rebuild *rb, const struct range *r, uint64_t seq);
 
 /* ---- rebuild_choose.c --------------------------------------------------- */
 
-/* Which leaves and data are to come back: rb->leaves, rb->data. */
+/* Which leaves and data are to come back: rb->leaves, rb->data.  What the
+ * scan found is gone then. */
 int tfs_rb_choose(struct rebuild *rb);
 
 /* ---- rebuild_data.c ----------------------------------------------------- */

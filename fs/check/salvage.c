@@ -4,8 +4,9 @@
  *  (1) What verifies counts: guard, reference tag, a record of this filesystem
  *      for this address, and of nodes and the log the checksum.  A cluster that
  *      can't be read costs itself alone.
- *  (2) Memory is 56 bytes for a leaf, and as much for a run of data clusters
- *      that continue one another in file, place and commit.
+ *  (2) 56 bytes are kept for a leaf, and as much for a run of data clusters
+ *      that continue one another in file, place and commit: in memory or, where
+ *      that is short, in a scratch file (sorter.c).
  *  (3) Of the spans that have a key the one with the highest sequence has it.
  *  (4) Tags of something else decode to a record one time in 4096, with any
  *      sequence.  So that of data counts as the highest only if it is no more
@@ -13,24 +14,26 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <syslog.h>
 
 #include "base/cluster.h"
+#include "base/runs.h"
 #include "check/pass.h"
 #include "check/salvage.h"
 #include "commit/log.h"
 
 #define LIVES	16u		/* (4) */
+#define NEAR	(LIVES * TFS_SEQ_JUMP)
+
+/* (4) The lowest and the highest sequence of data in each NEAR of them: within
+ * one all follow each other. */
+struct tfs_lives {
+	struct {
+		uint32_t	low, high;	/* and one; 0: none */
+	} at[(TFS_SEQ_MAX + 1) / NEAR];
+};
 
 /* ---- spans -------------------------------------------------------------------- */
-
-static int add_span(struct tfs_spans *s, const struct tfs_span *span)
-{
-	int err = tfs_array_grow(&s->at, &s->room, s->n + 1, sizeof(*s->at));
-
-	if (!err)
-		s->at[s->n++] = *span;
-	return err;
-}
 
 static int see_node(struct tfs_salvage *sv, uint64_t addr, uint8_t *data,
 		    const struct tfs_record *rec)
@@ -48,29 +51,49 @@ static int see_node(struct tfs_salvage *sv, uint64_t addr, uint8_t *data,
 	if (rec->seq > sv->node_seq)
 		sv->node_seq = rec->seq;
 	span.addr[rec->index] = addr;
-	return rec->owner ? 0 : add_span(&sv->leaves, &span);
+	return rec->owner ? 0 : tfs_sorter_add(sv->leaves, &span);
+}
+
+static void note_life(struct tfs_lives *l, uint64_t seq)
+{
+	uint32_t off = seq % NEAR + 1, n = seq / NEAR;
+
+	if (!l->at[n].low || l->at[n].low > off)
+		l->at[n].low = off;
+	if (l->at[n].high < off)
+		l->at[n].high = off;
+}
+
+static int end_run(struct tfs_salvage *sv)
+{
+	bool any = tfs_key_cmp(&sv->run.low, &sv->run.high);
+
+	return any ? tfs_sorter_add(sv->data, &sv->run) : 0;
 }
 
 static int see_data(struct tfs_salvage *sv, uint64_t addr,
 		    const struct tfs_record *rec)
 {
-	struct tfs_span *last = sv->data.n ? &sv->data.at[sv->data.n - 1] :
-		NULL;
+	struct tfs_span *run = &sv->run;
 	struct tfs_span span = {
 		.low = tfs_key(rec->owner, TFS_T_EXTENT, rec->index),
 		.high = tfs_key(rec->owner, TFS_T_EXTENT,
 				(uint64_t)rec->index + 1),
 		.seq = rec->seq, .addr = { addr },
 	};
+	int err;
 
 	if (!rec->owner)
 		return 0;
-	if (!last || tfs_key_cmp(&last->high, &span.low) ||
-	    last->seq != span.seq ||
-	    last->addr[0] + (last->high.off - last->low.off) != addr)
-		return add_span(&sv->data, &span);
-	last->high = span.high;
-	return 0;
+	if (run->seq == span.seq && !tfs_key_cmp(&run->high, &span.low) &&
+	    run->addr[0] + (run->high.off - run->low.off) == addr) {
+		run->high = span.high;
+		return 0;
+	}
+	note_life(sv->lives, rec->seq);
+	err = end_run(sv);
+	*run = span;
+	return err;
 }
 
 static void see_log(struct tfs_salvage *sv, const uint8_t *data,
@@ -115,111 +138,133 @@ static bool progress(struct tfs_pass *p, unsigned int done)
 	return !sv->progress || sv->progress(sv, done);
 }
 
-static int by_low(const void *a, const void *b)
+int tfs_span_cmp(const void *a, const void *b)
 {
 	const struct tfs_span *x = a, *y = b;
 	int c = tfs_key_cmp(&x->low, &y->low);
 
 	if (!c && x->seq != y->seq)
 		c = x->seq < y->seq ? -1 : 1;
-	return c ? c : tfs_key_cmp(&x->high, &y->high);
-}
-
-/* The two copies of a leaf are one. */
-static void fold(struct tfs_spans *s)
-{
-	size_t n = 0;
-
-	qsort(s->at, s->n, sizeof(s->at[0]), by_low);
-	for (size_t i = 0; i < s->n; i++) {
-		if (n && !by_low(&s->at[n - 1], &s->at[i])) {
-			for (int k = 0; k < 2; k++)
-				if (s->at[i].addr[k])
-					s->at[n - 1].addr[k] =
-						s->at[i].addr[k];
-			continue;
-		}
-		s->at[n++] = s->at[i];
-	}
-	s->n = n;
-}
-
-static int by_seq(const void *a, const void *b)
-{
-	const struct tfs_span *x = a, *y = b;
-
-	return x->seq < y->seq ? -1 : x->seq > y->seq;
+	if (!c)
+		c = tfs_key_cmp(&x->high, &y->high);
+	for (int i = 0; i < 2 && !c; i++)
+		if (x->addr[i] != y->addr[i])
+			c = x->addr[i] < y->addr[i] ? -1 : 1;
+	return c;
 }
 
 /* (4) */
 static void find_top(struct tfs_salvage *sv)
 {
+	const struct tfs_lives *l = sv->lives;
+
 	if (sv->seq < sv->node_seq)
 		sv->seq = sv->node_seq;
-	if (sv->data.n)
-		qsort(sv->data.at, sv->data.n, sizeof(sv->data.at[0]), by_seq);
-	for (size_t i = 0; i < sv->data.n; i++) {
-		uint64_t seq = sv->data.at[i].seq;
+	for (uint64_t i = sv->seq / NEAR; i <= TFS_SEQ_MAX / NEAR; i++) {
+		uint64_t low = i * NEAR + l->at[i].low - 1;
+		uint64_t high = i * NEAR + l->at[i].high - 1;
 
-		if (seq > sv->seq + LIVES * TFS_SEQ_JUMP)
+		if (!l->at[i].high || high <= sv->seq)
+			continue;
+		if (low > sv->seq && low - sv->seq > NEAR)
 			break;
-		if (seq > sv->seq)
-			sv->seq = seq;
+		sv->seq = high;
 	}
+}
+
+static int begin(struct tfs_salvage *sv)
+{
+	int err = tfs_sorter_create(&sv->leaves, sv->scratch,
+				    sizeof(struct tfs_span), tfs_span_cmp);
+
+	if (!err)
+		err = tfs_sorter_create(&sv->data, sv->scratch,
+					sizeof(struct tfs_span), NULL);
+	sv->lives = calloc(1, sizeof(*sv->lives));
+	return sv->lives ? err : -ENOMEM;
+}
+
+/* How much would do. */
+static void say_full(const struct tfs_salvage *sv, unsigned int done)
+{
+	eng_log(LOG_ERR, "%zu MiB of memory are full of what was found in "
+		"the first %u.%u %% of the medium; about %llu MiB are needed",
+		sv->scratch->bytes >> 20, done / 10, done % 10,
+		(sv->scratch->used >> 20) * 1000ull / (done ? done : 1) + 1);
 }
 
 int tfs_salvage_scan(struct tfs_salvage *sv)
 {
 	struct tfs_pass p = { .fs = sv->fs, .arg = sv, .see = see,
 			  .progress = progress };
-	int err = tfs_pass_run(&p);
+	int err = begin(sv);
 
+	if (!err)
+		err = tfs_pass_run(&p);
+	if (!err)
+		err = end_run(sv);
+	if (err == -ENOBUFS)
+		say_full(sv, p.done);
 	sv->unreadable = p.unreadable;
-	if (!err && sv->leaves.n)
-		fold(&sv->leaves);
 	if (!err)
 		find_top(sv);
+	free(sv->lives);
+	sv->lives = NULL;
 	return err;
 }
 
 void tfs_salvage_clear(struct tfs_salvage *sv)
 {
-	free(sv->leaves.at);
-	free(sv->data.at);
+	tfs_sorter_destroy(sv->leaves);
+	tfs_sorter_destroy(sv->data);
 	*sv = (struct tfs_salvage){
 		.fs = sv->fs, .arg = sv->arg, .progress = sv->progress,
+		.scratch = sv->scratch,
 	};
 }
 
 /* ---- who has a key ------------------------------------------------------------ */
 
-/* Spans that begin at or before the place of the sweep, the newest on top. */
+/* Spans that begin at or before the place of the sweep, the newest on top: as
+ * many as there are versions that each reach further than all newer ones. */
 struct heap {
-	const struct tfs_spans *all;
-	size_t		*at;
+	struct tfs_span	*at;
 	size_t		n, room;
 };
 
+/* Where spans come from, and the next one. */
+struct source {
+	int		(*next)(void *arg, struct tfs_span *span);
+	void		*arg;
+	struct tfs_span	span;
+	int		more;		/* as next() returned */
+};
+
+static void advance(struct source *src)
+{
+	src->more = src->next(src->arg, &src->span);
+}
+
 static bool newer(const struct heap *h, size_t a, size_t b)
 {
-	return h->all->at[h->at[a]].seq > h->all->at[h->at[b]].seq;
+	return h->at[a].seq > h->at[b].seq;
 }
 
 static void swap(struct heap *h, size_t a, size_t b)
 {
-	size_t t = h->at[a];
+	struct tfs_span t = h->at[a];
 
 	h->at[a] = h->at[b];
 	h->at[b] = t;
 }
 
-static int push(struct heap *h, size_t span)
+static int push(struct heap *h, const struct tfs_span *span)
 {
 	size_t i = h->n;
 
 	if (tfs_array_grow(&h->at, &h->room, h->n + 1, sizeof(h->at[0])))
 		return -ENOMEM;
-	h->at[h->n++] = span;
+	h->at[h->n++] = *span;
 	for (; i && newer(h, i, (i - 1) / 2); i = (i - 1) / 2)
 		swap(h, i, (i - 1) / 2);
 	return 0;
@@ -242,64 +287,55 @@ static void pop(struct heap *h)
 	}
 }
 
-static int add_piece(struct tfs_pieces *out, const struct tfs_piece *p)
-{
-	int err = tfs_array_grow(&out->at, &out->room, out->n + 1,
-				 sizeof(out->at[0]));
-
-	if (!err)
-		out->at[out->n++] = *p;
-	return err;
-}
-
 /* (3): the piece that begins at pos ends where its span does, or a newer one
- * begins. */
-static int next_piece(struct heap *h, size_t *i, struct tfs_key *pos,
-		      struct tfs_pieces *out)
+ * begins.  What lies within it and is not newer has no key. */
+static int next_piece(struct heap *h, struct source *src, struct tfs_key *pos,
+		      struct tfs_sorter *out)
 {
-	const struct tfs_spans *all = h->all;
-	size_t top = h->at[0];
-	struct tfs_piece p = { *pos, all->at[top].high, top };
+	const struct tfs_span top = h->at[0];
+	struct tfs_piece p = { *pos, top.high, top };
 	int err = 0;
 
-	for (; *i < all->n && !err; ++*i) {
-		if (tfs_key_cmp(&all->at[*i].low, &p.high) >= 0)
+	for (; src->more > 0 && !err; advance(src)) {
+		const struct tfs_span *s = &src->span;
+
+		if (tfs_key_cmp(&s->low, &p.high) >= 0)
 			break;
-		if (all->at[*i].seq > all->at[top].seq) {
-			p.high = all->at[*i].low;
+		if (s->seq > top.seq) {
+			p.high = s->low;
 			break;
 		}
-		err = push(h, *i);
+		if (tfs_key_cmp(&s->high, &top.high) > 0)
+			err = push(h, s);
 	}
 	*pos = p.high;
 	if (!err && tfs_key_cmp(&p.low, &p.high) < 0)
-		err = add_piece(out, &p);
+		err = tfs_sorter_add(out, &p);
 	return err;
 }
 
-int tfs_spans_win(struct tfs_spans *all, struct tfs_pieces *out)
+int tfs_spans_win(int (*next)(void *arg, struct tfs_span *span), void *arg,
+		  struct tfs_sorter *out)
 {
-	struct heap h = { .all = all };
+	struct source src = { .next = next, .arg = arg };
+	struct heap h = { .n = 0 };
 	struct tfs_key pos = tfs_key(0, 0, 0);
-	size_t i = 0;
 	int err = 0;
 
-	*out = (struct tfs_pieces){ .n = 0 };
-	if (all->n)
-		qsort(all->at, all->n, sizeof(all->at[0]), by_low);
+	advance(&src);
 	while (!err) {
-		while (i < all->n && !err &&
-		       tfs_key_cmp(&all->at[i].low, &pos) <= 0)
-			err = push(&h, i++);
-		while (h.n && tfs_key_cmp(&all->at[h.at[0]].high, &pos) <= 0)
+		for (; src.more > 0 && !err &&
+		       tfs_key_cmp(&src.span.low, &pos) <= 0; advance(&src))
+			err = push(&h, &src.span);
+		while (h.n && tfs_key_cmp(&h.at[0].high, &pos) <= 0)
 			pop(&h);
 		if (!err && h.n)
-			err = next_piece(&h, &i, &pos, out);
-		else if (i < all->n)
-			pos = all->at[i].low;
+			err = next_piece(&h, &src, &pos, out);
+		else if (src.more > 0)
+			pos = src.span.low;
 		else
 			break;
 	}
 	free(h.at);
-	return err;
+	return err ? err : src.more < 0 ? src.more : 0;
 }

@@ -3,6 +3,7 @@
 #ifndef TFS_SALVAGE_H
 #define TFS_SALVAGE_H
 
+#include "base/sorter.h"
 #include "check/nonce.h"
 #include "tree/node.h"
 
@@ -15,20 +16,10 @@ struct tfs_span {
 					 * cluster */
 };
 
-struct tfs_spans {
-	struct tfs_span	*at;
-	size_t		n, room;
-};
-
 /* A part of a span that no newer one covers. */
 struct tfs_piece {
 	struct tfs_key	low, high;
-	size_t		span;
-};
-
-struct tfs_pieces {
-	struct tfs_piece *at;
-	size_t		n, room;
+	struct tfs_span	span;
 };
 
 struct tfs_salvage {
@@ -37,21 +28,31 @@ struct tfs_salvage {
 	/* 0 to 1000.  False: stop, with -EINTR. */
 	bool		(*progress)(struct tfs_salvage *sv, unsigned int done);
 
+	struct tfs_scratch *scratch;	/* for what is found */
+
 	/* The result. */
-	struct tfs_spans leaves, data;
+	struct tfs_sorter *leaves;	/* spans, ascending */
+	struct tfs_sorter *data;	/* spans, as they lie on the medium */
 	uint64_t	clusters, unreadable, nodes;
 	uint64_t	node_seq;	/* the highest of a node */
 	uint64_t	seq;		/* the highest of all: salvage.c (4) */
 	uint64_t	checkpoint;	/* the highest that the log names */
 	uint64_t	log_end;	/* highest position in the log, and one */
 	struct tfs_votes votes;		/* whose nodes and log are there */
+
+	struct tfs_span	run;		/* of data, that may go on */
+	struct tfs_lives *lives;	/* salvage.c (4) */
 };
 
 /* Read all of the medium once, in order. */
 int tfs_salvage_scan(struct tfs_salvage *sv);
 void tfs_salvage_clear(struct tfs_salvage *sv);
-/* Sorts them, and says for all keys whose the newest span is. */
-int tfs_spans_win(struct tfs_spans *all, struct tfs_pieces *out);
+/* By their keys, then by sequence. */
+int tfs_span_cmp(const void *a, const void *b);
+/* Says for all keys whose the newest span is, in their order.  next gives the
+ * spans ascending: 1, 0 at their end, or -errno.  out takes the pieces. */
+int tfs_spans_win(int (*next)(void *arg, struct tfs_span *span), void *arg,
+		  struct tfs_sorter *out);
 
 /* replace.c: a part of the tree that can't be read is given up: an empty one
  * of the same bounds takes its place, as a change in memory like any other. */

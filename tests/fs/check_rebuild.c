@@ -86,6 +86,67 @@ START_TEST(what_can_come_back_does)
 }
 END_TEST
 
+/* It is the same whether what is found is kept in memory or, nearly all of it,
+ * in a file. */
+START_TEST(memory_makes_no_difference)
+{
+	const struct kind *k = &kinds[_i];
+	struct tfs_rebuild how[2] = {
+		{ .rdonly = true },
+		{ .rdonly = true, .scratch = { .dir = "/tmp", .bytes = 1 } },
+	};
+	char *state[2];
+	struct bed b;
+
+	for (int i = 0; i < 2; i++) {
+		bed_take(&b, damaged(k->what, k->leaves, _i), _i);
+		snprintf(b.where, sizeof(b.where), "%s, memory %d", k->name,
+			 !i);
+		ck_assert_int_eq(ruin_rebuild(&b, &how[i]), 0);
+		state[i] = fs_state(b.fs);
+		free(how[i].gap);
+		bed_free(&b);
+	}
+	ck_assert_msg(!strcmp(state[0], state[1]), "%s", k->name);
+	free(state[0]);
+	free(state[1]);
+	ck_assert_uint_eq(how[0].leaves, how[1].leaves);
+	ck_assert_uint_eq(how[0].items, how[1].items);
+	ck_assert_uint_eq(how[0].inodes, how[1].inodes);
+	ck_assert_uint_eq(how[0].clusters, how[1].clusters);
+	ck_assert_uint_eq(how[0].problems, how[1].problems);
+	ck_assert_uint_eq(how[0].gaps, how[1].gaps);
+}
+END_TEST
+
+/* Where there is no room for what is found, nothing has changed. */
+START_TEST(without_room_nothing_changes)
+{
+	static const struct {
+		const char	*dir;
+		int		err;
+	} where[] = {
+		{ NULL, -ENOBUFS }, { "/nowhere/at/all", -ENOENT },
+		{ "/dev/null", -ENOTDIR },
+	};
+	struct sim_counts before, after;
+	struct bed b;
+
+	bed_take(&b, damaged(RUIN_INNER | RUIN_SLOTS, 0, _i), _i);
+	sim_counts(b.sim, &before);
+	for (size_t i = 0; i < sizeof(where) / sizeof(where[0]); i++) {
+		struct tfs_rebuild how = {
+			.scratch = { .dir = where[i].dir, .bytes = 1 },
+		};
+
+		ck_assert_int_eq(ruin_rebuild(&b, &how), where[i].err);
+	}
+	sim_counts(b.sim, &after);
+	ck_assert_uint_eq(before.writes, after.writes);
+	bed_free(&b);
+}
+END_TEST
+
 /* _i: of the cuts. */
 START_TEST(a_rebuild_that_is_cut_can_be_done_again)
 {
@@ -194,6 +255,8 @@ int main(void)
 	tcase_set_timeout(t, 300);
 	tcase_add_unchecked_fixture(t, make_past, free_past);
 	tcase_add_loop_test(t, what_can_come_back_does, 0, KINDS);
+	tcase_add_loop_test(t, memory_makes_no_difference, 0, KINDS);
+	tcase_add_test(t, without_room_nothing_changes);
 	tcase_add_loop_test(t, a_rebuild_that_is_cut_can_be_done_again, 0,
 			    CUTS);
 	tcase_add_loop_test(t, of_two_filesystems_the_younger_counts, 0, 2);

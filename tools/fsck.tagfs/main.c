@@ -368,10 +368,13 @@ static int rebuild(struct job *j)
 		.rdonly = j->opt.mode == MODE_NO, .image = true, .arg = j,
 		.found = rebuilt, .progress = going,
 	};
-	int err = open_dev(j, how.rdonly);
+	int err = scratch_begin(&j->opt.scratch);
 
+	if (!err)
+		err = open_dev(j, how.rdonly);
 	if (err)
 		return err;
+	how.scratch = j->opt.scratch;
 	say_line("%s: what can't be read is given up, and what its tags name "
 		 "takes its place", j->opt.path);
 	if (j->opt.mode == MODE_ASK && !j->all && !ask(j)) {
@@ -391,7 +394,7 @@ static int rebuild(struct job *j)
 		tell(j, &how);
 	else if (err != -EINTR)
 		say_line("%s: it could not be rebuilt: %s", j->opt.path,
-			 strerror(-err));
+			 err == -ENOBUFS ? SCRATCH_FULL : strerror(-err));
 	close_fs(j);
 	if (err)
 		return err == -EINTR ? EXIT_CANCELLED : EXIT_FAILED;

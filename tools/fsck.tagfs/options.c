@@ -28,6 +28,8 @@ static const char usage[] =
 "               there and no superblock is left\n"
 "  --container HEX\n"
 "               with --rebuild: which container, if its headers are lost\n"
+"  --scratch DIR  with a rebuild: files for what memory has no room for\n"
+"  --memory SIZE  of memory before that; half of the machine's\n"
 "  --json       an object for each problem, one a line\n"
 "  -h, --help   this text\n"
 "  -V, --version\n"
@@ -37,7 +39,7 @@ static const char usage[] =
 
 enum {
 	OPT_DATA = 256, OPT_DEVICE, OPT_JSON, OPT_REBUILD, OPT_NONCE,
-	OPT_CONTAINER
+	OPT_CONTAINER, OPT_SCRATCH, OPT_MEMORY
 };
 
 static int bad_usage(const char *what)
@@ -92,6 +94,8 @@ int options_parse(struct options *o, int argc, char **argv)
 		{ "rebuild", no_argument, NULL, OPT_REBUILD },
 		{ "nonce", required_argument, NULL, OPT_NONCE },
 		{ "container", required_argument, NULL, OPT_CONTAINER },
+		{ "scratch", required_argument, NULL, OPT_SCRATCH },
+		{ "memory", required_argument, NULL, OPT_MEMORY },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'V' },
 		{ NULL, 0, NULL, 0 }
@@ -142,6 +146,14 @@ int options_parse(struct options *o, int argc, char **argv)
 			if (!hex_number(optarg, &o->container))
 				return bad_usage("--container takes 16 "
 						 "hexadecimal digits");
+			break;
+		case OPT_SCRATCH:
+			o->scratch.dir = optarg;
+			break;
+		case OPT_MEMORY:
+			if (!scratch_memory(&o->scratch, optarg))
+				return bad_usage("--memory takes a size, 1M "
+						 "at least");
 			break;
 		case OPT_JSON:
 			o->json = true;

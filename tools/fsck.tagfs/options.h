@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "legs.h"
+#include "scratch.h"
 
 /* Sums of these are exit codes, as those of other programs of that kind. */
 enum {
@@ -28,6 +29,7 @@ struct options {
 	uint8_t		nonce[16];	/* whose filesystem */
 	uint64_t	container;	/* 0: not said */
 	struct legs	legs;		/* path first */
+	struct tfs_scratch scratch;	/* for a rebuild */
 };
 
 /* -1: go on; else exit with that. */

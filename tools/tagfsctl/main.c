@@ -39,7 +39,8 @@ static const struct verb {
 	{ "probe", verb_probe, "[--export|--udev] DEVICE", "as blkid does" },
 	{ "restore", verb_restore,
 	  "[--on-error=hole|skip|fail] [--report FILE] [--map FILE] [--scan] "
-	  "[--nonce HEX] [--container HEX] DEVICE DIRECTORY [PATTERN...] | "
+	  "[--nonce HEX] [--container HEX] [--scratch DIR] [--memory SIZE] "
+	  "DEVICE DIRECTORY [PATTERN...] | "
 	  "--list DEVICE [PATTERN...]",
 	  "copy out what can be read; nothing is written to the device" },
 	{ "scrub", verb_scrub,

@@ -21,6 +21,7 @@
 #include "mount/mount.h"
 #include "out.h"
 #include "restore.h"
+#include "scratch.h"
 
 #define CHUNK	(256u << 10)
 
@@ -30,6 +31,7 @@ struct source {
 	bool		has_nonce;
 	uint8_t		nonce[16];
 	uint64_t	container;
+	struct tfs_scratch scratch;
 };
 
 /* ---- (1) ------------------------------------------------------------------ */
@@ -75,17 +77,23 @@ static bool go_on(struct tfs_rebuild *how, unsigned int step,
 static int bring_back(struct restore *r, struct medium *im,
 		      const struct source *src)
 {
-	int err;
+	struct tfs_scratch scratch = src->scratch;
+	int err = scratch_begin(&scratch);
 
+	if (err)
+		return err;
 	r->how = (struct tfs_rebuild){
 		.dev = im->dev, .rdonly = true, .arg = r, .found = mended,
 		.progress = go_on, .nonce = src->has_nonce ? src->nonce : NULL,
+		.scratch = scratch,
 	};
 	say("%s: not all of the tree can be walked; reading all of it",
 	    src->path);
 	err = tfs_rebuild(&r->how);
 	im->fs = r->how.fs;
 	im->open = true;
+	if (err == -ENOBUFS)
+		say("%s: " SCRATCH_FULL, src->path);
 	if (!err && r->how.unreadable)
 		say("%s: %llu clusters can't be read, or do not verify",
 		    src->path, (unsigned long long)r->how.unreadable);
@@ -214,6 +222,8 @@ int verb_restore(int argc, char **argv)
 		{ "scan", no_argument, NULL, 's' },
 		{ "nonce", required_argument, NULL, 'n' },
 		{ "container", required_argument, NULL, 'c' },
+		{ "scratch", required_argument, NULL, 't' },
+		{ "memory", required_argument, NULL, 'M' },
 		{ NULL, 0, NULL, 0 },
 	};
 	const char *report = NULL, *map = NULL, *target;
@@ -234,6 +244,10 @@ int verb_restore(int argc, char **argv)
 		else if (c == 'n')
 			good = src.has_nonce = hex_bytes(optarg, src.nonce,
 							 sizeof(src.nonce));
+		else if (c == 't')
+			src.scratch.dir = optarg;
+		else if (c == 'M')
+			good = scratch_memory(&src.scratch, optarg);
 		else if (c == 'c')
 			good = hex_number(optarg, &src.container);
 		else
