@@ -111,6 +111,7 @@ int eng_dev_audit(struct eng_dev *dev, struct eng_audit *a)
 	if (dev->ops->audit)
 		return dev->ops->audit(dev, a);
 	a->at = a->all = 0;
+	a->reached = dev->geo.intervals;
 	return 0;
 }
 

@@ -12,6 +12,7 @@ struct eng_spare {
 	const char	*what;		/* "tuple page" */
 	const char	*why;		/* it is no good */
 	unsigned int	copy;
+	unsigned int	leg;		/* of a mirror, from 1; 0: it is none */
 	uint64_t	byte;		/* where on the storage below */
 	uint64_t	start, count;	/* intervals that it is for */
 	bool		cut;		/* being written as the power went */
@@ -30,6 +31,8 @@ struct eng_audit {
 	 * whatever that one says counts then.  Nobody else writes. */
 	bool		rewrite;
 	uint64_t	at, all;	/* how far, of how many parts */
+	uint64_t	reached;	/* what intervals below it have was
+					 * looked at */
 };
 
 struct eng_dev_ops {

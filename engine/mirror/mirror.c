@@ -420,6 +420,7 @@ static const struct eng_dev_ops mirror_ops = {
 	.bypass = mirror_bypass,
 	.stats = mirror_stats,
 	.byte_of = mirror_byte_of,
+	.audit = mirror_audit,
 	.close = mirror_close,
 };
 

@@ -83,4 +83,7 @@ int mirror_heal_start(struct mirror *m);
 void mirror_heal_stop(struct mirror *m);
 void mirror_heal(struct mirror_io *mio);
 
+/* audit.c: what each leg keeps for itself. */
+int mirror_audit(struct eng_dev *dev, struct eng_audit *a);
+
 #endif

@@ -226,6 +226,15 @@ static int heads(struct audit *au)
 
 /* ---- all -------------------------------------------------------------- */
 
+/* Part 0 has no intervals (1), and the last zone fewer. */
+static void set_reached(struct eng_audit *a, const struct soft_layout *l)
+{
+	uint64_t zones = a->at ? a->at - 1 : 0;
+
+	a->reached = zones >= l->zones ? UINT64_MAX :
+		zones * l->zone_intervals;
+}
+
 static int audit_run(struct audit *au)
 {
 	struct eng_audit *a = au->a;
@@ -258,6 +267,7 @@ int soft_audit(struct eng_dev *dev, struct eng_audit *a)
 	au->a = a;
 	pthread_cond_init(&au->cond, NULL);
 	err = audit_run(au);
+	set_reached(a, &au->s->head.lay);
 	pthread_cond_destroy(&au->cond);
 	free(au);
 	return err;
