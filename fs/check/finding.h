@@ -45,6 +45,11 @@ struct tfs_finding {
 	uint64_t	cluster;	/* address; 0: none */
 	char		text[200];	/* what is wrong, without the above */
 	bool		fixable;
+	/* Of what lies beside the tree: */
+	unsigned int	leg;		/* of a mirror, from 1; 0: it is none */
+	unsigned int	copy;
+	uint64_t	byte;		/* container: on the storage below */
+	int		err;
 };
 
 /* A word for programs, as "entry". */

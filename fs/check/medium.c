@@ -5,17 +5,22 @@
  *      log that was being written.
  *  (2) What is rewritten meanwhile may be caught halfway: what looks bad is
  *      looked at again, and found if it stays so.
- *  (3) The log has one copy.  What is damaged where a mount begins to follow
- *      it was judged by the mount; anywhere else nobody needs it, and what is
- *      put there says so: a cluster of the log with owner 1 is none.
+ *  (3) The log has one copy.  Where the next commit goes nothing is needed, and
+ *      a mount has judged what was there.  Anywhere else what is put there says
+ *      so: a cluster of the log with owner 1 is none.
  *  (4) The end of the newest commit is where the next one begins.  It is not
  *      emptied before a checkpoint names no commit that must be there.  That
- *      can be done where commits meanwhile are nobody's. */
+ *      can be done where commits meanwhile are nobody's.
+ *  (5) What a replay would need is made durable by a checkpoint.  Nothing is
+ *      written into the log but as leader, who alone knows where the next
+ *      commit goes. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "mirror/mirror.h"
 #include "base/cluster.h"
+#include "base/gate.h"
 #include "base/state.h"
 #include "check/medium.h"
 #include "commit/ckpt.h"
@@ -28,10 +33,36 @@
 
 typedef unsigned long long ull;
 
+/* Under fs->remount: nothing is mended where nothing may change. */
+static bool mend_begin(struct tfs *fs)
+{
+	pthread_mutex_lock(&fs->remount);
+	if (!tfs_rdonly(fs))
+		return true;
+	pthread_mutex_unlock(&fs->remount);
+	return false;
+}
+
+static void mend_end(struct tfs *fs)
+{
+	pthread_mutex_unlock(&fs->remount);
+}
+
 static void tell(struct tfs_medium *m, struct tfs_finding *f)
 {
+	size_t n = strlen(f->text);
+
+	if (f->leg && eng_mirror_legs(m->fs->dev))
+		snprintf(f->text + n, sizeof(f->text) - n, " (on %s)",
+			 eng_mirror_name(m->fs->dev, f->leg - 1));
 	m->problems++;
 	m->found(m, f);
+}
+
+/* Legs count only where there are some. */
+static unsigned int leg_of(const struct tfs *fs, unsigned int leg)
+{
+	return eng_mirror_legs(fs->dev) ? leg : 0;
 }
 
 /* ---- the device's own ---------------------------------------------------- */
@@ -42,7 +73,9 @@ static void spare(struct eng_audit *a, const struct eng_spare *s)
 	struct tfs_finding f = {
 		.kind = s->unread ? TFS_F_UNREAD : TFS_F_CONTAINER,
 		.cluster = s->start / m->fs->ipc,
-		.fixable = !s->kept,
+		.fixable = !s->kept, .leg = s->leg, .copy = s->copy,
+		.byte = s->byte, .err = s->err ? s->err :
+			s->unread ? -EIO : -EUCLEAN,
 	};
 	uint64_t last = (s->start + s->count - 1) / m->fs->ipc;
 
@@ -63,74 +96,98 @@ static void spare(struct eng_audit *a, const struct eng_spare *s)
 
 /* ---- superblocks and slots ----------------------------------------------- */
 
-/* NULL: good. */
-static const char *super_why(struct tfs *fs, unsigned int copy)
+static void super_found(struct tfs_medium *m, unsigned int leg,
+			unsigned int copy, const char *why, bool mended)
 {
-	const char *why = NULL;
-	struct tfs_super s;
+	struct tfs_finding f = {
+		.kind = TFS_F_SUPER, .fixable = mended, .copy = copy,
+		.leg = leg_of(m->fs, leg), .err = -EUCLEAN,
+		.cluster = copy ? m->fs->super.clusters - TFS_END_SUPER :
+			TFS_AT_SUPER,
+	};
 
-	for (unsigned int i = 0; i < LOOKS; i++) {		/* (2) */
-		why = tfs_super_look(fs, copy, &s);
-		if (!why && s.seq == fs->super.seq)
-			return NULL;
-	}
-	return why ? why : "out of date";
+	snprintf(f.text, sizeof(f.text), "copy %u of the superblock is no "
+		 "good: %s", copy, why);
+	tell(m, &f);
 }
 
-static void look_supers(struct tfs_medium *m)
+/* One after the other; whoever would change them waits as long. */
+static void look_super(struct tfs_medium *m, unsigned int copy)
 {
-	struct tfs_finding f = { .kind = TFS_F_SUPER, .fixable = true };
-
-	for (unsigned int copy = 0; copy < 2; copy++) {
-		const char *why = super_why(m->fs, copy);
-
-		if (!why)
-			continue;
-		f.cluster = copy ? m->fs->super.clusters - TFS_END_SUPER :
-			TFS_AT_SUPER;
-		snprintf(f.text, sizeof(f.text), "copy %u of the superblock "
-			 "is no good: %s", copy, why);
-		tell(m, &f);
-	}
-}
-
-static int look_slots(struct tfs_medium *m)
-{
-	struct tfs_finding f = { .kind = TFS_F_SLOT, .fixable = true };
-	const char *why[4] = { NULL };
-	unsigned int bad = 15, now;
+	struct tfs *fs = m->fs;
+	const char *why[TFS_LEGS_MAX + 1] = { NULL };
+	unsigned int leg = 0;
+	bool bad = false;
 	int err = 0;
 
-	for (unsigned int i = 0; i < LOOKS && bad && !err; i++) { /* (2) */
-		err = tfs_slot_survey(m->fs, why, &now);
-		bad &= now;
+	pthread_mutex_lock(&fs->remount);
+	while ((leg = tfs_leg_next(fs, leg))) {
+		why[leg] = tfs_super_why(fs, leg, copy);
+		bad |= !!why[leg];
 	}
-	for (unsigned int i = 0; i < 4 && !err; i++) {
-		if (!(bad >> i & 1))
-			continue;
-		f.cluster = tfs_slot_addr(m->fs, i / 2, i % 2);
-		snprintf(f.text, sizeof(f.text), "copy %u of checkpoint slot "
-			 "%u is no good: %s", i % 2, i / 2, why[i]);
-		tell(m, &f);
-	}
+	if (bad && !tfs_rdonly(fs))
+		err = tfs_super_mend(fs, copy);
+	pthread_mutex_unlock(&fs->remount);
+	for (leg = 1; leg <= TFS_LEGS_MAX; leg++)
+		if (why[leg])
+			super_found(m, leg, copy, why[leg], !err);
+}
+
+static void slot_found(struct tfs_medium *m, unsigned int leg, unsigned int i,
+		       const char *why, bool mended)
+{
+	struct tfs_finding f = {
+		.kind = TFS_F_SLOT, .fixable = mended, .copy = i % 2,
+		.leg = leg_of(m->fs, leg), .err = -EUCLEAN,
+		.cluster = tfs_slot_addr(m->fs, i / 2, i % 2),
+	};
+
+	snprintf(f.text, sizeof(f.text), "copy %u of checkpoint slot %u is no "
+		 "good: %s", i % 2, i / 2, why);
+	tell(m, &f);
+}
+
+/* (2): the second look is one while no checkpoint writes them. */
+static int look_slots(struct tfs_medium *m)
+{
+	struct tfs_slot_survey s, left;
+	int err = tfs_slot_survey(m->fs, &s);
+
+	if (err || !s.any)
+		return err;
+	pthread_mutex_lock(&m->fs->remount);
+	err = tfs_ckpt_slots(m->fs, &s, &left);
+	pthread_mutex_unlock(&m->fs->remount);
+	for (unsigned int leg = 1; leg <= TFS_LEGS_MAX && !err; leg++)
+		for (unsigned int i = 0; i < 4; i++)
+			if (s.bad[leg] >> i & 1)
+				slot_found(m, leg, i, s.why[leg][i],
+					   tfs_rdonly(m->fs) ||
+					   !(left.bad[leg] >> i & 1));
 	return err;
 }
 
 /* ---- the log ------------------------------------------------------------- */
 
-static bool is_newest(const struct tfs *fs, uint64_t pos)
-{
-	return (pos + 1) % fs->super.log_clusters == fs->log.head;
-}
+enum where {
+	LOG_NEXT,		/* the next commit may be written there */
+	LOG_NEEDED,		/* by a replay */
+	LOG_NEWEST,		/* the end of the newest commit */
+	LOG_IDLE,
+};
 
-/* (3) */
-static bool log_judged(const struct tfs_medium *m, uint64_t pos)
+/* As leader, or alone. */
+static enum where log_where(const struct tfs *fs, uint64_t pos)
 {
-	const struct tfs *fs = m->fs;
 	uint64_t size = fs->super.log_clusters;
+	uint64_t behind = (fs->log.head + size - 1 - pos) % size;
 
-	return is_newest(fs, pos) ? !m->alone :
-		(pos + size - fs->log.head) % size < fs->log.room;
+	if (behind < atomic_load(&fs->log.used))
+		return LOG_NEEDED;
+	if (!behind)
+		return LOG_NEWEST;
+	return (pos + size - fs->log.head) % size < fs->log.room ? LOG_NEXT :
+		LOG_IDLE;
 }
 
 static bool log_bad(struct tfs *fs, uint64_t pos, const uint8_t *buf,
@@ -144,22 +201,32 @@ static bool log_bad(struct tfs *fs, uint64_t pos, const uint8_t *buf,
 }
 
 /* NULL: there is nothing wrong with it. */
-static const char *log_why(struct tfs_medium *m, uint64_t pos)
+static const char *log_look(struct tfs_medium *m, unsigned int leg,
+			    uint64_t pos, int *err)
 {
 	struct tfs *fs = m->fs;
 	struct eng_fault fault;
+
+	*err = tfs_cluster_leg(fs, leg, tfs_log_addr(fs, pos), 1,
+			       ENG_IO_MEDIUM, m->buf, m->tags, &fault);
+	if (*err == -EBADMSG && fault.kind == ENG_FAULT_ESCAPE)
+		return NULL;
+	if (*err)
+		return *err == -EBADMSG ? eng_fault_name(fault.kind) :
+			strerror(-*err);
+	return log_bad(fs, pos, m->buf, m->tags) ?
+		"its content makes no sense" : NULL;
+}
+
+static const char *log_why(struct tfs_medium *m, unsigned int leg,
+			   uint64_t pos, int *err)
+{
 	const char *why = NULL;
-	int err;
 
 	for (unsigned int i = 0; i < LOOKS; i++) {		/* (2) */
-		err = tfs_cluster_tags(fs, tfs_log_addr(fs, pos), 1,
-				       ENG_IO_MEDIUM, m->buf, m->tags, &fault);
-		if (err == -EBADMSG && fault.kind == ENG_FAULT_ESCAPE)
-			return NULL;
-		why = err == -EBADMSG ? eng_fault_name(fault.kind) :
-			err ? strerror(-err) : "its content makes no sense";
-		if (!err && !log_bad(fs, pos, m->buf, m->tags))
-			return NULL;
+		why = log_look(m, leg, pos, err);
+		if (!why)
+			break;
 	}
 	return why;
 }
@@ -178,10 +245,7 @@ static int log_empty(struct tfs_medium *m, uint64_t pos)
 {
 	struct tfs *fs = m->fs;
 	struct tfs_record rec = { .kind = TFS_K_LOG, .owner = 1, .index = pos };
-	int err = is_newest(fs, pos) ? log_forget(fs) : 0;
 
-	if (err)
-		return err;
 	pthread_rwlock_rdlock(&fs->tree);
 	rec.seq = fs->seq;
 	pthread_rwlock_unlock(&fs->tree);
@@ -189,71 +253,143 @@ static int log_empty(struct tfs_medium *m, uint64_t pos)
 	return tfs_cluster_write(fs, tfs_log_addr(fs, pos), &rec, m->buf);
 }
 
-static int look_log(struct tfs_medium *m, uint64_t pos)
+/* (5) Where it has no use any more, it is emptied, unless the next commits
+ * overwrite it. */
+static int log_mend(struct tfs_medium *m, uint64_t pos, enum where at)
+{
+	struct tfs *fs = m->fs;
+	int err = at == LOG_NEEDED ? tfs_ckpt_force(fs, false) :
+		at == LOG_NEWEST ? log_forget(fs) : 0;
+
+	if (err)
+		return err;
+	tfs_lead(fs);
+	at = log_where(fs, pos);
+	if (at == LOG_IDLE || (at == LOG_NEWEST && m->alone))
+		err = log_empty(m, pos);
+	else if (at == LOG_NEEDED)	/* by now, of a commit that is new */
+		err = log_look(m, 0, pos, &err) ? -EBUSY : 0;
+	tfs_unlead(fs);
+	return err;
+}
+
+/* (2): where it is, and is it bad while nobody writes there?  What the medium
+ * can't read is not tried again while others wait. */
+static bool log_stays_bad(struct tfs_medium *m, unsigned int leg, uint64_t pos,
+			  int err, enum where *at)
+{
+	bool bad;
+
+	tfs_lead(m->fs);
+	*at = log_where(m->fs, pos);
+	bad = *at == LOG_NEEDED || *at == LOG_IDLE ||
+		(*at == LOG_NEWEST && m->alone);		/* (4) */
+	if (bad && (!err || err == -EBADMSG))
+		bad = log_look(m, leg, pos, &err);
+	tfs_unlead(m->fs);
+	return bad;
+}
+
+static int look_log(struct tfs_medium *m, unsigned int leg, uint64_t pos)
 {
 	struct tfs *fs = m->fs;
 	struct tfs_finding f = { .kind = TFS_F_LOG, .fixable = true,
+				 .leg = leg_of(fs, leg), .err = -EUCLEAN,
 				 .cluster = tfs_log_addr(fs, pos) };
-	const char *why = log_judged(m, pos) ? NULL : log_why(m, pos);
+	enum where at;
+	int err;
+	const char *why = log_why(m, leg, pos, &err);
 
-	if (!why)
+	if (err == -ENOMEM)
+		return err;
+	if (!why || !log_stays_bad(m, leg, pos, err, &at))
 		return 0;
-	snprintf(f.text, sizeof(f.text), "place %llu of the log, where nothing "
-		 "is needed, is damaged: %s", (ull)pos, why);
+	if (err && err != -EBADMSG)
+		f.err = err;
+	snprintf(f.text, sizeof(f.text), "place %llu of the log, %s, is "
+		 "damaged: %s", (ull)pos, at == LOG_NEEDED ? "which the next "
+		 "mount would need if the power went now" : "where nothing is "
+		 "needed", why);
+	if (mend_begin(fs)) {
+		f.fixable = !log_mend(m, pos, at);
+		mend_end(fs);
+	}
 	tell(m, &f);
-	return tfs_rdonly(fs) ? 0 : log_empty(m, pos);
+	return 0;
 }
 
 /* One read for all of them, if they are good. */
-static int step_log(struct tfs_medium *m)
+static int look_batch(struct tfs_medium *m, unsigned int leg, uint32_t n)
 {
 	struct tfs *fs = m->fs;
-	uint64_t left = fs->super.log_clusters - m->pos;
-	uint32_t n = m->buf_size / fs->csize;
 	struct eng_fault fault;
-	bool all_good;
-	int err;
+	int err = tfs_cluster_leg(fs, leg, tfs_log_addr(fs, m->pos), n,
+				  ENG_IO_MEDIUM | ENG_IO_ESCAPES, m->buf,
+				  m->tags, &fault);
+	bool all_good = !err;
 
-	if (n > left)
-		n = left;
-	err = tfs_cluster_tags(fs, tfs_log_addr(fs, m->pos), n, ENG_IO_MEDIUM,
-			       m->buf, m->tags, &fault);
 	if (err == -ENOMEM)
 		return err;
-	all_good = !err;
 	for (uint32_t i = 0; i < n && all_good; i++)
 		all_good = !log_bad(fs, m->pos + i, m->buf +
 				    (size_t)i * fs->csize,
 				    m->tags + (size_t)i * fs->ipc);
 	err = 0;
 	for (uint32_t i = 0; i < n && !all_good && !err; i++)
-		err = look_log(m, m->pos + i);
+		err = look_log(m, leg, m->pos + i);
+	return err;
+}
+
+static int step_log(struct tfs_medium *m)
+{
+	uint64_t left = m->fs->super.log_clusters - m->pos;
+	uint32_t n = m->buf_size / m->fs->csize;
+	unsigned int leg = 0;
+	int err = 0;
+
+	if (n > left)
+		n = left;
+	while (!err && (leg = tfs_leg_next(m->fs, leg)))
+		err = look_batch(m, leg, n);
 	m->pos += n;
 	return err;
 }
 
 /* ---- all ----------------------------------------------------------------- */
 
-int tfs_medium_step(struct tfs_medium *m)
+int tfs_medium_audit(struct tfs_medium *m)
+{
+	int err = eng_dev_audit(m->fs->dev, &m->audit);
+
+	m->audited = !err && m->audit.at >= m->audit.all;
+	m->at = m->audit.at + m->pos;
+	m->all = m->audit.all + m->fs->super.log_clusters;
+	return err;
+}
+
+/* The rest. */
+static int step_beside(struct tfs_medium *m)
 {
 	struct tfs *fs = m->fs;
-	int err = 0;
+	int err;
 
-	if (!m->audited) {
-		err = eng_dev_audit(fs->dev, &m->audit);
-		m->audited = !err && m->audit.at == m->audit.all;
-		if (m->audited) {
-			look_supers(m);
-			err = look_slots(m);
-			m->done = !(fs->super.incompat & TFS_INCOMPAT_LOG);
-		}
-	} else {
+	if (m->looked) {
 		err = step_log(m);
 		m->done = m->pos == fs->super.log_clusters;
+	} else {
+		look_super(m, 0);
+		look_super(m, 1);
+		err = look_slots(m);
+		m->looked = !err;
+		m->done = !(fs->super.incompat & TFS_INCOMPAT_LOG);
 	}
-	m->at = m->audit.at + m->pos;
-	m->all = m->audit.all + fs->super.log_clusters;
+	m->at = m->audit.all + m->pos;
 	return err;
+}
+
+int tfs_medium_step(struct tfs_medium *m)
+{
+	return m->audited ? step_beside(m) : tfs_medium_audit(m);
 }
 
 int tfs_medium_begin(struct tfs_medium *m)
@@ -263,7 +399,7 @@ int tfs_medium_begin(struct tfs_medium *m)
 
 	if (n > BATCH)
 		n = BATCH;
-	m->done = m->audited = false;
+	m->done = m->audited = m->looked = false;
 	m->at = m->all = m->problems = m->pos = 0;
 	m->audit = (struct eng_audit){ .found = spare, .arg = m,
 				       .rewrite = m->alone && m->rewrite };

@@ -18,8 +18,8 @@ struct tfs_medium {
 	bool		rewrite;	/* with alone: what the device keeps for
 					 * itself and can't read, too */
 	void		*arg;
-	/* What is fixable is put right where the filesystem can be written:
-	 * at once, or by the next checkpoint, or when it was opened. */
+	/* What is fixable is put right where the filesystem can be written: it
+	 * is already, or the next flush or checkpoint does it. */
 	void		(*found)(struct tfs_medium *m,
 				 const struct tfs_finding *f);
 
@@ -30,7 +30,7 @@ struct tfs_medium {
 
 	/* medium.c's own */
 	struct eng_audit audit;
-	bool		audited;
+	bool		audited, looked;
 	uint64_t	pos;		/* in the log */
 	uint8_t		*buf;
 	size_t		buf_size;
@@ -39,7 +39,9 @@ struct tfs_medium {
 
 /* 0 or -ENOMEM. */
 int tfs_medium_begin(struct tfs_medium *m);
-/* A few of them.  0, also where something is found, or why it can't go on. */
+/* A few parts of what the device keeps for itself, which comes first. */
+int tfs_medium_audit(struct tfs_medium *m);
+/* A few of anything.  0, also where something is found, or why it can't go on. */
 int tfs_medium_step(struct tfs_medium *m);
 void tfs_medium_end(struct tfs_medium *m);
 

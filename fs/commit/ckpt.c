@@ -35,7 +35,6 @@
 #include "tree/ncache.h"
 #include "commit/ckpt.h"
 #include "commit/commit.h"
-#include "commit/super.h"
 
 #define IN_FLIGHT	64	/* node writes at once */
 #define MEMORY_WAIT	10000	/* microseconds until it is asked for again */
@@ -407,6 +406,60 @@ static int run(struct tfs *fs, bool force, bool clean)
 	ck->result = err;
 	pthread_cond_broadcast(&ck->cond);
 	pthread_mutex_unlock(&ck->lock);
+	return err;
+}
+
+/* Whoever waits for a checkpoint starts one of his own after this. */
+static void take(struct tfs_ckpt *ck)
+{
+	pthread_mutex_lock(&ck->lock);
+	while (ck->running)
+		pthread_cond_wait(&ck->cond, &ck->lock);
+	ck->running = true;
+	pthread_mutex_unlock(&ck->lock);
+}
+
+static void give(struct tfs_ckpt *ck)
+{
+	pthread_mutex_lock(&ck->lock);
+	ck->running = false;
+	pthread_cond_broadcast(&ck->cond);
+	pthread_mutex_unlock(&ck->lock);
+}
+
+/* What is bad goes first, so that a power cut leaves the other copy. */
+static void bad_first(struct tfs *fs, const struct tfs_slot_survey *s)
+{
+	for (unsigned int leg = 1; leg <= TFS_LEGS_MAX; leg++)
+		for (unsigned int i = 0; i < 4; i++)
+			if (s->bad[leg] >> i & 1)
+				fs->slot_first[i / 2] = i % 2;
+}
+
+static int rewrite_slots(struct tfs *fs)
+{
+	int err = atomic_load(&fs->error);
+
+	for (unsigned int i = 0; i < 2 && !err; i++)
+		err = checkpoint(fs, false);
+	return err;
+}
+
+/* (6) */
+int tfs_ckpt_slots(struct tfs *fs, struct tfs_slot_survey *found,
+		   struct tfs_slot_survey *left)
+{
+	int err;
+
+	take(&fs->ckpt);
+	err = tfs_slot_survey(fs, found);
+	*left = *found;
+	if (!err && found->any && !tfs_rdonly(fs)) {
+		bad_first(fs, found);
+		if (!rewrite_slots(fs))
+			err = tfs_slot_survey(fs, left);
+	}
+	give(&fs->ckpt);
 	return err;
 }
 

@@ -216,11 +216,15 @@ int tfs_super_whole(const struct tfs *fs)
 	return -EOPNOTSUPP;
 }
 
+static uint64_t super_addr(const struct tfs *fs, unsigned int copy)
+{
+	return copy ? fs->super.clusters - TFS_END_SUPER : TFS_AT_SUPER;
+}
+
 const char *tfs_super_look(struct tfs *fs, unsigned int copy,
 			   struct tfs_super *out)
 {
-	uint64_t addr = copy ? fs->super.clusters - TFS_END_SUPER :
-		TFS_AT_SUPER;
+	uint64_t addr = super_addr(fs, copy);
 	const char *why;
 	bool bytes;
 
@@ -229,11 +233,23 @@ const char *tfs_super_look(struct tfs *fs, unsigned int copy,
 			     &bytes) ? why : NULL;
 }
 
+const char *tfs_super_why(struct tfs *fs, unsigned int leg, unsigned int copy)
+{
+	uint64_t addr = super_addr(fs, copy);
+	struct tfs_super s = { .seq = 0 };
+	const char *why;
+	bool bytes;
+
+	if (super_read_leg(fs, leg, addr, copy, ENG_IO_MEDIUM, &s, &why,
+			   &bytes))
+		return why;
+	return s.seq == fs->super.seq ? NULL : "out of date";
+}
+
 static int super_write_copy(struct tfs *fs, unsigned int copy)
 {
 	struct tfs_record rec = super_record(&fs->super, copy);
-	uint64_t addr = copy ? fs->super.clusters - TFS_END_SUPER :
-		TFS_AT_SUPER;
+	uint64_t addr = super_addr(fs, copy);
 	uint8_t *buf = eng_buf_get(fs->dev, fs->csize);
 	int err;
 
@@ -253,6 +269,24 @@ int tfs_super_write(struct tfs *fs, unsigned int first)
 	int err = super_write_copy(fs, first);
 
 	return err ? err : super_write_copy(fs, !first);	/* (1) */
+}
+
+static bool super_bad(struct tfs *fs, unsigned int copy)
+{
+	unsigned int leg = 0;
+	bool bad = false;
+
+	while (!bad && (leg = tfs_leg_next(fs, leg)))
+		bad = tfs_super_why(fs, leg, copy);
+	return bad;
+}
+
+/* (1) */
+int tfs_super_mend(struct tfs *fs, unsigned int copy)
+{
+	int err = super_write_copy(fs, copy);
+
+	return !err && super_bad(fs, copy) ? -EIO : err;
 }
 
 /* (6) holds for superblocks, too: interrupted or damaged? */
@@ -588,25 +622,46 @@ int tfs_slot_read(struct tfs *fs, struct tfs_slot *out, unsigned int *odd)
 	return 0;
 }
 
-int tfs_slot_survey(struct tfs *fs, const char *why[4], unsigned int *bad)
+/* What one leg has; *newest: of what is good anywhere. */
+static int survey_leg(struct tfs *fs, unsigned int leg, struct slot_copy c[4],
+		      uint64_t *newest)
 {
-	struct slot_copy c[4] = { 0 };
+	int err = 0;
+
+	for (unsigned int i = 0; i < 4 && !err; i++) {
+		err = slot_read_leg(fs, leg, i / 2, i % 2, ENG_IO_MEDIUM,
+				    &c[i]);
+		if (!c[i].err && c[i].slot.number > *newest)
+			*newest = c[i].slot.number;
+	}
+	return err;
+}
+
+int tfs_slot_survey(struct tfs *fs, struct tfs_slot_survey *out)
+{
+	struct slot_copy all[TFS_LEGS_MAX + 1][4] = { 0 };
+	unsigned int leg = 0;
 	uint64_t newest = 0;
 	int err = 0;
 
-	*bad = 0;
+	*out = (struct tfs_slot_survey){ .any = false };
 	if (!(fs->super.incompat & TFS_INCOMPAT_LOG))
 		return 0;
-	for (unsigned int i = 0; i < 4 && !err; i++) {
-		err = slot_read_at(fs, i / 2, i % 2, ENG_IO_MEDIUM, &c[i]);
-		if (!c[i].err && c[i].slot.number > newest)
-			newest = c[i].slot.number;
-	}
-	for (unsigned int i = 0; i < 4 && !err; i++) {
-		why[i] = c[i].err ? c[i].why : "it missed a checkpoint";
-		if (c[i].err ? !slot_interrupted(&c[i], &c[i ^ 1], newest) :
-		    slot_is_old(&c[i], &c[i ^ 1], newest))
-			*bad |= 1u << i;
+	while (!err && (leg = tfs_leg_next(fs, leg)))
+		err = survey_leg(fs, leg, all[leg], &newest);
+	while (!err && (leg = tfs_leg_next(fs, leg))) {
+		const struct slot_copy *c = all[leg];
+
+		for (unsigned int i = 0; i < 4; i++) {
+			out->why[leg][i] = c[i].err ? c[i].why :
+				"it missed a checkpoint";
+			if (c[i].err ? slot_interrupted(&c[i], &c[i ^ 1],
+							newest) :
+			    !slot_is_old(&c[i], &c[i ^ 1], newest))
+				continue;
+			out->bad[leg] |= 1u << i;
+			out->any = true;
+		}
 	}
 	return err;
 }

@@ -40,6 +40,12 @@ int tfs_super_whole(const struct tfs *fs);
  * NULL or what is wrong with it. */
 const char *tfs_super_look(struct tfs *fs, unsigned int copy,
 			   struct tfs_super *out);
+/* The same of one leg of a mirror (tfs_leg_next()), which has to be the one in
+ * use.  Under fs->remount: nobody changes it. */
+const char *tfs_super_why(struct tfs *fs, unsigned int leg, unsigned int copy);
+/* Write one copy anew, from memory; under fs->remount.  0: it is durable, and
+ * was read again. */
+int tfs_super_mend(struct tfs *fs, unsigned int copy);
 /* Both copies, one after the other. */
 int tfs_super_write(struct tfs *fs, unsigned int first);
 /* What may be odd about the slots. */
@@ -55,10 +61,17 @@ const char *tfs_slot_look(struct tfs *fs, unsigned int i, unsigned int copy,
 			  struct tfs_slot *out);
 uint64_t tfs_slot_addr(const struct tfs *fs, unsigned int i,
 		       unsigned int copy);
-/* All four copies, slot 0's first: *bad has a bit for each that is damaged or
- * missed its turn, as no cut leaves it, and why[] says so.  Nothing is said or
- * remembered.  0 or -ENOMEM. */
-int tfs_slot_survey(struct tfs *fs, const char *why[4], unsigned int *bad);
+/* All four copies, slot 0's first, of each leg of a mirror from 1 on, or of 1:
+ * bad has a bit for each that is damaged or missed its turn, as no cut leaves
+ * it, and why says so. */
+struct tfs_slot_survey {
+	unsigned int	bad[TFS_LEGS_MAX + 1];
+	const char	*why[TFS_LEGS_MAX + 1][4];
+	bool		any;
+};
+/* Nothing is said or remembered.  What is being written meanwhile may look bad.
+ * 0 or -ENOMEM. */
+int tfs_slot_survey(struct tfs *fs, struct tfs_slot_survey *out);
 /* Both copies, one after the other; durable when it returns 0. */
 int tfs_slot_write(struct tfs *fs, const struct tfs_slot *slot);
 

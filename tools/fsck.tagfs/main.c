@@ -282,7 +282,7 @@ static void mended(struct tfs_medium *m, const struct tfs_finding *f)
 {
 	struct job *j = m->arg;
 
-	if (f->kind != TFS_F_UNREAD || f->fixable)
+	if (f->fixable)
 		return;
 	j->agreed -= j->agreed > 0;
 	say_finding(m->fs, f, "it could not be written; not fixed");
