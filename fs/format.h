@@ -367,6 +367,10 @@ enum tfs_flaw_kind {
 	TFS_FLAW_DATA	= 0,	/* content of a file */
 	TFS_FLAW_NODE	= 1,	/* one copy of a tree node */
 	TFS_FLAW_LOST	= 2,	/* both: a part of the tree */
+	TFS_FLAW_DEVICE	= 3,	/* one copy of what a container keeps */
+	TFS_FLAW_SUPER	= 4,	/* one copy of the superblock */
+	TFS_FLAW_SLOT	= 5,	/* one copy of a checkpoint slot */
+	TFS_FLAW_LOG	= 6,	/* a place of the log */
 	TFS_FLAW_KINDS
 };
 
@@ -381,6 +385,9 @@ enum tfs_flaw_check {
 };
 
 #define TFS_FLAW_HEALED		1u	/* by the other copy */
+/* Of place: 0, 1 is the copy; above it the leg of a mirror, from 1, or 0. */
+#define TFS_FLAW_COPY		1u
+#define TFS_FLAW_LEG		1	/* bits to shift */
 /* There are never more. */
 #define TFS_FLAWS_MAX		4096u
 
@@ -389,7 +396,8 @@ enum tfs_flaw_check {
 struct tfs_disk_flaw {
 /*00*/	__le64	addr;		/* cluster of the first byte, or of the node */
 /*08*/	__le64	seq;		/* of the extent; else 0 */
-/*10*/	__le64	off, len;	/* bytes of the file; else 0 */
+/*10*/	__le64	off, len;	/* bytes of the file; of a container the byte on
+				 * the storage below, and 0; else 0 */
 /*20*/	__le64	expected, found;	/* by the check, where it was seen
 					 * first */
 /*30*/	__le64	first, last;	/* seconds since 1970 */
@@ -400,7 +408,7 @@ struct tfs_disk_flaw {
 /*54*/	__u8	kind;		/* TFS_FLAW_* */
 /*55*/	__u8	check;		/* TFS_CHECK_* */
 /*56*/	__u8	flags;		/* TFS_FLAW_HEALED */
-/*57*/	__u8	pad;
+/*57*/	__u8	place;		/* kinds from 3 on: copy, and TFS_FLAW_LEG */
 };
 _Static_assert(sizeof(struct tfs_disk_flaw) == 0x58, "flaw");
 _Static_assert(offsetof(struct tfs_disk_flaw, error) == 0x50, "flaw error");
@@ -440,8 +448,11 @@ struct tfs_disk_scrub {
 /*49*/	__u8	flags;		/* TFS_SCRUB_F_* */
 /*4a*/	__u8	pad[2];
 /*4c*/	__le32	suspects;	/* runs, in the pieces */
+/*50*/	__le64	parts;		/* of what the device keeps for itself: goes on
+				 * there.  Older ones end here: 0 */
 };
-_Static_assert(sizeof(struct tfs_disk_scrub) == 0x50, "scrub");
+_Static_assert(sizeof(struct tfs_disk_scrub) == 0x58, "scrub");
+_Static_assert(offsetof(struct tfs_disk_scrub, parts) == 0x50, "scrub parts");
 
 /* Clusters before the position that were not what their tags say, and have yet
  * to be looked up from the tree.  A piece is up to TFS_SUSPECTS_PIECE of these,

@@ -99,6 +99,11 @@ enum {
 	TAGFS_ERROR_DATA,	/* a cluster of a file */
 	TAGFS_ERROR_NODE,	/* one copy of a tree node */
 	TAGFS_ERROR_LOST,	/* both */
+	/* One copy of: */
+	TAGFS_ERROR_DEVICE,	/* what a container keeps: offset is the byte */
+	TAGFS_ERROR_SUPER,
+	TAGFS_ERROR_SLOT,
+	TAGFS_ERROR_LOG,	/* (the only one) */
 };
 
 enum {
@@ -112,11 +117,13 @@ enum {
 
 #define TAGFS_ERROR_HEALED	1
 #define TAGFS_ERROR_STORED	2	/* else it is forgotten with the mount */
+#define TAGFS_ERROR_COPY	4	/* the second one; kinds from DEVICE on */
+#define TAGFS_ERROR_LEG(flags)	((flags) >> 8 & 7) /* of a mirror, from 1 */
 
 struct tagfs_error {
 	__u64	next[3];	/* in: 0 at first; out: to go on with */
 	__u32	kind;		/* TAGFS_ERROR_* */
-	__u32	flags;		/* TAGFS_ERROR_HEALED, _STORED */
+	__u32	flags;		/* TAGFS_ERROR_* */
 	__u32	inode;
 	__u32	check;		/* TAGFS_CHECK_* */
 	__u64	offset, length;	/* bytes of the file */

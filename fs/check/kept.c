@@ -41,17 +41,19 @@ static void encode(const struct tfs_kept *k, struct tfs_disk_scrub *d)
 			(k->meta ? TFS_SCRUB_F_META : 0) |
 			(k->errors ? TFS_SCRUB_F_ERRORS : 0),
 		.suspects = htole32(k->suspects),
+		.parts = htole64(k->parts),
 	};
 }
 
 const char *tfs_kept_decode(const struct tfs *fs, const struct tfs_item *item,
 			    struct tfs_kept *out)
 {
-	struct tfs_disk_scrub d;
+	struct tfs_disk_scrub d = { .parts = 0 };
 
-	if (item->len != sizeof(d))
+	if (item->len != sizeof(d) &&
+	    item->len != offsetof(struct tfs_disk_scrub, parts))
 		return "length";
-	memcpy(&d, item->val, sizeof(d));
+	memcpy(&d, item->val, item->len);
 	if (item->key.off > TFS_SCRUB_WHOLE || !d.state ||
 	    d.state >= TFS_SCRUB_STATES ||
 	    (item->key.off && d.state != TFS_SCRUB_FINISHED))
@@ -77,7 +79,7 @@ const char *tfs_kept_decode(const struct tfs *fs, const struct tfs_item *item,
 		.healed = le64toh(d.healed),
 		.uncorrectable = le64toh(d.uncorrectable),
 		.region = le64toh(d.region), .bit = le32toh(d.bit),
-		.ino = le32toh(d.ino), .suspects = le32toh(d.suspects),
+		.ino = le32toh(d.ino), .parts = le64toh(d.parts), .suspects = le32toh(d.suspects),
 	};
 	return NULL;
 }

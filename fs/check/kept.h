@@ -18,6 +18,7 @@ struct tfs_kept {
 	uint64_t	region;		/* it goes on with content there */
 	uint32_t	bit;		/* and this cluster of it */
 	uint32_t	ino;		/* and then with the tree, from there */
+	uint64_t	parts;		/* of the device's own, looked at */
 	unsigned int	suspects;	/* runs that it has yet to look up */
 };
 

@@ -16,7 +16,9 @@
  *  (5) What was written after the look at the map is not missed: it is younger
  *      than the scrub.
  *  (6) A mirror's legs are all looked at with what must be there, so that what
- *      one has wrong is put right: there everything is a suspect. */
+ *      one has wrong is put right: there everything is a suspect.
+ *  (7) What the device keeps for itself is looked at before content that lies
+ *      there: reading the latter would put it right unseen. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,6 +34,7 @@
 
 #define BATCH_BYTES	(8u << 20)
 #define SUSPECTS	65536u		/* runs (4) */
+#define PART_BYTES	8192u		/* both copies of one */
 
 static uint32_t batch_clusters(const struct tfs_scrub *s)
 {
@@ -274,6 +277,7 @@ static int step_data(struct tfs_scrub *s)
 		err = read_batch(s, l, &count);
 		tfs_reader_exit(s->fs, l->ticket);		/* (3) */
 	}
+	s->moved += (uint64_t)count * s->fs->csize;
 	if (!err)
 		err = judge_batch(s, s->region * TFS_REGION_BITS, count);
 	if (!err && s->bit >= TFS_REGION_BITS) {
@@ -446,6 +450,7 @@ static int see_node(struct tfs_treewalk *w, const struct tfs_treewalk_node *n)
 	bool healed = false;
 
 	s->nodes++;
+	s->moved += 2 * s->fs->csize;
 	if (n->copy[0].err || n->copy[1].err || n->differ)
 		healed = heal(s, &n->at);
 	for (unsigned int i = 0; i < 2; i++) {
@@ -479,6 +484,59 @@ static int see_lost(struct tfs_treewalk *w, const struct tfs_miss *at, int err)
 	return 0;
 }
 
+/* ---- what lies beside it ------------------------------------------------- */
+
+static void found_beside(struct tfs_medium *m, const struct tfs_finding *at)
+{
+	static const enum tfs_scrub_kind kinds[TFS_F_KINDS] = {
+		[TFS_F_CONTAINER]	= TFS_SCRUB_DEVICE,
+		[TFS_F_UNREAD]		= TFS_SCRUB_DEVICE,
+		[TFS_F_SUPER]		= TFS_SCRUB_SUPER,
+		[TFS_F_SLOT]		= TFS_SCRUB_SLOT,
+		[TFS_F_LOG]		= TFS_SCRUB_LOG,
+	};
+	struct tfs_scrub *s = m->arg;
+	struct tfs_scrub_finding f = {
+		.kind = kinds[at->kind], .cluster = at->cluster,
+		.off = at->byte, .copy = at->copy, .leg = at->leg,
+		.err = at->err, .why = at->text,
+		.healed = at->fixable && !tfs_rdonly(m->fs),
+	};
+
+	tell(s, &f);
+}
+
+static int begin_beside(struct tfs_scrub *s)
+{
+	int err;
+
+	s->m = (struct tfs_medium){ .fs = s->fs, .arg = s,
+				    .found = found_beside };
+	err = tfs_medium_begin(&s->m);
+	s->m.audit.at = s->parts;
+	s->beside = !err;
+	return err;
+}
+
+/* (7) */
+static bool audit_due(const struct tfs_scrub *s)
+{
+	return s->beside && !s->m.audited &&
+		(s->region >= s->regions || s->m.audit.reached <
+		 (s->region + 1) * TFS_REGION_BITS * s->fs->ipc);
+}
+
+static int step_beside(struct tfs_scrub *s)
+{
+	uint64_t pages = s->m.audit.at, pos = s->m.pos;
+	int err = tfs_medium_step(&s->m);
+
+	s->parts = s->m.audit.at;
+	s->moved += (s->parts - pages) * PART_BYTES +
+		(s->m.pos - pos) * s->fs->csize;
+	return err;
+}
+
 /* ---- the whole ---------------------------------------------------------- */
 
 /* The next on the list, or some of it: (3) holds for each part.  Nodes are
@@ -496,7 +554,7 @@ static int step_error(struct tfs_scrub *s)
 	}
 	if (f.kind != TFS_FLAW_DATA) {
 		s->meta = true;
-		return 0;
+		return s->beside ? 0 : begin_beside(s);
 	}
 	lc = f.off / s->fs->csize;
 	n = tfs_flaw_end(s->fs, &f) - lc;
@@ -550,7 +608,7 @@ int tfs_scrub_begin(struct tfs_scrub *s)
 	s->tags = calloc((size_t)batch_clusters(s) * s->fs->ipc,
 			 sizeof(s->tags[0]));
 	s->at = calloc(batch_clusters(s), sizeof(s->at[0]));
-	if (s->buf && s->tags && s->at)
+	if (s->buf && s->tags && s->at && (!s->meta || !begin_beside(s)))
 		return 0;
 	tfs_scrub_end(s);
 	return -ENOMEM;
@@ -566,8 +624,12 @@ int tfs_scrub_step(struct tfs_scrub *s)
 		return begin_walk(s, true);
 	if (s->errors && !s->listed)
 		return step_error(s);
+	if (audit_due(s))
+		return step_beside(s);
 	if (s->region < s->regions)
 		return step_data(s);
+	if (s->beside && !s->m.done)
+		return step_beside(s);
 	if (!s->meta && !s->suspect.n) {
 		s->done = true;
 		return 0;
@@ -579,6 +641,9 @@ void tfs_scrub_end(struct tfs_scrub *s)
 {
 	if (s->walking)
 		tfs_treewalk_end(&s->w);
+	if (s->beside)
+		tfs_medium_end(&s->m);
+	s->beside = false;
 	tfs_runs_clear(&s->suspect);
 	eng_buf_put(s->fs->dev, s->buf, s->buf_size);
 	free(s->tags);

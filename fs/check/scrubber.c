@@ -81,6 +81,9 @@ static void say(struct tfs *fs, const struct tfs_scrub_finding *f)
 						   PATH_TEXT) : "?",
 			(unsigned long long)f->off,
 			(unsigned long long)f->off + f->len - 1, f->ino, why);
+	else if (f->kind >= TFS_SCRUB_DEVICE)
+		eng_log(LOG_ERR, "scrub: %s%s", why, f->healed ?
+			"; it was rewritten" : "");
 	else
 		eng_log(LOG_ERR, "scrub: tree node at cluster %llu: %s%s",
 			(unsigned long long)f->cluster, why, f->healed ?
@@ -94,11 +97,15 @@ static void found(struct tfs_scrub *s, const struct tfs_scrub_finding *f)
 		[TFS_SCRUB_DATA] = TFS_FLAW_DATA,
 		[TFS_SCRUB_NODE] = TFS_FLAW_NODE,
 		[TFS_SCRUB_LOST] = TFS_FLAW_LOST,
+		[TFS_SCRUB_DEVICE] = TFS_FLAW_DEVICE,
+		[TFS_SCRUB_SUPER] = TFS_FLAW_SUPER,
+		[TFS_SCRUB_SLOT] = TFS_FLAW_SLOT,
+		[TFS_SCRUB_LOG] = TFS_FLAW_LOG,
 	};
 	struct tfs_flaw flaw = {
 		.kind = kinds[f->kind], .ino = f->ino, .off = f->off,
 		.len = f->len, .addr = f->cluster, .seq = f->seq,
-		.healed = f->healed,
+		.healed = f->healed, .copy = f->copy, .leg = f->leg,
 	};
 
 	tfs_flaw_cause(&flaw, f->err, &f->fault);
@@ -134,7 +141,7 @@ static void keep(struct tfs_scrubber *sc, const struct tfs_scrub *s,
 		.started = st.started, .ended = st.ended, .bytes = s->bytes,
 		.nodes = s->nodes, .healed = s->healed,
 		.uncorrectable = s->uncorrectable, .region = s->region,
-		.bit = s->bit, .ino = s->ino,
+		.bit = s->bit, .ino = s->ino, .parts = s->parts,
 	};
 	err = tfs_flaws_store(sc->fs, true);
 	if (!err)
@@ -181,7 +188,7 @@ static bool go_on(struct tfs_scrubber *sc, const struct tfs_scrub *s,
 		  uint64_t began, uint64_t before)
 {
 	unsigned int rate = sc->st.how.rate;
-	uint64_t at = rate ? began + (s->bytes - before) * 1000000 /
+	uint64_t at = rate ? began + (s->moved - before) * 1000000 /
 		((uint64_t)rate << 20) : 0;			/* (1) */
 	bool on;
 
@@ -221,6 +228,7 @@ static int take_position(struct tfs_scrubber *sc, struct tfs_scrub *s)
 	s->region = k.region;
 	s->bit = k.bit;
 	s->ino = k.ino;
+	s->parts = k.parts;
 	return 0;
 }
 
@@ -233,7 +241,7 @@ static int scrub_all(struct tfs_scrubber *sc, struct tfs_scrub *s)
 	on = !told_to_end(sc);
 	pthread_mutex_unlock(&sc->lock);
 	while (!err && on && !s->done) {
-		uint64_t began = micros(), before = s->bytes;
+		uint64_t began = micros(), before = s->moved;
 
 		err = tfs_scrub_step(s);
 		on = go_on(sc, s, began, before);

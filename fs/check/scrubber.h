@@ -11,7 +11,7 @@ struct tfs_scrubber;	/* fields: scrubber.c */
 struct tfs_scrub_how {
 	bool		data, meta;
 	bool		errors;		/* instead: what is known to be bad */
-	unsigned int	rate;		/* MiB/s of data; 0: no limit */
+	unsigned int	rate;		/* MiB/s read; 0: no limit */
 };
 
 /* The newest scrub. */

@@ -10,6 +10,7 @@
 #include "file/extent.h"
 #include "file/flaw.h"
 
+#define BLOCK	4096u	/* what a container keeps has that size */
 #define LOOKS	64u	/* extents that one look goes over */
 
 void tfs_flaw_cause(struct tfs_flaw *f, int err, const struct eng_fault *fault)
@@ -35,7 +36,9 @@ struct tfs_key tfs_flaw_key(const struct tfs *fs, const struct tfs_flaw *f)
 	if (f->kind == TFS_FLAW_DATA)
 		return tfs_key(0, TFS_T_FLAW, (uint64_t)f->ino << 32 |
 			       f->off / fs->csize);
-	return tfs_key(0, TFS_T_SPOT, (uint64_t)f->kind << 56 | f->addr);
+	return tfs_key(0, TFS_T_SPOT, (uint64_t)f->kind << 56 |
+		       (uint64_t)f->leg << 53 | (f->kind == TFS_FLAW_DEVICE ?
+						 f->off / BLOCK : f->addr));
 }
 
 void tfs_flaw_encode(const struct tfs_flaw *f, struct tfs_disk_flaw *d)
@@ -56,6 +59,7 @@ void tfs_flaw_encode(const struct tfs_flaw *f, struct tfs_disk_flaw *d)
 		.kind = f->kind,
 		.check = f->check,
 		.flags = f->healed ? TFS_FLAW_HEALED : 0,
+		.place = f->copy | f->leg << TFS_FLAW_LEG,
 	};
 }
 
@@ -77,6 +81,8 @@ static void take(const struct tfs_disk_flaw *d, struct tfs_flaw *f)
 		.commit = le64toh(d->commit),
 		.count = le32toh(d->count),
 		.healed = d->flags & TFS_FLAW_HEALED,
+		.copy = d->place & TFS_FLAW_COPY,
+		.leg = d->place >> TFS_FLAW_LEG,
 	};
 }
 
@@ -85,8 +91,11 @@ static const char *check_range(const struct tfs *fs, const struct tfs_flaw *f)
 	uint64_t most = TFS_FILE_CLUSTERS * fs->csize;
 	uint32_t isize = fs->csize / fs->ipc;
 
+	if (f->kind == TFS_FLAW_DEVICE && f->off % BLOCK)
+		return "byte";
 	if (f->kind != TFS_FLAW_DATA)
-		return f->off || f->len || f->seq ? "range of no file" : NULL;
+		return (f->off && f->kind != TFS_FLAW_DEVICE) || f->len ||
+			f->seq ? "range of no file" : NULL;
 	if (!f->ino || !f->seq || f->healed)
 		return "owner";
 	if (!f->len || f->off >= most || f->len > most - f->off ||
@@ -109,14 +118,18 @@ const char *tfs_flaw_decode(const struct tfs *fs, const struct tfs_item *item,
 	if (item->len != sizeof(d))
 		return "length";
 	memcpy(&d, item->val, sizeof(d));
-	if (d.kind >= TFS_FLAW_KINDS || d.check >= TFS_CHECKS || d.pad ||
-	    d.flags & ~TFS_FLAW_HEALED)
+	if (d.kind >= TFS_FLAW_KINDS || d.check >= TFS_CHECKS ||
+	    d.place >> TFS_FLAW_LEG > TFS_LEGS_MAX ||
+	    (d.place && d.kind < TFS_FLAW_DEVICE) || d.flags & ~TFS_FLAW_HEALED)
 		return "kind";
 	if (le32toh(d.error) > 4095 || le64toh(d.commit) > TFS_SEQ_MAX)
 		return "error";
 	take(&d, out);
-	if (!out->addr || out->addr >= fs->super.clusters)
+	if ((!out->addr && out->kind < TFS_FLAW_DEVICE) ||
+	    out->addr >= fs->super.clusters)
 		return "place";
+	if (out->kind >= TFS_FLAW_DEVICE && out->ino)
+		return "owner";
 	bad = check_range(fs, out);
 	if (bad)
 		return bad;

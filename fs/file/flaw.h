@@ -9,7 +9,8 @@
 struct tfs_flaw {
 	enum tfs_flaw_kind kind;
 	uint32_t	ino;		/* data; of what is lost, the first one */
-	uint64_t	off, len;	/* data: bytes of the file */
+	uint64_t	off, len;	/* data: bytes of the file; container:
+					 * byte on the storage below, and 0 */
 	uint64_t	addr;		/* cluster of the first one, or node */
 	uint64_t	seq;		/* data: of the extent */
 	int		err;
@@ -19,6 +20,9 @@ struct tfs_flaw {
 	uint64_t	commit;		/* that ran when it was seen first */
 	uint32_t	count;		/* times that it was seen */
 	bool		healed;
+	/* Of what lies beside tree and files: */
+	unsigned int	copy;
+	unsigned int	leg;		/* of a mirror, from 1; 0: it is none */
 };
 
 /* What a read says: err, check, expected and found. */

@@ -167,7 +167,8 @@ static bool joins(const struct tfs *fs, const struct tfs_flaw *a,
 	if (a->kind != b->kind)
 		return false;
 	if (a->kind != TFS_FLAW_DATA)
-		return a->addr == b->addr;
+		return a->addr == b->addr && a->off == b->off &&
+			a->leg == b->leg;
 	if (a->ino != b->ino || a->seq != b->seq ||
 	    a->addr - a->off / fs->csize != b->addr - b->off / fs->csize)
 		return false;
@@ -178,7 +179,8 @@ static bool joins(const struct tfs *fs, const struct tfs_flaw *a,
 		a->off <= b->off + b->len && b->off <= a->off + a->len;
 }
 
-/* In b, what a is too.  Where it was seen first counts. */
+/* In b, what a is too.  Where it was seen first counts; whether it is healed, the
+ * last time. */
 static void join(const struct tfs_flaw *a, struct tfs_flaw *b)
 {
 	uint64_t end = b->off + b->len, count = (uint64_t)a->count + b->count;
@@ -191,7 +193,6 @@ static void join(const struct tfs_flaw *a, struct tfs_flaw *b)
 	}
 	b->len = end - b->off;
 	b->count = count < UINT32_MAX ? count : UINT32_MAX;
-	b->healed |= a->healed;
 	if (a->first <= b->first) {
 		b->first = a->first;
 		b->commit = a->commit;
@@ -205,7 +206,7 @@ static void join(const struct tfs_flaw *a, struct tfs_flaw *b)
 static bool covers(const struct tfs_flaw *a, const struct tfs_flaw *b)
 {
 	return a->off <= b->off && a->off + a->len >= b->off + b->len &&
-		(a->healed || !b->healed);
+		a->healed == b->healed;
 }
 
 static bool add(struct tfs *fs, struct tfs_flaw f)

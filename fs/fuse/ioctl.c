@@ -158,7 +158,8 @@ static int do_error(fuse_req_t req, uint32_t ino, void *arg)
 		.next = { at.key.type, at.key.off, at.lc },
 		.kind = f.kind, .inode = f.ino,
 		.flags = (f.healed ? TAGFS_ERROR_HEALED : 0) |
-			(stored || !tfs_rdonly(fs) ? TAGFS_ERROR_STORED : 0),
+			(stored || !tfs_rdonly(fs) ? TAGFS_ERROR_STORED : 0) |
+			(f.copy ? TAGFS_ERROR_COPY : 0) | f.leg << 8,
 		.check = f.check, .offset = f.off, .length = f.len,
 		.cluster = f.addr, .expected = f.expected,
 		.found = f.found, .first = f.first, .last = f.last,

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "check/medium.h"
+#include "check/scrub.h"
 #include "commit/ckpt.h"
 #include "commit/log.h"
 #include "commit/super.h"
@@ -164,6 +165,140 @@ START_TEST(each_copy_is_looked_at)	/* _i: place, profile */
 }
 END_TEST
 
+struct scrubbed {
+	enum tfs_scrub_kind kind;
+	unsigned int	n, healed;
+	char		text[1000];
+};
+
+static void scrub_found(struct tfs_scrub *s, const struct tfs_scrub_finding *f)
+{
+	struct scrubbed *r = s->arg;
+	size_t n = strlen(r->text);
+
+	r->n++;
+	r->healed += f->healed;
+	r->kind = f->kind;
+	snprintf(r->text + n, sizeof(r->text) - n, "%d at %llu: %s\n", f->kind,
+		 (unsigned long long)f->cluster, f->why ? f->why : "");
+}
+
+static struct scrubbed scrub_beside(struct tfs *fs)
+{
+	struct scrubbed r = { .n = 0 };
+	struct tfs_scrub s = { .fs = fs, .arg = &r, .found = scrub_found,
+			       .data = true, .meta = true };
+
+	ck_assert_int_eq(tfs_scrub_begin(&s), 0);
+	while (!s.done)
+		ck_assert_int_eq(tfs_scrub_step(&s), 0);
+	tfs_scrub_end(&s);
+	return r;
+}
+
+/* What a replay would begin with. */
+static uint64_t needed_at(struct bed *b, unsigned int i)
+{
+	(void)i;
+	ck_assert_uint_ge(atomic_load(&b->fs->log.used), 2);
+	return bed_data_at(b, tfs_log_addr(b->fs, b->fs->log.head +
+					   b->fs->super.log_clusters - 2)) +
+		40;
+}
+
+static uint64_t idle_at(struct bed *b, unsigned int i)
+{
+	return log_at(b, i);
+}
+
+static const struct online {
+	uint64_t	(*at)(struct bed *b, unsigned int i);
+	unsigned int	n;
+	enum tfs_scrub_kind kind;
+} online[] = {
+	{ super_at, 2, TFS_SCRUB_SUPER },
+	{ slot_at, 4, TFS_SCRUB_SLOT },
+	{ idle_at, 3, TFS_SCRUB_LOG },
+	{ needed_at, 1, TFS_SCRUB_LOG },
+	{ page_at, 2, TFS_SCRUB_DEVICE },
+	{ head_at, 2, TFS_SCRUB_DEVICE },
+};
+
+#define ONLINE	(sizeof(online) / sizeof(online[0]))
+
+/* A scrub of a mounted one finds each bad copy, and puts it right; what was
+ * changed before is there after a crash. */
+START_TEST(a_scrub_heals_what_lies_beside)	/* _i: place, profile */
+{
+	const struct online *p = &online[_i / 2];
+	struct scrubbed r;
+	struct result left;
+	struct bed b;
+
+	make(&b, _i);
+	bed_umount(&b);
+	mount_as(&b, false);
+	for (unsigned int i = 0; i < p->n; i++) {
+		/* No other one is due soon. */
+		ck_assert_int_eq(tfs_ckpt_run(b.fs), 0);
+		for (unsigned int k = 0; k < 4; k++) {
+			char name[16];
+
+			snprintf(name, sizeof(name), "%u.%u", i, k);
+			bed_file(&b, name);
+			ck_assert_int_eq(tfs_sync(b.fs), 0);
+		}
+		eng_dev_drop_caches(b.dev);
+		sim_flip(b.sim, p->at(&b, i), 0xff);
+		r = scrub_beside(b.fs);
+		ck_assert_msg(r.n == 1 && r.healed == 1 && r.kind == p->kind,
+			      "copy %u: %s", i, r.text);
+		ck_assert_int_eq(eng_dev_flush(b.dev), 0);
+		r = scrub_beside(b.fs);
+		ck_assert_msg(!r.n, "copy %u is left: %s", i, r.text);
+	}
+	bed_drop(&b);
+	sim_crash(b.sim, _i);
+	mount_as(&b, true);
+	left = look(&b);
+	ck_assert_msg(!left.all, "after a crash: %s", left.text);
+	for (unsigned int i = 0; i < p->n; i++) {
+		struct tfs_inode in;
+		char name[16];
+
+		snprintf(name, sizeof(name), "%u.3", i);
+		ck_assert_int_eq(tfs_lookup(b.fs, TFS_ROOT_INO, name, &in), 0);
+		tfs_unref(b.fs, in.ino, 1);
+	}
+	bed_free(&b);
+}
+END_TEST
+
+/* Nothing is written where nothing may be. */
+START_TEST(a_read_only_mount_heals_nothing)	/* _i: place */
+{
+	const struct online *p = &online[_i];
+	struct scrubbed r;
+	struct bed b;
+
+	if (p->at == needed_at)
+		return;
+	make(&b, _i);
+	for (unsigned int i = 0; i < p->n; i++) {
+		uint64_t at = p->at(&b, i);
+
+		sim_flip(b.sim, at, 0xff);
+		sim_set_rdonly(b.sim, true);
+		r = scrub_beside(b.fs);
+		sim_set_rdonly(b.sim, false);
+		ck_assert_msg(r.n == 1 && !r.healed && r.kind == p->kind,
+			      "copy %u: %s", i, r.text);
+		sim_flip(b.sim, at, 0xff);
+	}
+	bed_free(&b);
+}
+END_TEST
+
 /* Of zone 1: parts of the log, and nodes. */
 #define PAGES_AT	(4096 + 8192 + 63 * 4096)
 
@@ -256,6 +391,8 @@ int main(void)
 
 	tcase_set_timeout(tc, 120);
 	tcase_add_loop_test(tc, each_copy_is_looked_at, 0, 2 * PLACES);
+	tcase_add_loop_test(tc, a_scrub_heals_what_lies_beside, 0, 2 * ONLINE);
+	tcase_add_loop_test(tc, a_read_only_mount_heals_nothing, 0, ONLINE);
 	tcase_add_loop_test(tc, what_cant_be_read_is_written_anew, 0, 4);
 	tcase_add_loop_test(tc, cuts_are_no_damage, 0, BED_LESS(12));
 	suite_add_tcase(s, tc);

@@ -7,20 +7,26 @@
 #include <string.h>
 
 #include "check/scrub.h"
+#include "commit/ckpt.h"
 #include "fs/legs_bed.h"
 
 /* ---- rot ---------------------------------------------------------------- */
 
-static void no_finding(struct tfs_scrub *s, const struct tfs_scrub_finding *f)
+/* What lies beside tree and files can't be healed where the medium can't read
+ * it even when it was written. */
+static void note(struct tfs_scrub *s, const struct tfs_scrub_finding *f)
 {
-	(void)s;
-	(void)f;
+	unsigned int *beside = s->arg;
+
+	*beside += f->kind >= TFS_SCRUB_DEVICE && !f->healed;
 }
 
-static void scrub(struct pair *p)
+/* What is not in order beside tree and files. */
+static unsigned int scrub(struct pair *p)
 {
+	unsigned int beside = 0;
 	struct tfs_scrub s = { .fs = p->fs, .data = true, .meta = true,
-			       .found = no_finding };
+			       .found = note, .arg = &beside };
 	int err;
 
 	must(p, tfs_scrub_begin(&s), "scrub");
@@ -28,8 +34,10 @@ static void scrub(struct pair *p)
 		err = tfs_scrub_step(&s);
 	tfs_scrub_end(&s);
 	must(p, err, "scrub");
-	ck_assert_msg(!s.uncorrectable, "%s: %llu places can't be corrected",
-		      p->where, (unsigned long long)s.uncorrectable);
+	ck_assert_msg(s.uncorrectable == beside, "%s: %llu places of tree or "
+		      "files can't be corrected", p->where,
+		      (unsigned long long)s.uncorrectable - beside);
+	return beside;
 }
 
 /* Each leg loses every other cluster, of everything that is in use and some
@@ -55,12 +63,100 @@ START_TEST(rot_on_both_comes_back)
 	eng_dev_drop_caches(p.dev);
 	after = fs_state(p.fs);
 	ck_assert_str_eq(after, before);
-	scrub(&p);
+	ck_assert_uint_eq(scrub(&p), 0);
 	must(&p, shut(&p), "unmount");
 	each_says(&p, before);
 	legs_are_equal(&p);
 	free(before);
 	free(after);
+	free_pair(&p);
+}
+END_TEST
+
+/* ---- beside tree and files ---------------------------------------------------- */
+
+struct seen {
+	unsigned int	n, healed, leg;
+	enum tfs_scrub_kind kind;
+};
+
+static void see(struct tfs_scrub *s, const struct tfs_scrub_finding *f)
+{
+	struct seen *seen = s->arg;
+
+	*seen = (struct seen){ seen->n + 1, seen->healed + f->healed, f->leg,
+			       f->kind };
+}
+
+static struct seen look(struct pair *p)
+{
+	struct seen seen = { .n = 0 };
+	struct tfs_scrub s = { .fs = p->fs, .data = true, .meta = true,
+			       .found = see, .arg = &seen };
+	int err = 0;
+
+	must(p, tfs_scrub_begin(&s), "scrub");
+	while (!err && !s.done)
+		err = tfs_scrub_step(&s);
+	tfs_scrub_end(&s);
+	must(p, err, "scrub");
+	return seen;
+}
+
+static uint64_t place(const struct pair *p, unsigned int leg, unsigned int i)
+{
+	uint64_t end = p->fs->super.clusters;
+
+	switch (i) {
+	case 0:
+		return 0;
+	case 1:
+		return sim_raw(p->sim[leg])->size / 4096 * 4096 - 4096;
+	case 2:
+	case 3:
+		return 4096u * (i - 1) + 800;
+	case 4:
+		return data_at(p, leg, TFS_AT_SUPER) + 20;
+	case 5:
+		return data_at(p, leg, end - TFS_END_SUPER) + 20;
+	default:
+		return data_at(p, leg, i < 8 ? TFS_AT_SLOT + i % 2 :
+			       end - TFS_END_SLOT + i % 2) + 20;
+	}
+}
+
+/* Each copy on each leg is looked at by a scrub, which says whose it is and puts
+ * it right there. */
+START_TEST(each_legs_own_is_healed)	/* _i: leg */
+{
+	static const enum tfs_scrub_kind kinds[] = {
+		TFS_SCRUB_DEVICE, TFS_SCRUB_DEVICE, TFS_SCRUB_SUPER,
+		TFS_SCRUB_SLOT, TFS_SCRUB_SLOT,
+	};
+	uint64_t seed = (uint64_t)_i;
+	unsigned int leg = (unsigned int)_i;
+	struct seen seen;
+	struct pair p;
+
+	make_pair(&p, 2, seed);
+	must(&p, open_mask(&p, 3, false, false), "mount");
+	for (unsigned int k = 0; k < 40; k++)
+		must(&p, fs_step(p.fs, &seed), "step");
+	for (unsigned int i = 0; i < 10; i++) {
+		must(&p, tfs_ckpt_run(p.fs), "checkpoint");
+		eng_dev_drop_caches(p.dev);
+		sim_flip(p.sim[leg], place(&p, leg, i), 1);
+		seen = look(&p);
+		ck_assert_msg(seen.n == 1 && seen.healed == 1 &&
+			      seen.kind == kinds[i / 2] && seen.leg == leg + 1,
+			      "place %u: %u found, %u healed, kind %d, leg %u",
+			      i, seen.n, seen.healed, seen.kind, seen.leg);
+		for (unsigned int k = 0; k < 2; k++)	/* both versions */
+			must(&p, eng_dev_flush(p.dev), "flush");
+		seen = look(&p);
+		ck_assert_msg(!seen.n, "place %u is left", i);
+	}
+	must(&p, shut(&p), "unmount");
 	free_pair(&p);
 }
 END_TEST
@@ -112,6 +208,7 @@ START_TEST(one_leg_in_order_is_enough)
 {
 	unsigned int kind = (unsigned int)_i / 4, leg = (unsigned int)_i % 2;
 	bool mounted = _i & 2;
+	unsigned int left;
 	uint64_t seed = (uint64_t)_i, end;
 	struct sim *old;
 	struct pair p;
@@ -141,7 +238,9 @@ START_TEST(one_leg_in_order_is_enough)
 	eng_dev_drop_caches(p.dev);
 	after = fs_state(p.fs);
 	ck_assert_msg(!strcmp(before, after), "%s: a wrong byte", p.where);
-	scrub(&p);
+	left = scrub(&p);
+	ck_assert_msg(!left || kind == UNREADABLE, "%s: %u places beside tree "
+		      "and files can't be corrected", p.where, left);
 	must(&p, shut(&p), "unmount");
 	sim_clear_faults(p.sim[leg]);
 	must(&p, open_mask(&p, 3, false, false), "the next mount");
@@ -198,6 +297,7 @@ int main(void)
 	tcase_set_timeout(tc, 300);
 	tcase_add_loop_test(tc, rot_on_both_comes_back, 0, 2);
 	tcase_add_loop_test(tc, one_leg_in_order_is_enough, 0, 4 * KINDS);
+	tcase_add_loop_test(tc, each_legs_own_is_healed, 0, 2);
 	tcase_add_test(tc, rot_in_the_same_place_is_an_error);
 	suite_add_tcase(s, tc);
 	return bed_run_suite(s);

@@ -846,11 +846,11 @@ class Tagfs:
         """12.3: one item."""
         need(len(value) == 88, 'length of an error')
         (addr, seq, at, count, _, _, _, _, commit, owner, _, error, what,
-         check, flags, pad) = struct.unpack('<9QIIIBBBB', value)
-        need(0 < addr < self.n and seq < 1 << 44 and commit < 1 << 44,
+         check, flags, place) = struct.unpack('<9QIIIBBBB', value)
+        need((addr or what > 2) and addr < self.n and seq < 1 << 44 and commit < 1 << 44,
              'place of an error')
-        need(error < 4096 and what <= 2 and check <= 5 and flags <= 1 and
-             not pad, 'kind of an error')
+        need(error < 4096 and what <= 6 and check <= 5 and flags <= 1 and
+             place < 10 and (what > 2 or not place), 'kind of an error')
         if kind == FLAW:
             first, end = at // self.csize, -(-(at + count) // self.csize)
             size = self.dev.profile.interval
@@ -859,8 +859,10 @@ class Tagfs:
                  addr + end - first <= self.n, 'range of an error')
             need(off == owner << 32 | first, 'key of an error')
         else:
-            need(what and not seq and not at and not count and
-                 off == what << 56 | addr, 'key of an error')
+            need(what and not seq and not count and not at % 4096 and
+                 (what == 3 or not at) and (what < 3 or not owner) and
+                 off == what << 56 | place >> 1 << 53 |
+                 (at // 4096 if what == 3 else addr), 'key of an error')
 
     def check_errors(self):
         items = [(kind, off, value) for kind in (FLAW, SPOT)
@@ -875,9 +877,9 @@ class Tagfs:
         """12.4"""
         want = 0
         for off, value in self.of(0, SCRUB):
-            need(off <= 1 and len(value) == 80, 'item of a scrub')
+            need(off <= 1 and len(value) in (80, 88), 'item of a scrub')
             region, bit, _, _, error, state, flags, pad, runs = \
-                struct.unpack('<48xQIIIIBBHI', value)
+                struct.unpack('<48xQIIIIBBHI', value[:80])
             need(1 <= state <= 5 and (not off or state == 3) and
                  1 <= flags <= 7 and not pad and error < 4096 and
                  region <= -(-self.n // 8192) and bit < 8192,

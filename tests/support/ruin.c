@@ -330,6 +330,21 @@ struct sim *ruin_damaged(struct ruin *st, const struct ruin_how *how,
 
 /* ---- bringing it back ----------------------------------------------------------- */
 
+void ruin_beneath(struct bed *b, const struct ruin_how *how, uint64_t seed)
+{
+	struct ruin now = { .b = *b, .disk = b->sim };
+
+	now.nodes = fs_nodes(b->fs, &now.node);
+	now.log_start = b->fs->super.log_start;
+	now.log_end = now.log_start + b->fs->super.log_clusters;
+	now.clusters = b->fs->super.clusters;
+	find_data(&now);
+	damage(&now, b->sim, how, seed);
+	eng_dev_drop_caches(b->dev);
+	free(now.node);
+	free(now.data);
+}
+
 static void say(struct tfs_rebuild *how, const struct tfs_finding *f)
 {
 	(void)how;

@@ -50,6 +50,9 @@ void ruin_free(struct ruin *st);
 struct sim *ruin_damaged(struct ruin *st, const struct ruin_how *how,
 			 size_t n, uint64_t seed);
 
+/* The same beneath b, which is mounted and has everything in a checkpoint. */
+void ruin_beneath(struct bed *b, const struct ruin_how *how, uint64_t seed);
+
 /* Nothing is open.  how: what is not set by the caller is. */
 int ruin_rebuild(struct bed *b, struct tfs_rebuild *how);
 /* It works; then it is mounted, and whole. */

@@ -224,19 +224,31 @@ static void out_error(const struct tagfs_error *e)
 		[TAGFS_ERROR_DATA]	= "data",
 		[TAGFS_ERROR_NODE]	= "node-copy",
 		[TAGFS_ERROR_LOST]	= "tree-lost",
+		[TAGFS_ERROR_DEVICE]	= "container",
+		[TAGFS_ERROR_SUPER]	= "superblock",
+		[TAGFS_ERROR_SLOT]	= "slot",
+		[TAGFS_ERROR_LOG]	= "log",
 	};
+	const unsigned int n = sizeof(kinds) / sizeof(kinds[0]);
+	bool beside = e->kind >= TAGFS_ERROR_DEVICE;
 
 	out_begin("error");
-	out_text("kind", kinds[e->kind < 3 ? e->kind : 2]);
+	out_text("kind", e->kind < n ? kinds[e->kind] : "unknown");
 	if (e->path[0])
 		out_text("path", e->path);
-	if (e->kind != TAGFS_ERROR_NODE)
+	if (e->kind != TAGFS_ERROR_NODE && !beside)
 		out_number("inode", e->inode);
 	if (e->kind == TAGFS_ERROR_DATA) {
 		out_number("offset", e->offset);
 		out_number("length", e->length);
 	}
 	out_number("cluster", e->cluster);
+	if (beside && e->kind != TAGFS_ERROR_LOG)
+		out_number("copy", !!(e->flags & TAGFS_ERROR_COPY));
+	if (e->kind == TAGFS_ERROR_DEVICE)
+		out_number("byte", e->offset);
+	if (TAGFS_ERROR_LEG(e->flags))
+		out_number("leg", TAGFS_ERROR_LEG(e->flags));
 	out_text("check", check_of(e));
 	if (e->check) {
 		out_number("expected", e->expected);
