@@ -8,9 +8,10 @@
  *  (3) What it finds goes to the list of flaws, and is said if it is new there.
  *      What is on it and was not found again by a whole scrub is gone.
  *  (4) The lock is a leaf: no call of the filesystem is made under it.
- *  (5) How far it is, is kept in the filesystem every half minute, and when it
- *      is paused or ends; before that, what it has found (kept.c).  The end of
- *      the mount only interrupts it. */
+ *  (5) That it runs is kept in the filesystem when it begins, durably, and how
+ *      far it is every half minute and when it is paused or ends; before that,
+ *      what it has found (kept.c).  The end of the mount, or a crash, only
+ *      interrupts it. */
 #include <linux/ioprio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,8 +28,6 @@
 
 #define PATH_TEXT	4096u
 #define KEEP		30000000u	/* microseconds (5) */
-#define KEEP_FIRST	5000000u	/* a short one changes nothing before
-					 * its end */
 
 struct tfs_scrubber {
 	struct tfs	*fs;
@@ -296,6 +295,8 @@ static void *run(void *arg)
 		IOPRIO_PRIO_VALUE(IOPRIO_CLASS_IDLE, 0));	/* (1) */
 	if (sc->resumes)
 		err = take_position(sc, &s);
+	else
+		keep(sc, &s, TFS_SCRUB_RUNNING, true);
 	if (!err)
 		err = tfs_scrub_begin(&s);
 	if (!err)
@@ -320,7 +321,7 @@ static int launch_locked(struct tfs_scrubber *sc, bool resumes)
 		pthread_join(sc->thread, NULL);
 	sc->joinable = false;
 	sc->resumes = resumes;
-	sc->kept_at = micros() - KEEP + KEEP_FIRST;
+	sc->kept_at = micros();
 	sc->pause = sc->cancel = false;
 	err = -pthread_create(&sc->thread, NULL, run, sc);
 	sc->joinable = sc->runs = !err;

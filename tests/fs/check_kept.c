@@ -263,6 +263,37 @@ START_TEST(the_end_of_a_mount_interrupts_and_no_more)
 }
 END_TEST
 
+/* The power goes during its first step. */
+START_TEST(a_crash_after_the_start_leaves_it_to_go_on)
+{
+	struct tfs_scrub_status was, st;
+	struct tfs_scrubber *sc;
+	uint32_t ino[FILES];
+	struct bed b, after;
+	struct sim *sim;
+
+	make(&b, _i, ino);
+	make_large(&b);
+	sc = begin(&b);
+	tfs_scrubber_status(sc, &was);
+	sim = sim_clone(b.sim);
+	tfs_scrubber_destroy(sc);
+	bed_free(&b);
+	sim_crash(sim, _i);
+	bed_take(&after, sim, _i);
+	bed_mount(&after);
+	ck_assert_int_eq(tfs_scrubber_create(&sc, after.fs), 0);
+	tfs_scrubber_status(sc, &st);
+	ck_assert_int_eq(st.state, TFS_SCRUB_PAUSED);
+	ck_assert_int_eq(st.started, was.started);
+	ck_assert_uint_eq(st.how.rate, 1);
+	tfs_scrubber_go_on(sc);
+	wait_for(sc, TFS_SCRUB_RUNNING);
+	tfs_scrubber_destroy(sc);
+	bed_free(&after);
+}
+END_TEST
+
 START_TEST(when_all_was_read_is_known_later)
 {
 	struct tfs_scrub_how how = { .data = true, .meta = true };
@@ -333,6 +364,8 @@ int main(void)
 	tcase_add_test(t, a_crash_after_any_step_leaves_nothing_out);
 	tcase_add_test(t, more_suspects_than_can_be_kept_are_kept_all_the_same);
 	tcase_add_loop_test(t, the_end_of_a_mount_interrupts_and_no_more, 0, 2);
+	tcase_add_loop_test(t, a_crash_after_the_start_leaves_it_to_go_on, 0,
+			    2);
 	tcase_add_test(t, when_all_was_read_is_known_later);
 	tcase_add_test(t, what_is_known_is_read_again_and_nothing_else);
 	suite_add_tcase(s, t);
