@@ -148,42 +148,6 @@ START_TEST(a_lost_leg_is_no_error)
 }
 END_TEST
 
-/* A leg is away while the others live; then it is given the rest, and that is
- * cut at every write of any leg. */
-START_TEST(a_resilver_can_be_cut)
-{
-	struct pair base;
-	uint64_t rand = (uint64_t)_i + 1;
-	bool off = true;
-
-	make_pair(&base, 2, (uint64_t)_i);
-	live_once(&base, (uint64_t)_i);
-	must(&base, open_mask(&base, 1, true, false), "mount without it");
-	ck_assert_uint_eq(live(&base, (uint64_t)_i), STEPS);
-	must(&base, shut(&base), "unmount");
-	for (unsigned int n = 0; off; n += 1 + sim_rand(&rand) % 5) {
-		struct tfs_resilver *r = NULL;
-		struct pair p;
-
-		clone_pair(&p, &base);
-		snprintf(p.where, sizeof(p.where), "seed %d, write %u", _i, n);
-		sim_power_off_at(p.sim[0], n);
-		sim_power_off_at(p.sim[1], n + sim_rand(&rand) % 3);
-		if (!open_mask(&p, all(&p), false, false)) {
-			tfs_resilver_start(&r, p.fs, 0);
-			tfs_resilver_stop(r, true);
-			shut(&p);
-		}
-		off = sim_is_off(p.sim[0]) || sim_is_off(p.sim[1]);
-		sim_crash(p.sim[0], (uint64_t)_i);
-		sim_crash(p.sim[1], (uint64_t)_i + 1);
-		recover_all(&p, STEPS);
-		drop_sims(&p);
-	}
-	free_pair(&base);
-}
-END_TEST
-
 /* ---- one that takes its time -------------------------------------------- */
 
 static uint64_t copied(const struct pair *p)
@@ -391,69 +355,6 @@ static int join(struct pair *p, unsigned int i, bool add)
 	return err;
 }
 
-/* The first two, and perhaps a third one: whoever is a leg, all have the same
- * in the end. */
-static void settle(struct pair *p, bool joined)
-{
-	char *now;
-	int err = open_mask(p, 3, false, false);
-
-	p->n = err ? 3 : 2;
-	ck_assert_msg(!err || err == -ENODEV, "%s: %s", p->where,
-		      strerror(-err));
-	ck_assert_msg(!joined || err, "%s: joined, and none", p->where);
-	if (err)
-		must(p, open_mask(p, 7, false, false), "all three");
-	ck_assert_uint_eq(members(p), p->n);
-	says_one_of(p, STEPS);
-	resilver(p);
-	now = fs_state(p->fs);
-	must(p, shut(p), "unmount");
-	each_says(p, now);
-	free(now);
-}
-
-/* A mirror gets a third leg, and the power of one of the three goes at every
- * write of it. */
-START_TEST(joining_can_be_cut)
-{
-	struct pair base;
-	uint64_t rand = (uint64_t)_i + 7;
-	bool off = true;
-
-	make_pair(&base, 2, (uint64_t)_i);
-	live_once(&base, (uint64_t)_i);
-	must(&base, open_mask(&base, 3, false, false), "mount");
-	ck_assert_uint_eq(live(&base, (uint64_t)_i), STEPS);
-	must(&base, shut(&base), "unmount");
-	base.sim[2] = sim_create(bed_size("512+8", CLUSTERS + 50), 99);
-	must(&base, eng_soft_format_raw(sim_raw(base.sim[2]),
-					eng_profile_find("512+8"), 99),
-	     "format");
-	base.n = 3;
-	for (unsigned int n = 0; off; n += stride(&rand, 3)) {
-		struct pair p;
-		int err;
-
-		clone_pair(&p, &base);
-		snprintf(p.where, sizeof(p.where), "leg %d, write %u", _i, n);
-		sim_power_off_at(p.sim[_i], n);
-		err = open_mask(&p, 3, false, false);
-		if (!err) {
-			err = join(&p, 2, true);
-			shut(&p);
-		}
-		off = sim_is_off(p.sim[_i]);
-		for (unsigned int i = 0; i < 3; i++)
-			sim_crash(p.sim[i], (uint64_t)_i + i);
-		settle(&p, !err);
-		p.n = 3;
-		drop_sims(&p);
-	}
-	free_pair(&base);
-}
-END_TEST
-
 /* Leg _i of three is gone, and the power of another one goes at every write
  * until the others are a mirror of two. */
 START_TEST(leaving_can_be_cut)
@@ -641,13 +542,11 @@ int main(void)
 	tcase_set_timeout(tc, 300);
 	tcase_add_loop_test(tc, a_cut_leaves_the_legs_whole, 0, seeds);
 	tcase_add_loop_test(tc, a_lost_leg_is_no_error, 0, seeds + 1);
-	tcase_add_loop_test(tc, a_resilver_can_be_cut, 0, seeds);
 	tcase_add_test(tc, a_resilver_goes_on_after_an_unmount);
 	tcase_add_test(tc, missing_legs_must_be_allowed);
 	tcase_add_test(tc, legs_that_went_apart_stay_apart);
 	tcase_add_test(tc, legs_take_turns);
 	tcase_add_test(tc, a_leg_is_not_its_copy);
-	tcase_add_loop_test(tc, joining_can_be_cut, 0, 3);
 	tcase_add_loop_test(tc, leaving_can_be_cut, 0, 3);
 	tcase_add_test(tc, who_may_join);
 	tcase_add_loop_test(tc, a_new_uuid_can_be_cut, 0, 2);
