@@ -4,9 +4,9 @@
  *  (1) A buffer is filled, sorted and written as a run of whole blocks.  When
  *      there are FAN runs, they become one, and their place is given back.
  *  (2) Memory is the buffer, while records are put in, and then a block for
- *      each run.  With a directory each sorter may have a quarter of what all
- *      may have, since four are in use at once; without one they may have all,
- *      whoever asks first.
+ *      each run.  With a directory each sorter may have an eighth of what all
+ *      may have, since three are in use at once, beside others; without one
+ *      they may have all, whoever asks first.
  *  (3) A block has a checksum: what comes back wrong is an error and no record. */
 #include "config.h"
 
@@ -215,7 +215,7 @@ static size_t allowed(const struct tfs_sorter *s)
 	size_t own = bytes_of(s, s->room), max = SIZE_MAX;
 
 	if (sc->dir && sc->bytes)
-		max = sc->bytes / 4;
+		max = sc->bytes / 8;
 	else if (sc->bytes)
 		max = sc->bytes > sc->used ? sc->bytes - sc->used + own : own;
 	return max;

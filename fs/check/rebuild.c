@@ -17,7 +17,9 @@
  *  (5) Before any place is given away, all that (2) and (4) may need is in use.
  *  (6) Nothing is newer than the newest checkpoint, or, where there is none,
  *      than the newest node or commit.  The log comes last, as in a mount.
- *  (7) Counts, links, names and the map are the checker's, in memory, too. */
+ *  (7) With a scratch file, nodes that are made anew are in it beside half of the
+ *      memory that may be used; what is found takes three eighths.
+ *  (8) Counts, links, names and the map are the checker's, in memory, too. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,6 +36,7 @@
 #include "tree/ncache.h"
 
 #define STEPS	4u
+#define CACHE	(64u << 20)	/* of nodes, at most */
 #define PASSES	6u		/* of the checker, until it finds nothing */
 #define MARK	"user.tagfs.salvaged"
 
@@ -70,7 +73,7 @@ static bool found(struct tfs_check *c, const struct tfs_finding *f)
 	return true;
 }
 
-/* (7) Until all that belongs to inodes is right; then the map. */
+/* (8) Until all that belongs to inodes is right; then the map. */
 static int reconcile(struct rebuild *rb)
 {
 	int err = 0;
@@ -209,6 +212,7 @@ static int scan(struct rebuild *rb)
 static int prepare(struct rebuild *rb)
 {
 	uint64_t n;
+	int err = 0;
 
 	rb->fs->replaying = true;				/* (1) */
 	n = tfs_region_count(rb->fs);
@@ -216,6 +220,11 @@ static int prepare(struct rebuild *rb)
 	rb->map_seq = calloc(n, sizeof(rb->map_seq[0]));
 	rb->claim = calloc(n, sizeof(rb->claim[0]));
 	rb->node = tfs_node_alloc(rb->fs);
+	if (rb->how->scratch.dir)
+		err = tfs_ncache_park_in(rb->fs, &rb->how->scratch,
+					 rb->how->scratch.bytes / 2);
+	if (err)
+		return err;
 	return rb->map && rb->map_seq && rb->claim && rb->node ? scan(rb) :
 		-ENOMEM;
 }
@@ -316,7 +325,7 @@ static int look_again(struct rebuild *rb)
 
 static int bring_back(struct rebuild *rb)
 {
-	int err = tfs_rb_open(rb);
+	int err = tfs_rb_open(rb), bad;
 
 	if (!err)
 		err = prepare(rb);
@@ -330,7 +339,8 @@ static int bring_back(struct rebuild *rb)
 		err = reconcile(rb);
 	if (!err)
 		err = mark_made(rb);
-	return err;
+	bad = atomic_load(&rb->fs->error);
+	return bad ? bad : err;
 }
 
 static int tell_gaps(const struct rebuild *rb)
@@ -358,6 +368,8 @@ int tfs_rebuild(struct tfs_rebuild *how)
 	if (!rb.fs)
 		return -ENOMEM;
 	rb.fs->opt.rdonly = rb.fs->opt.rescue = true;
+	if (how->scratch.bytes && how->scratch.bytes / 8 < CACHE)
+		rb.fs->opt.cache = how->scratch.bytes / 8;
 	err = bring_back(&rb);
 	if (!err && !how->rdonly)
 		err = write_all(&rb);

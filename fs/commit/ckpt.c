@@ -87,12 +87,14 @@ static int write_copy(struct flight *fl, const struct tfs_node *node,
 	};
 	struct eng_io *io = eng_io_get(fs->dev, fs->ipc, 1);
 	void *buf = io ? eng_buf_get(fs->dev, fs->csize) : NULL;
+	int err = buf ? tfs_ncache_copy(fs, node, buf) : -ENOMEM;
 
-	if (!buf) {
+	if (err) {
 		eng_io_put(io);
-		return -ENOMEM;
+		if (buf)
+			eng_buf_put(fs->dev, buf, fs->csize);
+		return err;
 	}
-	memcpy(buf, node->buf, fs->csize);
 	tfs_node_seal(fs, buf, node->ptr.seq);
 	io->op = ENG_WRITE;
 	io->start = node->ptr.addr[copy] * fs->ipc;

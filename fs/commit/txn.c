@@ -17,9 +17,11 @@
 #include <string.h>
 
 #include "base/nowait.h"
+#include "base/state.h"
 #include "tree/alloc.h"
 #include "tree/btree.h"
 #include "tree/fetch.h"
+#include "tree/ncache.h"
 #include "commit/ckpt.h"
 #include "commit/log.h"
 #include "commit/sync.h"
@@ -324,13 +326,26 @@ static int run_once(struct tfs_txn *tx, tfs_txn_fn fn, void *arg,
 	return tfs_tree_unlock(fs, err, &tx->miss);
 }
 
+/* Who is alone for long keeps dirty nodes within bounds. */
+static int park(struct tfs *fs)
+{
+	int err;
+
+	pthread_rwlock_wrlock(&fs->tree);
+	err = tfs_ncache_park(fs);
+	pthread_rwlock_unlock(&fs->tree);
+	if (err && err != -ENOMEM)
+		tfs_fail(fs, err, "scratch file");
+	return err;
+}
+
 int tfs_txn_write(struct tfs *fs, tfs_txn_fn fn, void *arg,
 		  unsigned int flags)
 {
 	struct tfs_txn tx = { .fs = fs };
 	bool alone = flags & TFS_TXN_HANDLE || fs->replaying;
 	int tries = alone || flags & TFS_TXN_SPARE ? 0 : 2;
-	int err = alone ? 0 : tfs_throttle(fs);
+	int err = fs->replaying ? park(fs) : alone ? 0 : tfs_throttle(fs);
 
 	while (!err) {
 		err = run_once(&tx, fn, arg, flags);

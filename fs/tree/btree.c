@@ -63,6 +63,8 @@ static int bad_node(const struct tfs_miss *f, const char *what)
  * what would become of it where the next new node goes? */
 static int check_absent(const struct tfs *fs, const struct tfs_miss *f)
 {
+	if (tfs_ncache_is_parked(fs, &f->ptr))
+		return TFS_MISS;
 	if (f->ptr.seq >= fs->seq)
 		return bad_node(f, "its commit is yet to come");
 	if (!tfs_region_may_hold(fs, f->ptr.addr[0]) ||

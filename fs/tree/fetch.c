@@ -8,12 +8,15 @@
  *  (2) Who lets go of fs->tree to read a node takes a reader's ticket first,
  *      so that its place is neither used again nor discarded before it was
  *      read.  The tree may name another node there by then; so an error
- *      counts only if it still names this one. */
+ *      counts only if it still names this one.
+ *  (3) One that was parked comes from the park.  If that fails, it can't be
+ *      had from anywhere: nothing may be made of such a tree. */
 #include <string.h>
 
 #include "base/cluster.h"
 #include "base/gate.h"
 #include "base/nowait.h"
+#include "base/state.h"
 #include "tree/btree.h"
 #include "tree/fetch.h"
 #include "tree/freemap.h"
@@ -140,6 +143,19 @@ static int lose_space(struct tfs *fs, const struct tfs_miss *f)
 	return err;
 }
 
+/* (3) */
+static int unpark(struct tfs *fs, const struct tfs_miss *f)
+{
+	int err;
+
+	pthread_rwlock_wrlock(&fs->tree);
+	err = tfs_ncache_unpark(fs, &f->ptr);
+	pthread_rwlock_unlock(&fs->tree);
+	if (err < 0 && err != -ENOMEM)
+		tfs_fail(fs, err, "scratch file");
+	return err;
+}
+
 int tfs_tree_unlock(struct tfs *fs, int err, struct tfs_miss *miss)
 {
 	if (err == TFS_MISS)
@@ -159,6 +175,11 @@ int tfs_node_fetch(struct tfs *fs, const struct tfs_miss *miss)
 	err = tfs_must_not_wait() ? TFS_WAITS : 0;
 	if (err)
 		goto out;
+	err = unpark(fs, miss);
+	if (err) {
+		err = err < 0 ? err : 0;
+		goto out;
+	}
 	node = tfs_node_alloc(fs);
 	err = node ? read_any(fs, node, miss, &heal) : -ENOMEM;
 	if (!err) {

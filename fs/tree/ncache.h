@@ -25,6 +25,18 @@ void tfs_ncache_thaw(struct tfs *fs, struct tfs_node *list);
 /* Make room for one more, as long as there are clean ones. */
 void tfs_ncache_evict(struct tfs *fs);
 
+/* From now on dirty nodes that take more memory than that are parked, in a
+ * scratch file, until the checkpoint.  For who is alone: see tfs.replaying. */
+int tfs_ncache_park_in(struct tfs *fs, const struct tfs_scratch *scratch,
+		       size_t bytes);
+/* Do so.  No pointers to nodes are held.  0 or -errno. */
+int tfs_ncache_park(struct tfs *fs);
+bool tfs_ncache_is_parked(const struct tfs *fs, const struct tfs_ptr *ptr);
+/* 1: it is in memory (again); 0: not known here; or -errno. */
+int tfs_ncache_unpark(struct tfs *fs, const struct tfs_ptr *ptr);
+/* The bytes of a frozen one; with no lock held. */
+int tfs_ncache_copy(struct tfs *fs, const struct tfs_node *node, void *buf);
+
 /* Nodes to be rewritten: a list of limited length.  What it has no room for is
  * found again when it is read again. */
 void tfs_ncache_heal_note(struct tfs *fs, const struct tfs_miss *f);

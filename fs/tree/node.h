@@ -5,6 +5,7 @@
 
 #include "tfs.h"
 #include "tree/key.h"
+#include "tree/park.h"
 
 enum tfs_node_state {
 	TFS_NODE_CLEAN,		/* as on the medium */
@@ -23,8 +24,11 @@ struct tfs_node {
 	uint32_t	live;		/* bytes of items and values */
 	struct tfs_node	*hash_next;
 	struct tfs_node	*prev, *next;	/* all nodes, or the dirty ones */
-	uint8_t		*buf;		/* the cluster, struct tfs_disk_node */
+	uint8_t		*buf;		/* the cluster, struct tfs_disk_node;
+					 * NULL: it is parked */
 	struct tfs_chunk *chunk;	/* that buf is a piece of */
+	bool		is_parked;	/* the park has what it is to be */
+	struct tfs_parked parked;
 };
 
 /* What must be done with no lock held before a transaction can go on. */

@@ -147,10 +147,13 @@ START_TEST(without_room_nothing_changes)
 }
 END_TEST
 
-/* _i: of the cuts. */
+/* _i: of the cuts; some with next to no memory. */
 START_TEST(a_rebuild_that_is_cut_can_be_done_again)
 {
-	struct tfs_rebuild how = { .rdonly = false };
+	struct tfs_rebuild how = {
+		.scratch = { .dir = _i % 3 ? NULL : "/tmp", .bytes = _i % 3 ?
+			0 : 1 },
+	};
 	struct sim_counts before, after;
 	struct sim *sim;
 	struct bed b;

@@ -109,7 +109,7 @@ static int drain(struct tfs_sorter *s, unsigned int n, bool sorted)
 /* _i: of the sizes, sorted and as they come. */
 START_TEST(what_goes_in_comes_out)
 {
-	static const size_t bytes[] = { 0, 1, 20000, 300000, 1 << 24 };
+	static const size_t bytes[] = { 0, 1, 40000, 600000, 1 << 25 };
 	static const unsigned int counts[] = { 1, 63, 64, 65, 5000, MANY };
 	struct tfs_scratch scratch = { "/tmp", bytes[_i / 2], 0 };
 	bool sorted = _i % 2;
@@ -130,7 +130,7 @@ START_TEST(what_goes_in_comes_out)
 		tfs_sorter_destroy(s);
 	}
 	ck_assert_uint_eq(scratch.used, 0);
-	ck_assert(!writes == (!bytes[_i / 2] || bytes[_i / 2] == 1 << 24));
+	ck_assert(!writes == (!bytes[_i / 2] || bytes[_i / 2] == 1 << 25));
 }
 END_TEST
 
