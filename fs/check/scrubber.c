@@ -22,6 +22,7 @@
 #include "base/cluster.h"
 #include "check/kept.h"
 #include "check/scrubber.h"
+#include "commit/ckpt.h"
 #include "file/flaws.h"
 #include "name/path.h"
 #include "tree/freemap.h"
@@ -297,6 +298,7 @@ static void *run(void *arg)
 		err = take_position(sc, &s);
 	else
 		keep(sc, &s, TFS_SCRUB_RUNNING, true);
+	tfs_ckpt_run(sc->fs);	/* nodes in memory alone can't be looked at */
 	if (!err)
 		err = tfs_scrub_begin(&s);
 	if (!err)

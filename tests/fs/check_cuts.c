@@ -181,26 +181,38 @@ static int rebuild(struct bed *b)
 	return mend(b, &m);
 }
 
+static int until_it_ends(struct tfs_scrubber *sc)
+{
+	struct tfs_scrub_status st;
+
+	do {
+		usleep(50);
+		tfs_scrubber_status(sc, &st);
+	} while (st.state == TFS_SCRUB_RUNNING);
+	return st.err;
+}
+
+/* One that was interrupted goes on by itself. */
 static int scrub(struct bed *b)
 {
 	struct tfs_scrub_how how = { .data = true, .meta = true };
-	struct tfs_scrub_status st = { .state = TFS_SCRUB_RUNNING };
 	struct tfs_scrubber *sc;
 	int err = bed_open(b), last;
 
 	if (err)
 		return err;
 	err = tfs_scrubber_create(&sc, b->fs);
-	err = err ? err : tfs_scrubber_start(sc, &how);
-	while (!err && st.state == TFS_SCRUB_RUNNING) {
-		usleep(50);
-		tfs_scrubber_status(sc, &st);
-	}
+	if (!err)
+		err = until_it_ends(sc);
+	if (!err)
+		err = tfs_scrubber_start(sc, &how);
+	if (!err)
+		err = until_it_ends(sc);
 	tfs_scrubber_destroy(sc);
 	last = tfs_close(b->fs);
 	b->fs = NULL;
 	bed_drop(b);
-	return err ? err : st.err ? st.err : last;
+	return err ? err : last;
 }
 
 static const struct job {
