@@ -109,7 +109,7 @@ crash()
 	daemon=
 }
 
-mkfs 48M -L SECRETLABEL
+mkfs 24M -L SECRETLABEL
 must_mount
 fill
 check "what is mounted is refused" image 1 "$img" "$shot"
@@ -196,7 +196,7 @@ fi
 
 # Other tuples, larger clusters.
 rm -f "$img" "$shot" "$work/crashed"
-mkfs 128M -F 4096+64:type1:crc64
+mkfs 48M -F 4096+64:type1:crc64
 must_mount
 fill
 crash

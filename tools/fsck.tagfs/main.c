@@ -10,6 +10,8 @@
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,11 +46,28 @@ struct job {
 };
 
 static volatile sig_atomic_t interrupted;
+static int wake[2];		/* a pipe: a signal ends the wait for an answer */
 
 static void on_signal(int sig)
 {
+	int err = errno;
+
 	(void)sig;
 	interrupted = 1;
+	if (write(wake[1], "", 1) < 0)	/* full: somebody is awake */
+		interrupted = 1;
+	errno = err;
+}
+
+static int catch_signals(void)
+{
+	struct sigaction act = { .sa_handler = on_signal };
+
+	if (pipe2(wake, O_CLOEXEC | O_NONBLOCK))
+		return -errno;
+	sigaction(SIGINT, &act, NULL);
+	sigaction(SIGTERM, &act, NULL);
+	return 0;
 }
 
 /* ---- findings ---------------------------------------------------------------- */
@@ -80,6 +99,26 @@ static bool is_safe(enum tfs_finding_kind kind)
 	}
 }
 
+/* All of a line, of which the beginning counts.  False: there is none. */
+static bool get_answer(char *line, int size)
+{
+	struct pollfd p[2] = {
+		{ .fd = STDIN_FILENO, .events = POLLIN },
+		{ .fd = wake[0], .events = POLLIN },
+	};
+	int c = '\n';
+
+	while (!interrupted && poll(p, 2, -1) < 0 && errno == EINTR)
+		;
+	if (interrupted || !fgets(line, size, stdin))
+		return false;
+	if (!strchr(line, '\n'))
+		do
+			c = getchar();
+		while (c != '\n' && c != EOF);
+	return true;
+}
+
 static bool ask(struct job *j)
 {
 	char line[16];
@@ -89,8 +128,10 @@ static bool ask(struct job *j)
 	for (;;) {
 		printf("  Put it right ('a': and all others) [y/n/a]? ");
 		fflush(stdout);
-		if (interrupted || !fgets(line, sizeof(line), stdin))
+		if (!get_answer(line, sizeof(line))) {
+			printf("\n");	/* nobody has ended the line */
 			return false;
+		}
 		j->all = *line == 'a' || *line == 'A';
 		if (j->all || *line == 'y' || *line == 'Y')
 			return true;
@@ -101,17 +142,19 @@ static bool ask(struct job *j)
 
 static bool decide(struct job *j, const struct tfs_finding *f)
 {
+	if (!f->fixable)
+		return false;
 	switch (j->opt.mode) {
 	case MODE_NO:
 		return false;
 	case MODE_YES:
 		return true;
 	case MODE_PREEN:
-		if (f->fixable && !is_safe(f->kind))
+		if (!is_safe(f->kind))
 			j->stopped = true;
-		return is_safe(f->kind) && !j->stopped;
+		return !j->stopped;
 	case MODE_ASK:
-		return f->fixable && ask(j);
+		return ask(j);
 	}
 	return false;
 }
@@ -119,12 +162,12 @@ static bool decide(struct job *j, const struct tfs_finding *f)
 static bool found(struct tfs_check *c, const struct tfs_finding *f)
 {
 	struct job *j = c->arg;
-	bool fix;
+	bool asked = j->opt.mode == MODE_ASK && f->fixable && !j->all, fix;
 
-	if (j->opt.mode == MODE_ASK)
+	if (asked)
 		say_finding(c->fs, f, NULL);
-	fix = decide(j, f) && f->fixable;
-	if (j->opt.mode != MODE_ASK)
+	fix = decide(j, f);
+	if (!asked)
 		say_finding(c->fs, f, fix ? "FIXED" : "not fixed");
 	return fix;
 }
@@ -157,11 +200,22 @@ static int open_dev(struct job *j, bool rdonly)
 	return legs_open(&j->dev, &j->opt.legs, &how);
 }
 
+static bool go_on(struct tfs_check *c, unsigned int step, unsigned int steps,
+		  unsigned int done)
+{
+	(void)c;
+	(void)step;
+	(void)steps;
+	(void)done;
+	return !interrupted;
+}
+
 /* (3) */
 static int mark(void *arg, struct tfs *fs)
 {
 	struct job *j = arg;
-	struct tfs_check c = { .fs = fs, .arg = j, .found = found_unmarked };
+	struct tfs_check c = { .fs = fs, .arg = j, .found = found_unmarked,
+			       .progress = go_on };
 
 	j->check.fs = fs;
 	return tfs_check_mark(&c);
@@ -223,13 +277,21 @@ static void summary(struct job *j, const struct tfs_check *c, bool clean)
 		    st.f_blocks);
 }
 
+static int cancelled(const struct job *j, uint64_t fixed)
+{
+	say_line("%s: interrupted; %llu problems were put right, and what was "
+		 "not looked at may have others", j->opt.path,
+		 (unsigned long long)fixed);
+	return EXIT_CANCELLED;
+}
+
 static int exit_of(const struct job *j, int err)
 {
 	const struct tfs_check *c = &j->check;
 	int res = c->fixed ? EXIT_FIXED : 0;
 
 	if (err == -EINTR)
-		res |= EXIT_CANCELLED;
+		res |= cancelled(j, c->fixed);
 	else if (err)
 		res |= EXIT_FAILED;
 	if (j->stopped)
@@ -369,6 +431,7 @@ static int rebuild(struct job *j)
 		.found = rebuilt, .progress = going,
 	};
 	int err = scratch_begin(&j->opt.scratch);
+	bool wrote;
 
 	if (!err)
 		err = open_dev(j, how.rdonly);
@@ -379,7 +442,7 @@ static int rebuild(struct job *j)
 		 "takes its place", j->opt.path);
 	if (j->opt.mode == MODE_ASK && !j->all && !ask(j)) {
 		close_fs(j);
-		return EXIT_CANCELLED;
+		return cancelled(j, 0);
 	}
 	how.dev = j->dev;
 	how.nonce = j->opt.has_nonce ? j->opt.nonce : NULL;
@@ -388,7 +451,8 @@ static int rebuild(struct job *j)
 	err = tfs_rebuild(&how);
 	free(how.gap);
 	j->fs = how.fs;
-	if (!err && !how.rdonly)
+	wrote = !err && !how.rdonly;
+	if (wrote)
 		err = mend_beside(j);
 	if (!err)
 		tell(j, &how);
@@ -397,19 +461,30 @@ static int rebuild(struct job *j)
 			 err == -ENOBUFS ? SCRATCH_FULL : strerror(-err));
 	close_fs(j);
 	if (err)
-		return err == -EINTR ? EXIT_CANCELLED : EXIT_FAILED;
+		return (wrote ? EXIT_FIXED : 0) |
+			(err == -EINTR ? cancelled(j, wrote) : EXIT_FAILED);
 	return !how.lost && !how.problems && !how.super_lost ? 0 :
 		how.rdonly ? EXIT_LEFT : EXIT_FIXED;
 }
 
+static int see_lost(struct tfs_treewalk *w, const struct tfs_miss *at, int err)
+{
+	*(bool *)w->arg = true;
+	return tfs_treewalk_skip(w, at, err);
+}
+
 /* Is there a part of the tree that can't be read?  Only a rebuild helps then,
  * and nothing may be written before it. */
-static bool broken(struct job *j)
+static int broken(struct job *j, bool *lost)
 {
-	unsigned int lost;
+	struct tfs_treewalk w = { .fs = j->fs, .arg = lost, .lost = see_lost };
+	int err = tfs_treewalk_begin(&w);
 
-	tfs_treewalk_lost(j->fs, &lost);
-	return lost;
+	*lost = false;
+	while (!err && !w.done && !*lost)
+		err = interrupted ? -EINTR : tfs_treewalk_step(&w);
+	tfs_treewalk_end(&w);
+	return err;
 }
 
 /* Without a word of a person, -y is one. */
@@ -424,10 +499,25 @@ static bool may_rebuild(struct job *j)
 	return ask(j);
 }
 
+/* Opening it for writing reads nodes, and whoever reads one heals it. */
+static void tell_healed(struct job *j)
+{
+	struct tfs_finding f = { .kind = TFS_F_COPY, .fixable = true };
+	unsigned int n = (unsigned int)atomic_load(&j->fs->count.healed);
+
+	if (!n)
+		return;
+	snprintf(f.text, sizeof(f.text), "tree nodes of which one copy was "
+		 "bad, met on the way: %u", n);
+	say_finding(j->fs, &f, "FIXED");
+	j->at_open += n;
+	j->agreed += n;
+}
+
 /* (1) */
 static int run(struct job *j)
 {
-	bool read_only = j->opt.mode == MODE_NO, mend;
+	bool read_only = j->opt.mode == MODE_NO, mend, lost = false;
 	int err = open_fs(j, true);
 
 	if (err == -EUCLEAN && may_rebuild(j)) {
@@ -441,14 +531,16 @@ static int run(struct job *j)
 		summary(j, &j->check, true);
 		return close_fs(j) ? EXIT_FAILED : 0;
 	}
-	if (!read_only && broken(j)) {
+	err = read_only ? 0 : broken(j, &lost);
+	if (!err && lost) {
 		if (!may_rebuild(j))
 			return check(j);
 		close_fs(j);
 		return rebuild(j);
 	}
-	err = found_open(j);
-	if (err && err != -EINTR)
+	if (!err)
+		err = found_open(j);
+	if (err && !j->stopped)
 		return err;
 	if (err || read_only || j->agreed < j->offered)
 		return check(j);
@@ -456,14 +548,15 @@ static int run(struct job *j)
 	mend = j->agreed;
 	err = open_fs(j, false);
 	j->written = !err;
+	if (!err)
+		tell_healed(j);
 	if (!err && mend)
 		err = look_beside(j);
-	return err && err != -EINTR ? err : check(j);
+	return err && (err != -EINTR || !j->fs) ? err : check(j);
 }
 
 int main(int argc, char **argv)
 {
-	struct sigaction act = { .sa_handler = on_signal };
 	struct job j = { .dev = NULL };
 	int err = fds_fill(), res;
 
@@ -474,13 +567,16 @@ int main(int argc, char **argv)
 		return res;
 	fds_close_but(j.opt.progress);
 	say_setup(j.opt.json, j.opt.verbose);
-	sigaction(SIGINT, &act, NULL);
-	sigaction(SIGTERM, &act, NULL);
 	eng_log_to(say_log);
-	err = eng_pool_create(&j.pool, 0);
+	err = catch_signals();
+	if (!err)
+		err = eng_pool_create(&j.pool, 0);
 	if (!err)
 		err = j.opt.rebuild ? rebuild(&j) : run(&j);
-	if (err < 0) {
+	if (err == -EINTR) {
+		close_fs(&j);
+		err = cancelled(&j, 0) | (j.at_open ? EXIT_LEFT : 0);
+	} else if (err < 0) {
 		say_line("%s: %s", j.opt.path, strerror(-err));
 		close_fs(&j);
 		err = EXIT_FAILED;

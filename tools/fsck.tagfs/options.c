@@ -79,6 +79,8 @@ static int finish(struct options *o, int argc, char **argv, bool given)
 				 "-p");
 	if ((o->has_nonce || o->container) && !o->rebuild)
 		return bad_usage("--nonce and --container are for --rebuild");
+	if (!given && o->json)
+		return bad_usage("--json needs one of -p, -n and -y");
 	if (!given && !(isatty(STDIN_FILENO) && isatty(STDOUT_FILENO)))
 		return bad_usage("without a terminal it needs one of -p, -n "
 				 "and -y");
