@@ -136,6 +136,8 @@ struct eng_geometry {
 	uint32_t	align;		/* of data segments in memory; 1: any */
 	const char	*backend;	/* "block", "nvme", "soft", "mirror" */
 	bool		shared;		/* other hosts may have it, too */
+	bool		image;		/* a container in which data were left
+					 * out, for others to look at */
 };
 
 enum {

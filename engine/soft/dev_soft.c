@@ -134,6 +134,7 @@ static void soft_set_up(struct soft *s, const struct eng_open *how)
 	s->dev.geo.max_io = SOFT_MAX_IO / s->head.lay.profile->interval;
 	s->dev.geo.align = 1;
 	s->dev.geo.backend = "soft";
+	s->dev.geo.image = s->head.compat & SOFT_COMPAT_IMAGE;
 }
 
 /* (2) */

@@ -38,7 +38,8 @@
 #define SOFT_GUARD_CRC64	2
 
 /* Feature words: unknown compat bits don't matter, unknown ro_compat bits
- * forbid writing, unknown incompat bits forbid opening.  None is defined. */
+ * forbid writing, unknown incompat bits forbid opening. */
+#define SOFT_COMPAT_IMAGE	1ull	/* data were left out: for its owner */
 #define SOFT_RO_COMPAT_KNOWN	0ull
 #define SOFT_INCOMPAT_KNOWN	0ull
 

@@ -57,6 +57,8 @@ static int guess_super(struct rebuild *rb)
 	tfs_record_key_init(&fs->key, s->nonce);
 	if (!err && getrandom(s->uuid, sizeof(s->uuid), 0) < 0)
 		err = -EIO;
+	if (fs->geo->image)
+		s->incompat |= TFS_INCOMPAT_IMAGE;
 	fs->super_outdated = 0;
 	return err;
 }
@@ -93,8 +95,6 @@ int tfs_rb_open(struct rebuild *rb)
 	struct tfs *fs = rb->fs;
 	int err = tfs_super_read(fs);
 
-	if (!err && !how->image && tfs_super_whole(fs))
-		return -EOPNOTSUPP;
 	if (!err && fs->super.clusters > fs->geo->intervals / fs->ipc &&
 	    !how->rdonly)
 		return cut_short(fs);
@@ -107,6 +107,8 @@ int tfs_rb_open(struct rebuild *rb)
 		err == -EIO || err == -EBADMSG || err == -EILSEQ;
 	if (how->super_lost)
 		err = guess_super(rb);
+	if (!err && !how->image)
+		err = tfs_super_whole(fs);
 	if (!err)
 		err = tfs_slot_read(fs, &rb->slot, &rb->odd);
 	how->slots_lost = err == -EUCLEAN;

@@ -178,6 +178,10 @@ for at in 0 4096 8192 12288 266240; do
 		2>/dev/null
 done
 all_same "so is that of headers, pages and superblocks"
+for at in $(grep -aboP 'TAGFS\x00\r' "$img" | cut -d: -f 1); do
+	dd if=/dev/zero of="$img" bs=4096 seek=$((at / 4096)) count=1 \
+		conv=notrunc 2>/dev/null
+done
 verdict "$img" --rebuild >"$work/a"
 check "and what would come back" same --anonymise --rebuild
 check "no name is in what is damaged" eval '! grep -q SECRET "$shot"'

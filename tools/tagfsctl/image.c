@@ -7,7 +7,8 @@
  *  (2) What is metadata is told by tags and by fixed places, not by the tree:
  *      so a tree that can't be walked is all there, and so are leaves that only
  *      a rebuild finds.
- *  (3) A superblock of an image says that it is one, and nobody mounts it.
+ *  (3) Superblocks and headers of an image say that it is one, and nobody
+ *      mounts it.
  *  (4) A new key takes the place of the one that names were hashed with, so
  *      that nobody can try names.
  *  (5) What can't be read is said, and is a hole.
@@ -48,10 +49,10 @@ static int guess(struct image *g)
 	s->log_start = TFS_AT_LOG;
 	s->log_clusters = tfs_log_size(s->clusters, g->from->csize);
 	s->incompat = TFS_INCOMPAT_LOG;
+	s->ro_compat = TFS_RO_COMPAT_FENCE;	/* if one is there */
 	err = tfs_nonce_find(g->from, s->nonce, &sure);
 	if (!err)
-		say("%s: no superblock can be read, so that nothing in the "
-		    "image says that it is one", g->path);
+		say("%s: no superblock can be read", g->path);
 	return err;
 }
 
@@ -169,6 +170,14 @@ static int shape_soft(struct image *g)
 	g->lay = s->head.lay;
 	g->id = s->head.id;
 	g->raw = s->raw;
+	g->zones = g->lay.zones;
+	if (s->head.cut) {
+		g->unreadable++;
+		say("%s is cut short: what lay behind byte %llu is not there",
+		    g->path, (unsigned long long)s->raw->size);
+		g->zones = (s->raw->size - SOFT_BLOCK +
+			    g->lay.zone_bytes - 1) / g->lay.zone_bytes;
+	}
 	return ftruncate(g->out, (off_t)s->raw->size) ? -errno : 0;
 }
 
@@ -196,6 +205,7 @@ static int shape_native(struct image *g)
 	if (!err && pread(g->out, &head, sizeof(head), 0) != sizeof(head))
 		err = -EIO;
 	g->id = get_le64(head.id);
+	g->zones = g->lay.zones;
 	g->data = malloc((size_t)g->lay.zone_intervals * p->interval);
 	g->bad = calloc(per, sizeof(g->bad[0]));
 	return !g->data || !g->bad ? -ENOMEM : err;
@@ -247,6 +257,8 @@ static int one_cluster(struct image *g, uint64_t addr)
 	}
 	if (!image_read(g, addr, g->old))
 		return 0;
+	if (is_fence(g, addr) && memcmp(g->old, "TFNC", 4))
+		return 0;	/* whatever lay there before */
 	g->kept++;
 	image_wash(g);
 	return image_place(g, addr, g->old, g->new);
@@ -269,11 +281,11 @@ static int copy(struct image *g)
 {
 	int err = g->soft ? shape_soft(g) : shape_native(g);
 
-	if (!err && g->soft)
+	if (!err)
 		err = image_heads(g);
 	if (!err)
 		err = image_log_scan(g);
-	for (uint64_t z = 0; z < g->lay.zones && !err; z++)
+	for (uint64_t z = 0; z < g->zones && !err; z++)
 		err = is_interrupted() ? -EINTR : one_zone(g, z);
 	if (!err)
 		err = image_log_write(g);

@@ -27,6 +27,7 @@ struct image {
 	struct eng_raw	*raw;		/* soft: under the container */
 	int		out;
 	struct soft_layout lay;		/* of the image */
+	uint64_t	zones;		/* that are there */
 	uint64_t	id;		/* and of its container */
 	uint8_t		uuid[16];	/* anonymise */
 	uint8_t		*zero, *old, *new;	/* a cluster each */
@@ -35,8 +36,8 @@ struct image {
 	uint64_t	zone;
 	bool		fresh;		/* the first time */
 	bool		there[2];	/* the page says something */
-	uint8_t		src[2][SOFT_BLOCK], was[2][SOFT_BLOCK],
-			now[2][SOFT_BLOCK];
+	_Alignas(SOFT_BLOCK) uint8_t src[2][SOFT_BLOCK];
+	_Alignas(SOFT_BLOCK) uint8_t was[2][SOFT_BLOCK], now[2][SOFT_BLOCK];
 	uint8_t		*data;		/* not soft: of the zone */
 	bool		*bad;		/* not soft: by group */
 
@@ -52,7 +53,7 @@ struct image {
 
 /* ---- image_pages.c ------------------------------------------------------- */
 
-/* Both headers, as they are: where soft. */
+/* Both headers say that it is an image; else as they are. */
 int image_heads(struct image *g);
 
 /* The zone's pages as the source has them; fresh: nothing of it was written

@@ -326,7 +326,7 @@ int image_log_scan(struct image *g)
 	if (!err)
 		qsort(g->commit, g->commits, sizeof(g->commit[0]), by_seq);
 	for (size_t i = 0; i < g->commits && !err; i++) {	/* (1) */
-		struct text t = { NULL };
+		struct text t = { .old = NULL };
 		bool whole;
 
 		err = text_load(g, &g->commit[i], &t, &whole);
@@ -349,6 +349,8 @@ static int place(struct image *g, uint64_t pos, const uint8_t *old,
 	uint64_t zone = addr * g->from->ipc / g->lay.zone_intervals;
 	int err = 0;
 
+	if (zone >= g->zones)
+		return 0;
 	if (zone != g->zone) {
 		err = image_zone_end(g);
 		if (!err)
@@ -372,7 +374,7 @@ static int place(struct image *g, uint64_t pos, const uint8_t *old,
 static int write_commit(struct image *g, struct image_commit *c)
 {
 	uint64_t size = g->from->super.log_clusters;
-	struct text t = { NULL };
+	struct text t = { .old = NULL };
 	bool whole;
 	int err = text_load(g, c, &t, &whole);
 

@@ -91,19 +91,44 @@ static void load_pages(struct image *g)
 	}
 }
 
+/* (2) */
+static void mark_head(struct soft_disk_head *d)
+{
+	uint32_t was = soft_crc(d, offsetof(struct soft_disk_head, crc));
+
+	d->compat = put_le64(get_le64(d->compat) | SOFT_COMPAT_IMAGE);
+	d->crc = put_le32(get_le32(d->crc) ^ was ^
+			  soft_crc(d, offsetof(struct soft_disk_head, crc)));
+}
+
+static bool get_head(struct image *g, uint64_t at, int *why)
+{
+	ssize_t n;
+
+	if (g->soft)
+		return get(g, g->src[0], SOFT_BLOCK, at, why);
+	n = pread(g->out, g->src[0], SOFT_BLOCK, (off_t)at);
+	*why = n < 0 ? errno : EIO;
+	return n == SOFT_BLOCK;
+}
+
 int image_heads(struct image *g)
 {
-	const struct soft_disk_head *d = (const void *)g->src[0];
+	struct soft_disk_head *d = (void *)g->src[0];
 	int err = 0, why;
 
 	g->fresh = true;
 	for (unsigned int i = 0; i < 2 && !err; i++) {
 		uint64_t at = i ? g->lay.size - SOFT_BLOCK : 0;
 
-		if (!get(g, g->src[0], SOFT_BLOCK, at, &why))
+		if (g->soft && at >= g->raw->size)
+			continue;	/* it is cut short */
+		if (!get_head(g, at, &why)) {
 			unreadable(g, "container header", i, at, why);
-		else if (get_le64(d->magic) == SOFT_HEAD_MAGIC)
+		} else if (get_le64(d->magic) == SOFT_HEAD_MAGIC) {
+			mark_head(d);
 			err = put(g, d, SOFT_BLOCK, at);
+		}
 	}
 	return err;
 }
