@@ -73,6 +73,7 @@ static int end(struct tfs_checking *ck, int err)
 	free(ck->has_item);
 	free(ck->known);
 	free(ck->orphan);
+	free(ck->misplaced);
 	return err;
 }
 

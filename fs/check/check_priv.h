@@ -41,6 +41,8 @@ struct tfs_checking {
 	size_t		orphans, orphan_room;
 	unsigned int	flaws;		/* entries of that list seen */
 	uint64_t	**used;		/* by region: bits that are referred to */
+	struct tfs_key	*misplaced;	/* entries */
+	size_t		misplaced_n, misplaced_room;
 	uint8_t		*has_item;	/* by region: it is in the tree */
 	uint64_t	**twice;	/* by region: bits referred to again */
 	bool		any_twice;

@@ -4,7 +4,8 @@
  *
  *  (1) A directory has one name, and says in which directory that is.
  *  (2) What no name leads to gets one in lost+found.  Names are given last,
- *      when all others are right. */
+ *      when all others are right.
+ *  (3) No name is moved while they are walked, or it would be met again. */
 #include <stdio.h>
 #include <string.h>
 
@@ -43,19 +44,33 @@ static int retype_fn(struct tfs_txn *tx, void *arg)
 			     f->mode);
 }
 
-/* Where its hash says, if the name is not there, too. */
+/* Where its hash says; if the name is there, too, it goes: e.len is 0 then.  It
+ * may have gone already. */
 static int rehash_fn(struct tfs_txn *tx, void *arg)
 {
 	struct entry_fix *f = arg;
 	struct tfs_entry there;
-	int err = tfs_entry_find(tx, f->key.obj, f->name, &there);
+	struct tfs_item item;
+	int err = tfs_txn_get(tx, f->key, &item);
 
+	f->e.ino = 0;
+	if (err)
+		return err == -ENOENT ? 0 : err;
+	err = tfs_entry_decode(&item, &f->e);
+	if (err)
+		return err;
+	memcpy(f->name, f->e.name, f->e.len);
+	f->name[f->e.len] = '\0';
+	err = tfs_entry_find(tx, f->key.obj, f->name, &there);
 	if (err && err != -ENOENT)
 		return err;
-	if (err && there.off)
+	if (!err || !there.off)
+		f->e.len = 0;
+	else
 		err = tfs_entry_put(tx, f->key.obj, there.off, f->name,
-				    f->e.ino, f->mode);
-	return err ? err : tfs_txn_del(tx, f->key);
+				    f->e.ino, f->e.type);
+	f->e.off = there.off;
+	return err && err != -ENOENT ? err : tfs_txn_del(tx, f->key);
 }
 
 static bool hashed_right(struct tfs *fs, const struct entry_fix *f)
@@ -151,6 +166,36 @@ static int take_type(struct tfs_checking *ck, struct entry_fix *f,
 	return 0;
 }
 
+static int misplaced(struct tfs_checking *ck, const struct tfs_key *key)
+{
+	int err = tfs_array_grow(&ck->misplaced, &ck->misplaced_room,
+				 ck->misplaced_n + 1,
+				 sizeof(ck->misplaced[0]));
+
+	if (!err)
+		ck->misplaced[ck->misplaced_n++] = *key;
+	return err;
+}
+
+static int put_in_place(struct tfs_checking *ck, const struct tfs_key *key)
+{
+	struct entry_fix f = { .key = *key };
+	struct tfs_known *dir = tfs_known_find(ck, key->obj), *to;
+	int err = tfs_fix(ck, rehash_fn, &f);
+
+	to = err || !f.e.ino ? NULL : tfs_known_find(ck, f.e.ino);
+	if (to && !f.e.len) {
+		to->names--;
+		if (dir) {
+			dir->entries--;
+			dir->subdirs -= S_ISDIR(f.e.type);
+		}
+	} else if (to && to->namer == key->obj && to->namer_off == key->off) {
+		to->namer_off = f.e.off;
+	}
+	return tfs_found_fixed(ck, err);
+}
+
 static int check_entry(struct tfs_checking *ck, struct entry_fix *f)
 {
 	struct tfs_known *to = tfs_known_find(ck, f->e.ino), *dir;
@@ -188,7 +233,7 @@ static int check_entry(struct tfs_checking *ck, struct entry_fix *f)
 	if (!hashed_right(ck->fs, f) &&
 	    tfs_found(ck, TFS_F_ENTRY, ino, 0, true, "the entry '%.80s' is "
 		      "not where its name belongs", f->name))
-		return tfs_found_fixed(ck, tfs_fix(ck, rehash_fn, f));
+		return misplaced(ck, &f->key);			/* (3) */
 	return 0;
 }
 
@@ -218,6 +263,8 @@ static int check_entries(struct tfs_checking *ck)
 						 (ck->fs->next_ino + 1.0));
 	}
 	tfs_treewalk_end(&w);
+	for (size_t i = 0; i < ck->misplaced_n && !err; i++)
+		err = put_in_place(ck, &ck->misplaced[i]);
 	return err;
 }
 

@@ -115,6 +115,44 @@ START_TEST(only_the_top_has_no_way)
 }
 END_TEST
 
+/* Names that are not where their hash says are put there, once each: most are
+ * met again further on, and of some the right place is taken by the same. */
+START_TEST(misplaced_names_take_one_run)	/* _i: profile */
+{
+	static struct tree t;
+	struct tfs_check c;
+	struct result r;
+	char name[32];
+
+	make_tree(&t, _i);
+	for (unsigned int i = 0; i < 400; i++) {
+		snprintf(name, sizeof(name), "one of many, %u", i);
+		make(&t, t.dir, name, S_IFREG | 0600);
+	}
+	for (uint64_t i = 0, off = 1ull << 40; i < 60; i++) {
+		struct seek_item s = first(&t, t.dir, TFS_T_DIRENT, off);
+
+		off = s.key.off + (1ull << 56);
+		if (i % 3)
+			set_item(&t, s.key, NULL, 0);
+		s.key.off = (i + 2) << 8;
+		set_item(&t, s.key, s.val, s.len);
+	}
+	bed_umount(&t.bed);
+	bed_mount(&t.bed);
+	c = check(&t, &r, true);
+	ck_assert_uint_ge(r.kinds[TFS_F_ENTRY], 60);
+	ck_assert_msg(c.fixed == c.problems, "%s", r.text);
+	c = check(&t, &r, false);
+	ck_assert_msg(!c.problems, "once more: %s", r.text);
+	for (unsigned int i = 0; i < 400; i++) {
+		snprintf(name, sizeof(name), "one of many, %u", i);
+		ino_of(&t, t.dir, name);
+	}
+	bed_free(&t.bed);
+}
+END_TEST
+
 /* ---- lost+found --------------------------------------------------------------- */
 
 START_TEST(lost_found_may_be_a_file)
@@ -466,6 +504,7 @@ int main(void)
 	tcase_set_timeout(tc, 120);
 	tcase_add_loop_test(tc, what_hangs_off_a_circle_stays, 0, 4);
 	tcase_add_test(tc, only_the_top_has_no_way);
+	tcase_add_loop_test(tc, misplaced_names_take_one_run, 0, 2);
 	tcase_add_test(tc, lost_found_may_be_a_file);
 	tcase_add_test(tc, a_number_may_be_taken);
 	tcase_add_loop_test(tc, several_faults_take_one_run, 0, 2);
