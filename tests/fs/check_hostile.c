@@ -28,6 +28,7 @@
 #include "support/fs_bed.h"
 #include "support/fs_check.h"
 #include "support/fs_state.h"
+#include "support/mend.h"
 #include "file/flaws.h"
 #include "file/inode.h"
 #include "commit/log.h"
@@ -991,6 +992,9 @@ static void suffer(struct bed *b, uint64_t seed)
 	}
 }
 
+/* Of so many one is given to fsck.tagfs afterwards. */
+#define MENDED	(getenv("TAGFS_HOSTILE") ? 1 : 16)
+
 static volatile uint64_t running;	/* the case, for the alarm */
 
 static void too_long(int sig)
@@ -1060,6 +1064,8 @@ static void one_case(void (*tell)(struct liar *l), struct sim *of,
 		      l.bed.where, (unsigned long long)work);
 	if (getenv("CHECK_STEPS"))
 		fprintf(stderr, "work %llu\n", (unsigned long long)work);
+	if (seed % MENDED == 0)
+		mend_anything(&l.bed);
 	bed_free(&l.bed);
 	alarm(0);
 }
