@@ -121,25 +121,25 @@ static uint16_t *tags_of(struct tfs_scrub *s, uint32_t i)
 	return s->tags + (size_t)i * s->fs->ipc;
 }
 
-/* Clusters from from on, n of them, of a run.  What can't be read is left
- * without tags. */
-static int read_run(struct tfs_scrub *s, uint64_t addr, uint32_t from,
-		    uint32_t n)
+/* What can't be read as a whole.  A cluster that can't is left without tags. */
+static int read_run(void *arg, uint64_t addr, uint32_t n, uint16_t *tags,
+		    uint8_t *buf)
 {
+	struct tfs_scrub *s = arg;
 	struct eng_fault fault;
 	int err = tfs_cluster_tags(s->fs, addr, n, ENG_IO_MEDIUM |
-				   ENG_IO_ESCAPES, s->buf, tags_of(s, from),
-				   &fault);
+				   ENG_IO_ESCAPES, buf, tags, &fault);
+	uint32_t half = n / 2;
 
 	if (!err || err == -ENOMEM)
 		return err;
 	if (n == 1) {
-		memset(tags_of(s, from), 0xff,
-		       s->fs->ipc * sizeof(s->tags[0]));
+		memset(tags, 0xff, s->fs->ipc * sizeof(*tags));
 		return 0;
 	}
-	err = read_run(s, addr, from, n / 2);
-	return err ? err : read_run(s, addr + n / 2, from + n / 2, n - n / 2);
+	err = read_run(s, addr, half, tags, buf);
+	return err ? err : read_run(s, addr + half, n - half,
+				    tags + (size_t)half * s->fs->ipc, buf);
 }
 
 /* The next batch of the region; *count clusters, 0 at its end. */
@@ -148,7 +148,7 @@ static int read_batch(struct tfs_scrub *s, const struct look *l,
 {
 	uint32_t most = batch_clusters(s), n;
 	uint64_t base = s->region * TFS_REGION_BITS;
-	int err = 0;
+	int err = 0, last;
 
 	for (*count = 0; *count < most && !err; *count += n) {
 		unsigned int bit = tfs_bits_next(l->map, s->bit, true);
@@ -163,10 +163,12 @@ static int read_batch(struct tfs_scrub *s, const struct look *l,
 			n = io_clusters(s);
 		for (uint32_t i = 0; i < n; i++)
 			s->at[*count + i] = bit + i;
-		err = all_legs(s) ? 0 : read_run(s, base + bit, *count, n);
+		err = all_legs(s) ? 0 : tfs_ahead_read(&s->ahead, base + bit, n,
+						       tags_of(s, *count));
 		s->bit = bit + n;
 	}
-	return err;
+	last = tfs_ahead_wait(&s->ahead);
+	return err ? err : last;
 }
 
 /* ---- does the tree agree? ----------------------------------------------- */
@@ -608,7 +610,11 @@ int tfs_scrub_begin(struct tfs_scrub *s)
 	s->tags = calloc((size_t)batch_clusters(s) * s->fs->ipc,
 			 sizeof(s->tags[0]));
 	s->at = calloc(batch_clusters(s), sizeof(s->at[0]));
-	if (s->buf && s->tags && s->at && (!s->meta || !begin_beside(s)))
+	s->ahead = (struct tfs_ahead){ .fs = s->fs, .most = (uint32_t)most,
+				       .failed = read_run, .arg = s };
+	s->reads_ahead = !tfs_ahead_begin(&s->ahead);
+	if (s->buf && s->tags && s->at && s->reads_ahead &&
+	    (!s->meta || !begin_beside(s)))
 		return 0;
 	tfs_scrub_end(s);
 	return -ENOMEM;
@@ -644,6 +650,9 @@ void tfs_scrub_end(struct tfs_scrub *s)
 	if (s->beside)
 		tfs_medium_end(&s->m);
 	s->beside = false;
+	if (s->reads_ahead)
+		tfs_ahead_end(&s->ahead);
+	s->reads_ahead = false;
 	tfs_runs_clear(&s->suspect);
 	eng_buf_put(s->fs->dev, s->buf, s->buf_size);
 	free(s->tags);

@@ -4,6 +4,7 @@
 #ifndef TFS_SCRUB_H
 #define TFS_SCRUB_H
 
+#include "check/ahead.h"
 #include "check/medium.h"
 #include "check/treewalk.h"
 #include "file/flaws.h"
@@ -66,6 +67,8 @@ struct tfs_scrub {
 	struct tfs_treewalk w;
 	struct tfs_medium m;
 	bool		beside;			/* there is one */
+	struct tfs_ahead ahead;
+	bool		reads_ahead;
 	uint8_t		*buf;
 	size_t		buf_size;
 	uint16_t	*tags;
