@@ -122,18 +122,18 @@ static int cluster_io(struct tfs *fs, enum eng_op op, unsigned int flags,
 
 /* The same, and a line if it fails. */
 static int cluster_io_loud(struct tfs *fs, enum eng_op op, uint64_t addr,
-			   const struct tfs_record *rec, void *buf)
+			   const struct tfs_record *rec, void *buf,
+			   struct eng_fault *fault)
 {
-	struct eng_fault fault;
 	char text[160];
-	int err = cluster_io(fs, op, 0, addr, rec, buf, &fault);
+	int err = cluster_io(fs, op, 0, addr, rec, buf, fault);
 
 	if (!err || err == -ENOMEM || addr >= fs->super.clusters)
 		return err;
-	tfs_fault_count(fs, err, &fault);
+	tfs_fault_count(fs, err, fault);
 	eng_log(LOG_ERR, "metadata cluster %llu: cannot %s: %s",
 		(unsigned long long)addr, op == ENG_READ ? "read" : "write",
-		tfs_fault_text(err, &fault, text, sizeof(text)));
+		tfs_fault_text(err, fault, text, sizeof(text)));
 	return err;
 }
 
@@ -188,13 +188,25 @@ int tfs_cluster_try(struct tfs *fs, uint64_t addr,
 int tfs_cluster_read(struct tfs *fs, uint64_t addr,
 		     const struct tfs_record *rec, void *buf)
 {
-	return cluster_io_loud(fs, ENG_READ, addr, rec, buf);
+	struct eng_fault fault;
+
+	return tfs_cluster_read_why(fs, addr, rec, buf, &fault);
+}
+
+int tfs_cluster_read_why(struct tfs *fs, uint64_t addr,
+			 const struct tfs_record *rec, void *buf,
+			 struct eng_fault *fault)
+{
+	*fault = (struct eng_fault){ .kind = ENG_FAULT_NONE };
+	return cluster_io_loud(fs, ENG_READ, addr, rec, buf, fault);
 }
 
 int tfs_cluster_write(struct tfs *fs, uint64_t addr,
 		      const struct tfs_record *rec, void *buf)
 {
-	return cluster_io_loud(fs, ENG_WRITE, addr, rec, buf);
+	struct eng_fault fault;
+
+	return cluster_io_loud(fs, ENG_WRITE, addr, rec, buf, &fault);
 }
 
 bool tfs_all_zero(const void *data, size_t len)

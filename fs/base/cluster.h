@@ -13,6 +13,10 @@ void tfs_tag_fill(const struct tfs *fs, const struct tfs_record *first,
 /* rec NULL: any tags. */
 int tfs_cluster_read(struct tfs *fs, uint64_t addr,
 		     const struct tfs_record *rec, void *buf);
+/* The same; *fault says which check it was (-EBADMSG). */
+int tfs_cluster_read_why(struct tfs *fs, uint64_t addr,
+			 const struct tfs_record *rec, void *buf,
+			 struct eng_fault *fault);
 int tfs_cluster_write(struct tfs *fs, uint64_t addr,
 		      const struct tfs_record *rec, void *buf);
 /* As tfs_cluster_read(), for those who make something of a failure: nothing

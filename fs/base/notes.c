@@ -20,7 +20,7 @@ static bool continues(const struct tfs *fs, const struct tfs_report *last,
 {
 	uint64_t lc = r->off / fs->csize, last_lc = last->off / fs->csize;
 
-	if (last->ino != r->ino || last->seq != r->seq || r->off < last->off ||
+	if (last->kind != r->kind || last->ino != r->ino || last->seq != r->seq || r->off < last->off ||
 	    last->err != r->err || last->addr - last_lc != r->addr - lc ||
 	    last->legs || r->legs)
 		return false;
@@ -65,6 +65,11 @@ static void leave(struct tfs *fs, const struct tfs_report *what)
 void tfs_note_fault(struct tfs *fs, const struct tfs_report *what)
 {
 	tfs_fault_count(fs, what->err, &what->fault);
+	leave(fs, what);
+}
+
+void tfs_note_node(struct tfs *fs, const struct tfs_report *what)
+{
 	leave(fs, what);
 }
 

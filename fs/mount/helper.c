@@ -70,8 +70,9 @@ static void say(struct tfs *fs, const struct tfs_report *r)
 static void list(struct tfs *fs, const struct tfs_report *r)
 {
 	struct tfs_flaw f = {
-		.kind = TFS_FLAW_DATA, .ino = r->ino, .off = r->off,
+		.kind = r->kind, .ino = r->ino, .off = r->off,
 		.len = r->len, .addr = r->addr, .seq = r->seq,
+		.healed = r->healed,
 	};
 
 	tfs_flaw_cause(&f, r->err, &r->fault);
@@ -88,7 +89,8 @@ static void say_all(struct tfs *fs)
 		if (r->legs) {
 			say_legs(fs, r);
 		} else {
-			say(fs, r);
+			if (r->kind == TFS_FLAW_DATA)
+				say(fs, r);
 			list(fs, r);
 		}
 		free(r);

@@ -15,6 +15,7 @@
 
 #include "base/cluster.h"
 #include "base/gate.h"
+#include "base/notes.h"
 #include "base/nowait.h"
 #include "base/state.h"
 #include "tree/btree.h"
@@ -23,14 +24,16 @@
 #include "tree/ncache.h"
 
 static int read_copy(struct tfs *fs, struct tfs_node *node,
-		     const struct tfs_miss *f, unsigned int copy)
+		     const struct tfs_miss *f, unsigned int copy,
+		     struct eng_fault *fault)
 {
 	struct tfs_record rec = {
 		.kind = TFS_K_NODE, .owner = f->level, .index = copy,
 		.seq = f->ptr.seq,
 	};
 	const char *bad;
-	int err = tfs_cluster_read(fs, f->ptr.addr[copy], &rec, node->buf);
+	int err = tfs_cluster_read_why(fs, f->ptr.addr[copy], &rec, node->buf,
+				       fault);
 
 	node->ptr = f->ptr;
 	if (err)
@@ -56,32 +59,51 @@ static bool ptr_sound(const struct tfs *fs, const struct tfs_ptr *ptr)
 }
 
 static int read_any(struct tfs *fs, struct tfs_node *node,
-		    const struct tfs_miss *f, bool *heal)
+		    const struct tfs_miss *f, struct tfs_report *bad)
 {
-	int err, first;
+	struct eng_fault second;
+	int err;
 
+	*bad = (struct tfs_report){
+		.kind = TFS_FLAW_LOST, .ino = f->low.obj,
+		.addr = f->ptr.addr[0], .err = -EUCLEAN,
+	};
 	if (!ptr_sound(fs, &f->ptr))
 		return -EUCLEAN;
-	first = read_copy(fs, node, f, 0);
-	if (!first)
+	bad->err = read_copy(fs, node, f, 0, &bad->fault);
+	if (!bad->err)
 		return 0;
-	err = read_copy(fs, node, f, 1);
+	err = read_copy(fs, node, f, 1, &second);
 	if (err)
-		return first == -ENOMEM || err == -ENOMEM ? -ENOMEM : -EUCLEAN;
-	*heal = first != -ENOMEM;
+		return bad->err == -ENOMEM || err == -ENOMEM ? -ENOMEM :
+			-EUCLEAN;
+	bad->kind = TFS_FLAW_NODE;
+	bad->ino = 0;
+	bad->healed = !tfs_rdonly(fs);
 	return 0;
 }
 
-static void tell_bad(struct tfs *fs, const struct tfs_miss *f)
+/* The list of flaws has no place for what lies outside. */
+static void note(struct tfs *fs, const struct tfs_report *bad)
 {
+	if (bad->addr && bad->addr < fs->super.clusters)
+		tfs_note_node(fs, bad);
+}
+
+static void tell_bad(struct tfs *fs, const struct tfs_miss *f,
+		     const struct tfs_report *bad)
+{
+	note(fs, bad);
 	eng_log(LOG_ERR, "tree node (level %u) at clusters %llu and %llu: %s",
 		f->level, (unsigned long long)f->ptr.addr[0],
 		(unsigned long long)f->ptr.addr[1], ptr_sound(fs, &f->ptr) ?
 		"both copies are bad" : "can't be there");
 }
 
-static void tell_healed(struct tfs *fs, const struct tfs_miss *f)
+static void tell_healed(struct tfs *fs, const struct tfs_miss *f,
+			const struct tfs_report *bad)
 {
+	note(fs, bad);
 	atomic_fetch_add(&fs->count.healed, 1);
 	eng_log(LOG_WARNING, "tree node at cluster %llu: bad copy, using the "
 		"one at cluster %llu; %s", (unsigned long long)f->ptr.addr[0],
@@ -167,7 +189,8 @@ int tfs_tree_unlock(struct tfs *fs, int err, struct tfs_miss *miss)
 int tfs_node_fetch(struct tfs *fs, const struct tfs_miss *miss)
 {
 	struct tfs_node *node;
-	bool heal = false;
+	struct tfs_report bad;
+	bool heal;
 	int err = 0;
 
 	if (miss->kind == TFS_MISS_PAUSE)
@@ -181,19 +204,20 @@ int tfs_node_fetch(struct tfs *fs, const struct tfs_miss *miss)
 		goto out;
 	}
 	node = tfs_node_alloc(fs);
-	err = node ? read_any(fs, node, miss, &heal) : -ENOMEM;
+	err = node ? read_any(fs, node, miss, &bad) : -ENOMEM;
+	heal = !err && bad.err && bad.err != -ENOMEM;
 	if (!err) {
 		atomic_fetch_add(&fs->count.node_reads, 1);
 		if (!take_in(fs, miss, node, heal))
 			tfs_node_free(node);
 		else if (heal)
-			tell_healed(fs, miss);
+			tell_healed(fs, miss, &bad);
 	} else {
 		tfs_node_free(node);
 		if (err != -ENOMEM && !still_wanted(fs, miss))
 			err = 0;
 		else if (err != -ENOMEM)
-			tell_bad(fs, miss);
+			tell_bad(fs, miss, &bad);
 		if (err == -EUCLEAN && miss->kind == TFS_MISS_SPACE)
 			err = lose_space(fs, miss);
 	}

@@ -9,6 +9,7 @@
 #include "check/locate.h"
 #include "commit/ckpt.h"
 #include "file/flaws.h"
+#include "tree/node.h"
 #include "support/fs_bed.h"
 #include "support/fs_check.h"
 
@@ -86,6 +87,49 @@ START_TEST(a_read_that_fails_is_known_after_a_remount)
 	list(&b, &l);
 	ck_assert_uint_eq(l.n, 1);
 	ck_assert_uint_eq(l.f[0].count, 2);
+	bed_free(&b);
+}
+END_TEST
+
+/* A node of which one copy is bad, or both, is read by whoever needs it. */
+START_TEST(a_bad_node_that_a_read_meets_is_listed)	/* _i: both */
+{
+	struct tfs_miss *node;
+	struct list l;
+	struct bed b;
+	uint64_t addr;
+	char name[16];
+
+	make(&b, _i);
+	for (unsigned int i = 0; i < 500; i++) {
+		snprintf(name, sizeof(name), "more %u", i);
+		bed_file(&b, name);
+	}
+	bed_remount(&b, 0);
+	ck_assert_uint_gt(fs_nodes(b.fs, &node), 2);
+	addr = node[2].ptr.addr[0];
+	for (int i = 0; i <= _i; i++)
+		sim_flip(b.sim, bed_data_at(&b, node[2].ptr.addr[i]) + 700, 1);
+	bed_umount(&b);
+	bed_mount(&b);
+	for (unsigned int i = 0; i < 500; i++) {
+		struct tfs_inode in;
+
+		snprintf(name, sizeof(name), "more %u", i);
+		if (!tfs_lookup(b.fs, TFS_ROOT_INO, name, &in))
+			tfs_unref(b.fs, in.ino, 1);
+	}
+	bed_umount(&b);
+	bed_mount(&b);
+	list(&b, &l);
+	ck_assert_uint_eq(l.n, 1);
+	ck_assert_uint_eq(l.f[0].addr, addr);
+	ck_assert_int_eq(l.f[0].kind, _i ? TFS_FLAW_LOST : TFS_FLAW_NODE);
+	ck_assert_int_eq(l.f[0].check, TFS_CHECK_GUARD);
+	ck_assert(l.f[0].healed == !_i);
+	ck_assert(l.stored[0]);
+	free(node);
+	bed_drop(&b);
 	bed_free(&b);
 }
 END_TEST
@@ -308,6 +352,7 @@ int main(void)
 	TCase *t = tcase_create("list");
 
 	tcase_set_timeout(t, 120);
+	tcase_add_loop_test(t, a_bad_node_that_a_read_meets_is_listed, 0, 2);
 	tcase_add_loop_test(t, a_read_that_fails_is_known_after_a_remount, 0,
 			    2);
 	tcase_add_loop_test(t, what_is_not_there_any_more_is_no_error, 0, 3);
