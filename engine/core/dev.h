@@ -41,7 +41,8 @@ struct eng_dev_ops {
 	 * tuples generated; a read leaves the tuples of the medium behind. */
 	void	(*submit)(struct eng_dev *dev, struct eng_io *io);
 	/* May be NULL.  Bytes that io->priv has to have of the backend's own
-	 * for a request of so many intervals and segments or fewer. */
+	 * for a request of so many intervals and segments or fewer.  The same
+	 * for all devices of one profile. */
 	size_t	(*room)(const struct eng_dev *dev, uint32_t intervals,
 			unsigned int segs);
 	int	(*flush)(struct eng_dev *dev);

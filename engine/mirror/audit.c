@@ -38,6 +38,7 @@ int mirror_audit(struct eng_dev *dev, struct eng_audit *a)
 {
 	struct mirror *m = (struct mirror *)dev;
 	uint64_t to = 0, all = 0, next = UINT64_MAX, reached = UINT64_MAX;
+	unsigned int half = mirror_enter(m);
 	int err = 0;
 
 	for (unsigned int i = 0; i < m->n && !err; i++) {
@@ -56,6 +57,7 @@ int mirror_audit(struct eng_dev *dev, struct eng_audit *a)
 			next = la.a.at;
 		reached = la.a.reached < reached ? la.a.reached : reached;
 	}
+	mirror_leave(m, half);
 	if (err)
 		return err;
 	a->all = all;

@@ -372,7 +372,8 @@ static void serve_read(struct mirror_io *mio)
 	unsigned int tried = 1u << mio->leg, good = mio->leg;
 
 	for (unsigned int i = 0; err && i < m->n; i++) {
-		if (tried & 1u << i || mirror_state(m, i) != ENG_LEG_CURRENT)
+		if (tried & 1u << i || !mio->child[i] ||
+		    mirror_state(m, i) != ENG_LEG_CURRENT)
 			continue;
 		err = read_leg(mio, i);
 		tried |= 1u << i;
@@ -391,7 +392,7 @@ static void serve_read(struct mirror_io *mio)
 		note_tried(mio, tried);
 	else if (!err)
 		heal_others(mio, tried, good);
-	eng_io_done(io, err ? first : 0);
+	mirror_done(mio, err ? first : 0);
 }
 
 /* (4) */
@@ -415,7 +416,7 @@ static void serve_write(struct mirror_io *mio)
 	}
 	for (unsigned int i = 0; i < m->n; i++)
 		has |= ok & 1u << i && mirror_state(m, i) == ENG_LEG_CURRENT;
-	eng_io_done(mio->io, has ? 0 : atomic_load(&mio->err));
+	mirror_done(mio, has ? 0 : atomic_load(&mio->err));
 }
 
 static struct mirror_io *next(struct mirror *m)

@@ -27,29 +27,49 @@ static size_t room_of(const struct eng_dev *dev, uint32_t count,
 	return dev->ops->room ? dev->ops->room(dev, count, segs) : 0;
 }
 
-/* (2) */
-size_t mirror_place(const struct mirror *m, struct mirror_io *mio,
-		    uint32_t count, unsigned int segs)
+/* A leg's part: its tuples and segments, itself, and what its device wants. */
+static size_t part_of(const struct mirror *m, uint32_t count,
+		      unsigned int segs, size_t priv)
 {
 	size_t tuples = up((size_t)count * m->dev.geo.profile->meta_size, 64);
-	uint8_t *base = (uint8_t *)up((uintptr_t)(mio + !!mio), ALIGN);
-	size_t at = 0;
+
+	return up(tuples + up(segs * sizeof(struct iovec), 64) +
+		  up(sizeof(struct eng_io), 16) + priv, ALIGN);
+}
+
+/* (2)  As many as there may be, of the kind that wants most. */
+size_t mirror_room(const struct mirror *m, uint32_t count, unsigned int segs)
+{
+	size_t most = 0;
 
 	for (unsigned int i = 0; i < m->n; i++) {
-		size_t self = at + tuples + up(segs * sizeof(struct iovec), 64);
-		size_t priv = self + up(sizeof(struct eng_io), 16);
+		size_t room = room_of(m->leg[i].dev, count, segs);
+
+		most = room > most ? room : most;
+	}
+	return ENG_MIRROR_MAX * part_of(m, count, segs, most) + ALIGN;
+}
+
+void mirror_place(const struct mirror *m, struct mirror_io *mio,
+		  uint32_t count, unsigned int segs)
+{
+	size_t tuples = up((size_t)count * m->dev.geo.profile->meta_size, 64);
+	size_t self = tuples + up(segs * sizeof(struct iovec), 64);
+	uint8_t *at = (uint8_t *)up((uintptr_t)(mio + 1), ALIGN);
+
+	for (unsigned int i = 0; i < m->n; i++) {
 		struct eng_io *c;
 
-		if (mio) {
-			c = mio->child[i] = (struct eng_io *)(base + self);
-			memset(c, 0, sizeof(*c));
-			c->tuples = base + at;
-			c->iov = (struct iovec *)(base + at + tuples);
-			c->priv = base + priv;
-		}
-		at = up(priv + room_of(m->leg[i].dev, count, segs), ALIGN);
+		if (mirror_state(m, i) == ENG_LEG_LOST)
+			continue;
+		c = mio->child[i] = (struct eng_io *)(at + self);
+		memset(c, 0, sizeof(*c));
+		c->tuples = at;
+		c->iov = (struct iovec *)(at + tuples);
+		c->priv = at + self + up(sizeof(*c), 16);
+		at += part_of(m, count, segs,
+			      room_of(m->leg[i].dev, count, segs));
 	}
-	return at + ALIGN;
 }
 
 /* (1) */
@@ -173,22 +193,50 @@ void mirror_note_read(struct mirror *m, unsigned int i, int err,
 }
 
 /* (3) */
-bool mirror_lose(struct mirror *m, unsigned int i, int err, const char *what)
+bool mirror_drop(struct mirror *m, unsigned int i, bool *was)
 {
-	bool spare, was;
+	bool spare;
 
 	pthread_mutex_lock(&m->lock);
-	was = mirror_state(m, i) == ENG_LEG_LOST;
-	spare = was || mirror_state(m, i) == ENG_LEG_BEHIND;
+	*was = mirror_state(m, i) == ENG_LEG_LOST;
+	spare = *was || mirror_state(m, i) == ENG_LEG_BEHIND;
 	for (unsigned int k = 0; k < m->n; k++)
 		spare |= k != i && mirror_state(m, k) == ENG_LEG_CURRENT;
-	if (spare && !was) {
+	if (spare && !*was) {
 		atomic_store(&m->leg[i].state, ENG_LEG_LOST);
 		m->news |= 1u << i;
 	}
 	pthread_mutex_unlock(&m->lock);
+	return spare;
+}
+
+bool mirror_lose(struct mirror *m, unsigned int i, int err, const char *what)
+{
+	bool was, spare = mirror_drop(m, i, &was);
+
 	if (spare && !was)
 		eng_log(LOG_CRIT, "%s: a %s failed: %s; it is no longer used",
 			m->leg[i].name, what, strerror(-err));
 	return spare;
+}
+
+unsigned int mirror_enter(struct mirror *m)
+{
+	unsigned int half = atomic_load(&m->half) & 1;
+
+	atomic_fetch_add(&m->begun[half], 1);
+	return half;
+}
+
+void mirror_leave(struct mirror *m, unsigned int half)
+{
+	atomic_fetch_sub(&m->begun[half], 1);
+}
+
+void mirror_done(struct mirror_io *mio, int err)
+{
+	struct eng_io *io = mio->io;
+
+	mirror_leave(mio->m, mio->half);
+	eng_io_done(io, err);
 }

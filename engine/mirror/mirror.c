@@ -66,7 +66,7 @@ static void read_end(struct eng_io *c)
 	io->fault = c->fault;
 	if (!err)
 		mirror_take(io, 0, c);
-	eng_io_done(io, err);
+	mirror_done(mio, err);
 }
 
 static void submit_read(struct mirror *m, struct mirror_io *mio)
@@ -74,8 +74,9 @@ static void submit_read(struct mirror *m, struct mirror_io *mio)
 	struct eng_io *io = mio->io, *c;
 	unsigned int i = io->leg ? io->leg - 1 : mirror_pick(m, io);
 
-	if (i >= m->n || mirror_state(m, i) == ENG_LEG_LOST) {
-		eng_io_done(io, -ENODEV);
+	if (i >= m->n || mirror_state(m, i) == ENG_LEG_LOST ||
+	    !mio->child[i]) {
+		mirror_done(mio, -ENODEV);
 		return;
 	}
 	mio->leg = i;
@@ -101,7 +102,7 @@ static void write_put(struct mirror_io *mio)
 	if (ok && atomic_load(&mio->failed))
 		mirror_heal(mio);
 	else
-		eng_io_done(mio->io, ok ? 0 : atomic_load(&mio->err));
+		mirror_done(mio, ok ? 0 : atomic_load(&mio->err));
 }
 
 static void write_end(struct eng_io *c)
@@ -131,7 +132,7 @@ static void submit_write(struct mirror *m, struct mirror_io *mio)
 	for (unsigned int i = 0; i < m->n; i++) {
 		struct eng_io *c;
 
-		if (mirror_state(m, i) == ENG_LEG_LOST)
+		if (mirror_state(m, i) == ENG_LEG_LOST || !mio->child[i])
 			continue;
 		c = mirror_child(mio, i);
 		c->end = write_end;
@@ -150,6 +151,7 @@ static void mirror_submit(struct eng_dev *dev, struct eng_io *io)
 	memset(mio, 0, sizeof(*mio));
 	mio->m = m;
 	mio->io = io;
+	mio->half = mirror_enter(m);
 	mirror_place(m, mio, io->count, io->niov);
 	if (io->op == ENG_READ)
 		submit_read(m, mio);
@@ -157,11 +159,11 @@ static void mirror_submit(struct eng_dev *dev, struct eng_io *io)
 		submit_write(m, mio);
 }
 
-static size_t mirror_room(const struct eng_dev *dev, uint32_t intervals,
-			  unsigned int segs)
+static size_t room(const struct eng_dev *dev, uint32_t intervals,
+		   unsigned int segs)
 {
-	return sizeof(struct mirror_io) + mirror_place(mirror_of(dev), NULL,
-						       intervals, segs);
+	return sizeof(struct mirror_io) + mirror_room(mirror_of(dev), intervals,
+						      segs);
 }
 
 /* ---- flush -------------------------------------------------------------- */
@@ -176,7 +178,7 @@ static void *flusher(void *arg)
 
 	pthread_mutex_lock(&m->lock);
 	for (;;) {
-		while (l->want == l->done && !m->stop)
+		while (l->want == l->done && !l->stop)
 			pthread_cond_wait(&m->want, &m->lock);
 		if (l->want == l->done)
 			break;
@@ -239,10 +241,12 @@ static int tell_owner(struct mirror *m)
 	return err;
 }
 
+/* Who is told takes his time, and perhaps a leg. */
 static int mirror_flush(struct eng_dev *dev)
 {
 	struct mirror *m = mirror_of(dev);
 	int err[ENG_MIRROR_MAX] = { 0 }, first = 0;
+	unsigned int half = mirror_enter(m);
 	unsigned int asked = flush_legs(m, err);
 
 	for (unsigned int i = 0; i < m->n; i++) {
@@ -251,6 +255,7 @@ static int mirror_flush(struct eng_dev *dev)
 		if (!mirror_lose(m, i, err[i], "flush"))
 			first = err[i];
 	}
+	mirror_leave(m, half);
 	return first ? first : tell_owner(m);
 }
 
@@ -260,6 +265,7 @@ static int mirror_flush(struct eng_dev *dev)
 static int mirror_discard(struct eng_dev *dev, uint64_t start, uint64_t count)
 {
 	struct mirror *m = mirror_of(dev);
+	unsigned int half = mirror_enter(m);
 	int err, res = -EOPNOTSUPP;
 
 	for (unsigned int i = 0; i < m->n; i++) {
@@ -269,15 +275,19 @@ static int mirror_discard(struct eng_dev *dev, uint64_t start, uint64_t count)
 		if (!err || res == -EOPNOTSUPP)
 			res = err;
 	}
+	mirror_leave(m, half);
 	return res;
 }
 
 static void mirror_drop_caches(struct eng_dev *dev)
 {
 	struct mirror *m = mirror_of(dev);
+	unsigned int half = mirror_enter(m);
 
 	for (unsigned int i = 0; i < m->n; i++)
-		eng_dev_drop_caches(m->leg[i].dev);
+		if (mirror_state(m, i) != ENG_LEG_LOST)
+			eng_dev_drop_caches(m->leg[i].dev);
+	mirror_leave(m, half);
 }
 
 static int bypass_read(struct mirror *m, uint64_t start, void *buf,
@@ -318,9 +328,12 @@ static int mirror_bypass(struct eng_dev *dev, enum eng_op op, uint64_t start,
 			 void *buf, size_t bytes, const uint16_t *tags)
 {
 	struct mirror *m = mirror_of(dev);
+	unsigned int half = mirror_enter(m);
+	int err = op == ENG_READ ? bypass_read(m, start, buf, bytes) :
+				   bypass_write(m, start, buf, bytes, tags);
 
-	return op == ENG_READ ? bypass_read(m, start, buf, bytes) :
-				bypass_write(m, start, buf, bytes, tags);
+	mirror_leave(m, half);
+	return err;
 }
 
 static const char *state_name(enum eng_leg_state state)
@@ -366,28 +379,42 @@ static int mirror_stats(struct eng_dev *dev, char *buf, size_t size)
 	return (int)at;
 }
 
+/* Of the first that can say it. */
 static uint64_t mirror_byte_of(const struct eng_dev *dev, uint64_t interval)
 {
-	return eng_dev_byte(mirror_of(dev)->leg[0].dev, interval);
+	struct mirror *m = mirror_of(dev);
+	unsigned int half = mirror_enter(m), i = 0;
+	uint64_t byte;
+
+	while (i + 1 < m->n && mirror_state(m, i) == ENG_LEG_LOST)
+		i++;
+	byte = eng_dev_byte(m->leg[i].dev, interval);
+	mirror_leave(m, half);
+	return byte;
 }
 
-static void stop_flushers(struct mirror *m)
+void mirror_flusher_stop(struct mirror_leg *l)
 {
+	struct mirror *m = l->m;
+
+	if (!l->runs)
+		return;
 	pthread_mutex_lock(&m->lock);
-	m->stop = true;
+	l->stop = true;
 	pthread_cond_broadcast(&m->want);
 	pthread_mutex_unlock(&m->lock);
-	for (unsigned int i = 0; i < m->n; i++)
-		if (m->leg[i].runs)
-			pthread_join(m->leg[i].flusher, NULL);
+	pthread_join(l->flusher, NULL);
+	l->runs = false;
 }
 
 static void mirror_free(struct mirror *m)
 {
-	stop_flushers(m);
+	for (unsigned int i = 0; i < m->n; i++)
+		mirror_flusher_stop(&m->leg[i]);
 	mirror_heal_stop(m);
 	for (unsigned int i = 0; i < m->n; i++)
 		free(m->leg[i].name);
+	pthread_mutex_destroy(&m->changing);
 	pthread_cond_destroy(&m->flushed);
 	pthread_cond_destroy(&m->want);
 	pthread_cond_destroy(&m->work);
@@ -413,7 +440,7 @@ static void mirror_close(struct eng_dev *dev)
 
 static const struct eng_dev_ops mirror_ops = {
 	.submit = mirror_submit,
-	.room = mirror_room,
+	.room = room,
 	.flush = mirror_flush,
 	.discard = mirror_discard,
 	.drop_caches = mirror_drop_caches,
@@ -453,22 +480,33 @@ static int set_geometry(struct mirror *m, const struct eng_mirror_how *how)
 			geo->align = g->align;
 		geo->shared |= g->shared;
 	}
+	if (how->intervals && how->intervals < geo->intervals)
+		geo->intervals = how->intervals;
 	return 0;
+}
+
+int mirror_flusher_start(struct mirror_leg *l)
+{
+	sigset_t all, old;
+	int err;
+
+	l->want = l->done = 0;
+	l->err = 0;
+	l->stop = false;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	err = -pthread_create(&l->flusher, NULL, flusher, l);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	l->runs = !err;
+	return err;
 }
 
 static int start(struct mirror *m)
 {
-	sigset_t all, old;
 	int err = mirror_heal_start(m);
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	for (unsigned int i = 0; i < m->n && !err; i++) {
-		err = -pthread_create(&m->leg[i].flusher, NULL, flusher,
-				      &m->leg[i]);
-		m->leg[i].runs = !err;
-	}
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	for (unsigned int i = 0; i < m->n && !err; i++)
+		err = mirror_flusher_start(&m->leg[i]);
 	return err;
 }
 
@@ -482,6 +520,7 @@ static int set_up(struct mirror *m, const struct eng_mirror_how *how)
 		l->dev = how->leg[i];
 		l->m = m;
 		l->name = strdup(how->name[i]);
+		m->kind[i] = l->dev->ops->room;
 		atomic_init(&l->state, how->behind & 1u << i ?
 			    ENG_LEG_BEHIND : ENG_LEG_CURRENT);
 		m->n = i + 1;
@@ -509,6 +548,9 @@ int eng_mirror_create(struct eng_dev **out, const struct eng_mirror_how *how)
 	m->rdonly = how->rdonly;
 	pthread_mutex_init(&m->lock, NULL);
 	pthread_mutex_init(&m->telling, NULL);
+	pthread_mutex_init(&m->changing, NULL);
+	for (unsigned int i = 0; i < ENG_MIRROR_MAX; i++)
+		atomic_init(&m->leg[i].state, ENG_LEG_LOST);
 	pthread_cond_init(&m->work, NULL);
 	pthread_cond_init(&m->want, NULL);
 	pthread_cond_init(&m->flushed, NULL);

@@ -11,7 +11,8 @@ enum eng_leg_state {
 	ENG_LEG_CURRENT,	/* has everything */
 	ENG_LEG_BEHIND,		/* is written, and asked by nobody: it misses
 				 * what was written while it was away */
-	ENG_LEG_LOST,		/* failed: neither written nor read */
+	ENG_LEG_LOST,		/* failed, or there is none with that number:
+				 * neither written nor read */
 };
 
 struct eng_leg_count {
@@ -40,17 +41,20 @@ struct eng_mirror_how {
 	const char	*name[ENG_MIRROR_MAX];	/* for messages; copied */
 	unsigned int	behind;			/* a mask; not all */
 	bool		rdonly;			/* nothing is rewritten */
+	uint64_t	intervals;		/* that are used; 0: all */
 	struct eng_pool	*pool;			/* borrowed */
 };
 
 /* The legs are the mirror's when it returns 0.  -EINVAL: their profiles
- * differ.  It has as many intervals as the smallest. */
+ * differ.  It has as many intervals as the smallest, or as are
+ * used; one that joins later needs no more. */
 int eng_mirror_create(struct eng_dev **out, const struct eng_mirror_how *how);
 void eng_mirror_own(struct eng_dev *dev, const struct eng_mirror_owner *owner);
 /* What was said so, or NULL; of any device. */
 void *eng_mirror_owner(const struct eng_dev *dev);
-/* How many; 0: the device is no mirror. */
+/* Their numbers are below that; 0: the device is no mirror. */
 unsigned int eng_mirror_legs(const struct eng_dev *dev);
+/* NULL: it has left. */
 struct eng_dev *eng_mirror_leg(const struct eng_dev *dev, unsigned int i);
 const char *eng_mirror_name(const struct eng_dev *dev, unsigned int i);
 enum eng_leg_state eng_mirror_state(const struct eng_dev *dev, unsigned int i);
@@ -60,5 +64,18 @@ void eng_mirror_count(const struct eng_dev *dev, unsigned int i,
 void eng_mirror_catch_up(struct eng_dev *dev, unsigned int i);
 /* It can't be used any more.  False: it can't be spared, and stays. */
 bool eng_mirror_lose(struct eng_dev *dev, unsigned int i, int err);
+
+/* One more of a mirror in use, which is its own when it returns 0: behind, and
+ * written by all requests that begin from then on.  *i: its number.  -EINVAL:
+ * another profile; -ENOSPC: smaller; -EMLINK: there are ENG_MIRROR_MAX;
+ * -EXDEV: it takes smaller requests, or is of a kind that none of the legs was
+ * at first. */
+int eng_mirror_join(struct eng_dev *dev, struct eng_dev *leg, const char *name,
+		    unsigned int *i);
+/* As if it had failed, in two steps: nothing begins with it any more (false: it
+ * can't be spared, and stays); and when nothing is under way with it, it is the
+ * caller's again. */
+bool eng_mirror_drop(struct eng_dev *dev, unsigned int i);
+struct eng_dev *eng_mirror_part(struct eng_dev *dev, unsigned int i);
 
 #endif

@@ -5,6 +5,7 @@
 #include <check.h>
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -396,6 +397,113 @@ START_TEST(many_at_once)
 }
 END_TEST
 
+/* Until it is told to end. */
+static atomic_bool enough;
+
+static void *use(void *arg)
+{
+	while (!atomic_load(&enough))
+		hammer(arg);
+	return NULL;
+}
+
+static int join(struct eng_dev *leg, unsigned int *i)
+{
+	return eng_mirror_join(dev, leg, "new", i);
+}
+
+/* Whoever leaves is not used any more, and who joins gets what is written. */
+START_TEST(legs_come_and_go_beneath_others)
+{
+	pthread_t thread[2];
+	unsigned int i;
+
+	setup(_i, 2, 0, "512+8");
+	atomic_store(&enough, false);
+	for (uintptr_t k = 0; k < 2; k++)
+		ck_assert_int_eq(pthread_create(&thread[k], NULL, use,
+						(void *)(k + 8)), 0);
+	for (unsigned int round = 0; round < 20; round++) {
+		struct mem_dev *new = mem_open("512+8", pool, _i & 2);
+		uint64_t seen;
+
+		ck_assert_int_eq(join(&new->dev, &i), 0);
+		ck_assert_uint_eq(i, 2);
+		ck_assert_int_eq(eng_mirror_state(dev, 2), ENG_LEG_BEHIND);
+		ck_assert_int_eq(rw(ENG_WRITE), 0);
+		eng_mirror_catch_up(dev, 2);
+		ck_assert_int_eq(read_leg(2), 0);
+		ck_assert_int_eq(eng_dev_flush(dev), 0);
+		ck_assert(eng_mirror_drop(dev, 2));
+		ck_assert_int_eq(read_leg(2), -ENODEV);
+		ck_assert_ptr_eq(eng_mirror_part(dev, 2), &new->dev);
+		seen = new->submits;
+		ck_assert_int_eq(rw(ENG_WRITE), 0);
+		ck_assert_uint_eq(new->submits, seen);
+		eng_dev_close(&new->dev);
+	}
+	atomic_store(&enough, true);
+	for (unsigned int k = 0; k < 2; k++)
+		pthread_join(thread[k], NULL);
+	teardown();
+}
+END_TEST
+
+/* The first one leaves, and another takes its place. */
+START_TEST(a_mirror_of_others_than_at_first)
+{
+	unsigned int i;
+
+	setup(_i, 2, 0, "512+8");
+	ck_assert_int_eq(rw(ENG_WRITE), 0);
+	ck_assert(eng_mirror_drop(dev, 0));
+	ck_assert(!eng_mirror_drop(dev, 1));
+	eng_dev_close(eng_mirror_part(dev, 0));
+	ck_assert_int_eq(rw(ENG_READ), 0);
+	ck_assert_uint_eq(eng_dev_byte(dev, 3), eng_dev_byte(&mem[1]->dev, 3));
+	ck_assert_int_eq(eng_dev_flush(dev), 0);
+	mem[0] = mem_open("512+8", pool, _i & 2);
+	ck_assert_int_eq(join(&mem[0]->dev, &i), 0);
+	ck_assert_uint_eq(i, 0);
+	/* What is read from all legs is given to it. */
+	ck_assert_int_eq(rw_flags(ENG_READ, ENG_IO_LEGS, 0, NULL), 0);
+	eng_mirror_catch_up(dev, 0);
+	ck_assert_int_eq(read_leg(0), 0);
+	ck_assert(eng_mirror_drop(dev, 1));
+	ck_assert_int_eq(rw(ENG_READ), 0);
+	eng_dev_close(eng_mirror_part(dev, 1));
+	teardown();
+}
+END_TEST
+
+START_TEST(who_may_join_a_mirror_in_use)
+{
+	struct mem_dev *other, *more[2];
+	unsigned int i;
+
+	setup(0, 2, 0, "512+8");
+	other = mem_open("4096+8", pool, false);
+	ck_assert_int_eq(join(&other->dev, &i), -EINVAL);
+	eng_dev_close(&other->dev);
+	other = mem_open_size("512+8", pool, false, MEM_INTERVALS - 1);
+	ck_assert_int_eq(join(&other->dev, &i), -ENOSPC);
+	eng_dev_close(&other->dev);
+	other = mem_open("512+8", pool, false);
+	other->dev.geo.max_io--;
+	ck_assert_int_eq(join(&other->dev, &i), -EXDEV);
+	other->dev.geo.max_io++;
+	for (unsigned int k = 0; k < 2; k++) {
+		more[k] = mem_open("512+8", pool, false);
+		ck_assert_int_eq(join(&more[k]->dev, &i), 0);
+		ck_assert_uint_eq(i, k + 2);
+	}
+	ck_assert_int_eq(join(&other->dev, &i), -EMLINK);
+	eng_dev_close(&other->dev);
+	ck_assert_int_eq(rw(ENG_WRITE), 0);
+	teardown();
+}
+END_TEST
+
 START_TEST(a_slow_leg_is_asked_less)
 {
 	struct eng_leg_count slow, fast;
@@ -437,6 +545,9 @@ int main(void)
 	tcase_add_test(tc, legs_differ_in_size_only);
 	tcase_add_loop_test(tc, reference_tags_are_each_legs_own, 0, 4);
 	tcase_add_loop_test(tc, many_at_once, 0, 4);
+	tcase_add_loop_test(tc, legs_come_and_go_beneath_others, 0, 4);
+	tcase_add_loop_test(tc, a_mirror_of_others_than_at_first, 0, 4);
+	tcase_add_test(tc, who_may_join_a_mirror_in_use);
 	tcase_add_test(tc, a_slow_leg_is_asked_less);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);
