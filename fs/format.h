@@ -279,6 +279,7 @@ enum tfs_type {
 	TFS_T_UNLISTED	= 6,	/* off: 0; how many had no room */
 	TFS_T_SCRUB	= 7,	/* off: TFS_SCRUB_NEWEST, _WHOLE */
 	TFS_T_SUSPECT	= 8,	/* off: number of the piece */
+	TFS_T_RESILVER	= 9,	/* off: 0; how far it is */
 	/* object: an inode number */
 	TFS_T_INODE	= 16,	/* off: 0 */
 	TFS_T_XATTR	= 17,	/* off: name hash, slot, piece */
@@ -461,6 +462,16 @@ struct tfs_disk_suspect {
 /*00*/	__le64	addr, len;
 };
 _Static_assert(sizeof(struct tfs_disk_suspect) == 0x10, "suspect");
+
+/* How far a resilver is.  Of another list of legs it says nothing. */
+struct tfs_disk_resilver {
+/*00*/	__le64	id;		/* of the list */
+/*08*/	__le64	since;		/* what is newer is looked at */
+/*10*/	__le64	seen;		/* clusters, and bytes of them, so far */
+/*18*/	__le64	bytes;
+/*20*/	struct tfs_disk_key key;	/* it goes on there */
+};
+_Static_assert(sizeof(struct tfs_disk_resilver) == 0x30, "resilver");
 
 #define TFS_SUSPECTS_PIECE	64u
 #define TFS_SUSPECTS_MAX	1024u

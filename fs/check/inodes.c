@@ -14,6 +14,7 @@
 #include "base/runs.h"
 #include "check/check_priv.h"
 #include "check/kept.h"
+#include "check/resilver.h"
 #include "file/flaw.h"
 #include "name/acl.h"
 #include "name/dir.h"
@@ -510,6 +511,10 @@ static int see_own(struct tfs_checking *ck, const struct tfs_item *item)
 		if (tfs_kept_suspects(ck->fs, item, NULL, &err))
 			return bad_item(&none, item, "a part of the state of "
 					"a scrub");
+		return 0;
+	case TFS_T_RESILVER:
+		if (tfs_resilver_item(item))
+			return bad_item(&none, item, "the state of a resilver");
 		return 0;
 	case TFS_T_REGION:
 		if (item->key.off >= regions || item->len != TFS_REGION_BYTES)

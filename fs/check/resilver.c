@@ -12,7 +12,11 @@
  *      both slots, and the end of the log with them.
  *  (5) How far it is, is what the walk has passed of all that is in use.  The
  *      rate is kept between two parts, while nothing is pinned.
- *  (6) What no leg has right is as bad on this one: it is counted, and is no
+ *  (6) How far it is, is kept in the filesystem every half minute and when it is
+ *      stopped: whatever has a smaller key was copied before that commit is
+ *      durable.  It holds as long as nobody left or joined, which is to say
+ *      as long as the list of legs has the same id.
+ *  (7) What no leg has right is as bad on this one: it is counted, and is no
  *      reason to go without it for ever. */
 #include <linux/ioprio.h>
 #include <stdlib.h>
@@ -21,14 +25,18 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/cluster.h"
 #include "check/part.h"
 #include "check/resilver.h"
 #include "commit/ckpt.h"
+#include "commit/txn.h"
 #include "file/extent.h"
 #include "mount/legs.h"
 #include "tree/freemap.h"
 
 #define BATCH_BYTES	(1u << 20)
+#define KEEP		30000000u	/* microseconds (6) */
+#define KEEP_FIRST	5000000u	/* a short one is kept nowhere */
 
 struct tfs_resilver {
 	struct tfs	*fs;
@@ -43,6 +51,8 @@ struct tfs_resilver {
 	uint8_t		*buf;
 	uint32_t	most;		/* clusters */
 	uint64_t	bytes, nodes, bad;
+	struct tfs_key	at;		/* all before that was seen */
+	uint64_t	kept;		/* when that was kept */
 };
 
 typedef unsigned long long ull;
@@ -74,6 +84,77 @@ static void count(struct tfs_resilver *r, uint64_t bytes)
 	pthread_mutex_unlock(&r->lock);
 }
 
+/* ---- how far it is (6) --------------------------------------------------- */
+
+const char *tfs_resilver_item(const struct tfs_item *item)
+{
+	struct tfs_disk_resilver d;
+
+	if (item->key.off || item->len != sizeof(d))
+		return "length";
+	memcpy(&d, item->val, sizeof(d));
+	return tfs_all_zero(d.key.pad, sizeof(d.key.pad)) ? NULL : "padding";
+}
+
+static int store_fn(struct tfs_txn *tx, void *arg)
+{
+	return tfs_txn_put(tx, tfs_key(0, TFS_T_RESILVER, 0), arg,
+			   sizeof(struct tfs_disk_resilver));
+}
+
+/* Nothing is pinned.  Where it can't be kept, the next one begins anew. */
+static void keep(struct tfs_resilver *r)
+{
+	struct tfs_disk_resilver d = {
+		.id = htole64(tfs_legs_list(r->fs)),
+		.since = htole64(r->since),
+		.seen = htole64(atomic_load(&r->fs->resilver.seen)),
+		.bytes = htole64(atomic_load(&r->fs->resilver.bytes)),
+	};
+
+	tfs_key_encode(&d.key, &r->at);
+	tfs_txn_write(r->fs, store_fn, &d, TFS_TXN_SPARE);
+	r->kept = micros();
+}
+
+static int load_fn(struct tfs_txn *tx, void *arg)
+{
+	struct tfs_item item;
+	int err = tfs_txn_get(tx, tfs_key(0, TFS_T_RESILVER, 0), &item);
+
+	if (!err && tfs_resilver_item(&item))
+		err = -EUCLEAN;
+	if (!err)
+		memcpy(arg, item.val, sizeof(struct tfs_disk_resilver));
+	return err;
+}
+
+static void load(struct tfs_resilver *r)
+{
+	struct tfs_progress *p = &r->fs->resilver;
+	struct tfs_disk_resilver d;
+
+	if (tfs_txn_read(r->fs, load_fn, &d) ||
+	    le64toh(d.id) != tfs_legs_list(r->fs) ||
+	    le64toh(d.since) != r->since)
+		return;
+	r->at = tfs_key_decode(&d.key);
+	atomic_store(&p->seen, le64toh(d.seen));
+	atomic_store(&p->bytes, le64toh(d.bytes));
+	eng_log(LOG_INFO, "resilver: it goes on where the last one has "
+		"stopped, at inode %u", r->at.obj);
+}
+
+/* So far, and nothing is pinned. */
+static void reached(struct tfs_resilver *r, struct tfs_key at)
+{
+	r->at = at;
+	if (micros() - r->kept >= KEEP)
+		keep(r);
+}
+
+/* ---- looking ------------------------------------------------------------ */
+
 /* (5) */
 static void pass(struct tfs_resilver *r, uint64_t clusters)
 {
@@ -102,7 +183,7 @@ static int look_each(struct tfs_resilver *r, uint32_t ino,
 	if (!err || err == -ENOMEM)
 		return err;
 	if (ext->len == 1) {
-		r->bad++;					/* (6) */
+		r->bad++;					/* (7) */
 		return 0;
 	}
 	err = 0;
@@ -128,10 +209,15 @@ static int copy_range(struct tfs_resilver *r, uint32_t ino, uint64_t lc,
 		if (p.pinned)
 			err = look_each(r, ino, &p.ext);
 		tfs_part_done(&p);
+		if (err)
+			break;
+		reached(r, tfs_key(ino, TFS_T_EXTENT, p.lc));
 		if (p.pinned)
 			count(r, p.ext.len * r->fs->csize);
 	}
-	return err == -EUCLEAN || err == -EIO ? 0 : err;	/* (6) */
+	if (!err && p.lc < p.end && p.ext.len)
+		return -EINTR;
+	return err == -EUCLEAN || err == -EIO ? 0 : err;	/* (7) */
 }
 
 /* It may be made read-only meanwhile. */
@@ -177,17 +263,39 @@ static int see_node(struct tfs_treewalk *w, const struct tfs_treewalk_node *n)
 	return may_go_on(r);
 }
 
+/* The walk gives what begins behind a key, and the last one may have stopped
+ * within an extent. */
+static int rest_of_extent(struct tfs_resilver *r)
+{
+	struct tfs_part p = {
+		.fs = r->fs, .ino = r->at.obj, .lc = r->at.off,
+		.end = UINT64_MAX, .since = UINT64_MAX,
+	};
+	int err;
+
+	if (!r->at.obj || r->at.type != TFS_T_EXTENT)
+		return 0;
+	err = tfs_part_next(&p);
+	if (err || !p.ext.len || p.ext.lc > r->at.off)
+		return err == -EUCLEAN || err == -EIO ? 0 : err;
+	return copy_range(r, p.ino, p.lc, p.ext.len);
+}
+
 static int walk(struct tfs_resilver *r)
 {
 	struct tfs_treewalk w = {
 		.fs = r->fs, .arg = r, .node = see_node, .item = see_item,
-		.lost = tfs_treewalk_skip,
+		.lost = tfs_treewalk_skip, .key = r->at,
 	};
-	int err = tfs_treewalk_begin(&w);
+	int err = rest_of_extent(r) ?: tfs_treewalk_begin(&w);
 
 	if (err)
 		return err;
-	err = tfs_treewalk_run(&w);
+	while (!err && !w.done) {
+		err = tfs_treewalk_step(&w);
+		if (!err && !w.done)
+			reached(r, w.key);
+	}
 	tfs_treewalk_end(&w);
 	return err;
 }
@@ -198,6 +306,8 @@ static int resilver(struct tfs_resilver *r)
 	uint64_t left;
 	int err = walk(r) ?: may_go_on(r);
 
+	if (err == -EINTR)
+		keep(r);
 	for (unsigned int i = 0; i < 2 && !err; i++)
 		err = tfs_ckpt_force(fs, false);		/* (4) */
 	if (err || !tfs_legs_behind(fs, &left))
@@ -269,11 +379,13 @@ int tfs_resilver_start(struct tfs_resilver **out, struct tfs *fs,
 	r->fs = fs;
 	r->rate = rate;
 	r->since = since;
+	r->kept = micros() - KEEP + KEEP_FIRST;
 	r->most = BATCH_BYTES / fs->csize;
 	if (r->most > fs->geo->max_io / fs->ipc)
 		r->most = fs->geo->max_io / fs->ipc;
 	r->buf = eng_buf_get(fs->dev, (size_t)r->most * fs->csize);
 	begin_progress(fs);
+	load(r);
 	if (r->buf)
 		err = -pthread_create(&r->thread, NULL, run, r);
 	if (!err) {

@@ -12,8 +12,11 @@ struct tfs_resilver;	/* fields: resilver.c */
  * second that are compared at most; 0: as fast as it goes. */
 int tfs_resilver_start(struct tfs_resilver **out, struct tfs *fs,
 		       unsigned int rate);
-/* Waits for its end, or makes it end; the next one begins again with what is
- * still missing.  0: it was done.  NULL is fine. */
+/* Waits for its end, or makes it end; the next one goes on there, if nothing
+ * happened to the legs meanwhile.  0: it was done.  NULL is fine. */
 int tfs_resilver_stop(struct tfs_resilver *r, bool wait);
+
+/* NULL, or what is wrong with the item that keeps how far one is. */
+const char *tfs_resilver_item(const struct tfs_item *item);
 
 #endif

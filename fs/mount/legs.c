@@ -13,7 +13,11 @@
  *      is as old as that was flushed on it, nodes included.
  *  (4) A leg that is behind and here is written as the others are, and has
  *      their list, which says so: it can't be mounted by itself.
- *  (5) A read-only mount changes no list. */
+ *  (5) A read-only mount changes no list.
+ *  (6) Nor does one with all legs that the last one had, if nothing happens to
+ *      them.  So as long as the list is the same, a leg that is behind got
+ *      every write: how far its resilver was holds.
+ *  (7) A place of ls->leg is that of the mirror; it may be empty. */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -109,7 +113,7 @@ static const char *list_decode(const struct tfs *at,
 }
 
 /* The newer of two good copies. */
-static int list_read(struct tfs *at, const char *name, struct tfs_leg_list *out)
+int tfs_legs_read(struct tfs *at, const char *name, struct tfs_leg_list *out)
 {
 	uint8_t *buf = eng_buf_get(at->dev, at->csize);
 	const char *why[2] = { NULL };
@@ -193,7 +197,7 @@ int tfs_legs_new_id(uint64_t *id)
 struct tfs_leg *tfs_legs_of(struct tfs_legs *ls, unsigned int member)
 {
 	for (unsigned int i = 0; i < ls->n; i++)
-		if (ls->leg[i].member == member)
+		if (ls->leg[i].at && ls->leg[i].member == member)
 			return &ls->leg[i];
 	return NULL;
 }
@@ -204,13 +208,18 @@ bool tfs_legs_lost(struct tfs_legs *ls, const struct tfs_leg *leg)
 					(leg - ls->leg)) == ENG_LEG_LOST;
 }
 
-/* Is there one that is called current and is not? */
+/* Is there one that is called current and is not; or that is behind, had the
+ * list, and is not here any more (6)? */
 static bool any_news(struct tfs_legs *ls)
 {
-	for (unsigned int i = 0; i < ls->list.n; i++)
-		if (ls->list.member[i].state == TFS_LEG_CURRENT &&
-		    tfs_legs_lost(ls, tfs_legs_of(ls, i)))
+	for (unsigned int i = 0; i < ls->list.n; i++) {
+		const struct tfs_member *m = &ls->list.member[i];
+
+		if (tfs_legs_lost(ls, tfs_legs_of(ls, i)) &&
+		    (m->state == TFS_LEG_CURRENT ||
+		     m->id[0] == ls->list.id || m->id[1] == ls->list.id))
 			return true;
+	}
 	return false;
 }
 
@@ -241,25 +250,33 @@ int tfs_legs_next(struct tfs_legs *ls, uint64_t settled)
 }
 
 /* (1) Who can't be told is lost as well, and the rest hear of that. */
-static int change_locked(struct tfs_legs *ls, uint64_t settled)
+int tfs_legs_tell(struct tfs_legs *ls, uint64_t settled)
 {
-	int err, failed;
+	int err = 0, failed;
 
-	do {
+	for (;;) {
 		failed = 0;
-		err = tfs_legs_next(ls, settled);
 		for (unsigned int i = 0; i < ls->n && !err; i++) {
 			struct tfs_leg *leg = &ls->leg[i];
 
-			if (tfs_legs_lost(ls, leg))
+			if (tfs_legs_lost(ls, leg) || leg->id == ls->list.id)
 				continue;
 			failed = tfs_legs_write(ls, leg) ?: failed;
 			if (leg->id != ls->list.id &&
 			    !eng_mirror_lose(ls->dev, i, failed))
 				err = failed;
 		}
-	} while (!err && failed);
-	return err;
+		if (err || !failed)
+			return err;
+		err = tfs_legs_next(ls, settled);
+		if (err)
+			return err;
+	}
+}
+
+int tfs_legs_change(struct tfs_legs *ls, uint64_t settled)
+{
+	return tfs_legs_next(ls, settled) ?: tfs_legs_tell(ls, settled);
 }
 
 static void say_left(struct tfs_legs *ls)
@@ -287,7 +304,7 @@ static int on_lost(void *arg, unsigned int legs)
 	if (!ls->fs)
 		err = -EIO;	/* nobody knows yet what they have */
 	else if (any_news(ls))
-		err = change_locked(ls, atomic_load(&ls->fs->settled));
+		err = tfs_legs_change(ls, atomic_load(&ls->fs->settled));
 	if (!err)
 		say_left(ls);
 	pthread_mutex_unlock(&ls->lock);
@@ -306,7 +323,7 @@ int tfs_legs_begin(struct tfs *fs, uint64_t settled)
 	for (unsigned int i = 0; i < ls->n; i++)
 		news |= ls->leg[i].id != ls->list.id;
 	if (news || any_news(ls))
-		err = change_locked(ls, settled);
+		err = tfs_legs_change(ls, settled);
 	if (!err) {
 		ls->fs = fs;
 		say_left(ls);
@@ -332,10 +349,11 @@ bool tfs_legs_behind(struct tfs *fs, uint64_t *left)
 	if (!ls)
 		return false;
 	pthread_mutex_lock(&ls->lock);
-	for (unsigned int i = 0; i < ls->n; i++) {
-		const struct tfs_member *m = &ls->list.member[ls->leg[i].member];
+	for (unsigned int i = 0; i < ls->list.n; i++) {
+		const struct tfs_member *m = &ls->list.member[i];
 
-		if (m->state != TFS_LEG_BEHIND || tfs_legs_lost(ls, &ls->leg[i]))
+		if (m->state != TFS_LEG_BEHIND ||
+		    tfs_legs_lost(ls, tfs_legs_of(ls, i)))
 			continue;
 		if (!any || m->left < *left)
 			*left = m->left;
@@ -345,23 +363,34 @@ bool tfs_legs_behind(struct tfs *fs, uint64_t *left)
 	return any;
 }
 
+uint64_t tfs_legs_list(struct tfs *fs)
+{
+	uint64_t id;
+
+	pthread_mutex_lock(&fs->legs->lock);
+	id = fs->legs->list.id;
+	pthread_mutex_unlock(&fs->legs->lock);
+	return id;
+}
+
 int tfs_legs_caught_up(struct tfs *fs)
 {
 	struct tfs_legs *ls = fs->legs;
 	int err;
 
 	pthread_mutex_lock(&ls->lock);
-	for (unsigned int i = 0; i < ls->n; i++) {
-		struct tfs_member *m = &ls->list.member[ls->leg[i].member];
+	for (unsigned int i = 0; i < ls->list.n; i++) {
+		struct tfs_member *m = &ls->list.member[i];
 
-		if (m->state == TFS_LEG_BEHIND && !tfs_legs_lost(ls, &ls->leg[i])) {
+		if (m->state == TFS_LEG_BEHIND &&
+		    !tfs_legs_lost(ls, tfs_legs_of(ls, i))) {
 			m->state = TFS_LEG_CURRENT;
 			m->left = m->id[0] = m->id[1] = 0;
 		}
 	}
-	err = change_locked(ls, atomic_load(&fs->settled));
+	err = tfs_legs_change(ls, atomic_load(&fs->settled));
 	for (unsigned int i = 0; i < ls->n && !err; i++)
-		if (ls->list.member[ls->leg[i].member].state ==
+		if (ls->leg[i].at && ls->list.member[ls->leg[i].member].state ==
 		    TFS_LEG_CURRENT)
 			eng_mirror_catch_up(ls->dev, i);
 	pthread_mutex_unlock(&ls->lock);
@@ -391,7 +420,7 @@ const char *tfs_legs_name(struct tfs *fs, unsigned int mask, char *buf,
 	for (unsigned int i = 0; i < ls->n; i++) {
 		const struct tfs_leg *leg = &ls->leg[i];
 
-		if (mask & 1u << i && at < size)
+		if (mask & 1u << i && leg->at && at < size)
 			at += (size_t)snprintf(buf + at, size - at,
 					       "%sleg %u (%s)", at ? ", " : "",
 					       leg->member + 1, leg->name);
@@ -582,7 +611,7 @@ static int look(struct tfs_legs *ls, struct tfs_leg_list *list)
 				"mirrors", ls->leg[0].name, ls->leg[i].name);
 			return -EINVAL;
 		}
-		err = list_read(at, ls->leg[i].name, &list[i]);
+		err = tfs_legs_read(at, ls->leg[i].name, &list[i]);
 		if (err)
 			return err;
 		ls->leg[i].id = ls->leg[i].tried = list[i].id;
@@ -634,10 +663,10 @@ static int find_member(struct tfs_legs *ls, unsigned int i,
 }
 
 /* (2) */
-static bool belongs(const struct tfs_legs *ls, const struct tfs_leg *leg,
-		    const struct tfs_leg_list *own)
+bool tfs_legs_belongs(const struct tfs_legs *ls, unsigned int member,
+		      const struct tfs_leg_list *own)
 {
-	const struct tfs_member *m = &ls->list.member[leg->member];
+	const struct tfs_member *m = &ls->list.member[member];
 
 	if (m->state == TFS_LEG_BEHIND)
 		return own->id == m->id[0] || own->id == m->id[1] ||
@@ -654,7 +683,7 @@ static int judge(struct tfs_legs *ls, const struct tfs_leg_list *list)
 	for (unsigned int i = 0; i < ls->n && !err; i++)
 		err = find_member(ls, i, list[i].member[list[i].self].uuid);
 	for (unsigned int i = 0; i < ls->n && !err; i++) {
-		if (belongs(ls, &ls->leg[i], &list[i]))
+		if (tfs_legs_belongs(ls, ls->leg[i].member, &list[i]))
 			continue;
 		eng_log(LOG_ERR, "%s was written without the other legs of "
 			"the mirror, and they without it: they went apart and "
@@ -687,8 +716,11 @@ static int check_missing(struct tfs_legs *ls, bool degraded)
 static int make_mirror(struct tfs_legs *ls, struct eng_dev **out,
 		       const struct tfs_legs_how *how)
 {
-	struct eng_mirror_how m = { .n = how->n, .rdonly = how->rdonly,
-				    .pool = how->pool };
+	const struct tfs *first = ls->leg[0].at;
+	struct eng_mirror_how m = {
+		.n = how->n, .rdonly = how->rdonly, .pool = how->pool,
+		.intervals = first->super.clusters * first->ipc,
+	};
 
 	for (unsigned int i = 0; i < how->n; i++) {
 		m.leg[i] = how->leg[i];

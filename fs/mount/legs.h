@@ -22,6 +22,9 @@ void tfs_legs_end(struct tfs *fs);
 /* The oldest commit that a leg was left behind at and is here; false: there is
  * no such leg. */
 bool tfs_legs_behind(struct tfs *fs, uint64_t *left);
+/* Of the list: as long as it is the same, those that are here and behind got
+ * every write. */
+uint64_t tfs_legs_list(struct tfs *fs);
 /* They have everything that is older than now. */
 int tfs_legs_caught_up(struct tfs *fs);
 /* Those of the mirror's legs that a mask of the device names: "leg 2 (PATH)". */

@@ -18,9 +18,10 @@ struct tfs_leg_list {
 	struct tfs_member member[TFS_LEGS_MAX];
 };
 
-/* One that is here. */
+/* One that is here, or an empty place. */
 struct tfs_leg {
-	struct tfs	*at;		/* its device, for whole clusters */
+	struct tfs	*at;		/* its device, for whole clusters; NULL:
+					 * the place is empty */
 	const char	*name;
 	unsigned int	member;		/* which it is */
 	uint64_t	id;		/* of the list that it has */
@@ -55,5 +56,15 @@ int tfs_legs_new_id(uint64_t *id);
 int tfs_legs_next(struct tfs_legs *ls, uint64_t settled);
 /* Its own; one copy after the other. */
 int tfs_legs_write(struct tfs_legs *ls, struct tfs_leg *leg);
+/* The list, to all that are here and have another; who can't be told is lost,
+ * and then it is the next list.  An error: it may be on some of them. */
+int tfs_legs_tell(struct tfs_legs *ls, uint64_t settled);
+/* The next list, told. */
+int tfs_legs_change(struct tfs_legs *ls, uint64_t settled);
+/* The list on a device whose superblock is known. */
+int tfs_legs_read(struct tfs *at, const char *name, struct tfs_leg_list *out);
+/* Is that a past of what a member has? */
+bool tfs_legs_belongs(const struct tfs_legs *ls, unsigned int member,
+		      const struct tfs_leg_list *own);
 
 #endif

@@ -603,7 +603,7 @@ static void move_item(struct liar *l)
 		TFS_T_REGION, TFS_T_SUMMARY, TFS_T_ORPHAN, TFS_T_INODE,
 		TFS_T_XATTR, TFS_T_DIRENT, TFS_T_INLINE, TFS_T_EXTENT,
 		TFS_T_FLAW, TFS_T_SPOT, TFS_T_UNLISTED, TFS_T_SCRUB,
-		TFS_T_SUSPECT, 99,
+		TFS_T_SUSPECT, TFS_T_RESILVER, 99,
 	};
 	unsigned int n = items(l), i;
 
@@ -692,7 +692,7 @@ static void straighten(struct liar *l)
 static const uint8_t steering[] = {
 	TFS_T_ORPHAN, TFS_T_INODE, TFS_T_XATTR, TFS_T_EXTENT, TFS_T_INLINE,
 	TFS_T_REGION, TFS_T_SUMMARY, TFS_T_DIRENT, TFS_T_FLAW, TFS_T_SPOT,
-	TFS_T_UNLISTED, TFS_T_SCRUB, TFS_T_SUSPECT,
+	TFS_T_UNLISTED, TFS_T_SCRUB, TFS_T_SUSPECT, TFS_T_RESILVER,
 };
 
 /* A leaf that has items of the type; NULL: none was found. */

@@ -371,7 +371,7 @@ class Records:
 SUPER, SLOT, NODE, LOG, DATA, FENCE = 1, 2, 3, 4, 5, 6
 REGION, SUMMARY, ORPHAN, INODE, XATTR, DIRENT, INLINE, EXTENT = \
     1, 2, 3, 16, 17, 18, 19, 20
-FLAW, SPOT, UNLISTED, SCRUB, SUSPECT = 4, 5, 6, 7, 8
+FLAW, SPOT, UNLISTED, SCRUB, SUSPECT, RESILVER = 4, 5, 6, 7, 8, 9
 FIRST, LAST = (0, 0, 0), (0xffffffff, 0xff, U64)
 JUMP = 1 << 20
 
@@ -874,7 +874,7 @@ class Tagfs:
                  for off, value in self.of(0, UNLISTED)), 'unlisted errors')
 
     def check_scrubs(self):
-        """12.4"""
+        """12.4, 12.5"""
         want = 0
         for off, value in self.of(0, SCRUB):
             need(off <= 1 and len(value) in (80, 88), 'item of a scrub')
@@ -885,6 +885,8 @@ class Tagfs:
                  region <= -(-self.n // 8192) and bit < 8192,
                  'state of a scrub')
             want = runs if not off else want
+        need(all(not off and len(value) == 48 and not any(value[45:])
+                 for off, value in self.of(0, RESILVER)), 'resilver')
         pieces = list(self.of(0, SUSPECT))
         need([off for off, _ in pieces] == list(range(len(pieces))) and
              all(len(v) == 1024 for _, v in pieces[:-1]) and

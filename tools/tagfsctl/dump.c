@@ -217,6 +217,8 @@ static const char *type_name(uint8_t type)
 		return "scrub";
 	case TFS_T_SUSPECT:
 		return "scrub-suspects";
+	case TFS_T_RESILVER:
+		return "resilver";
 	case TFS_T_INODE:
 		return "inode";
 	case TFS_T_XATTR:
