@@ -70,6 +70,26 @@ int tfs_legs_join(struct tfs *fs, struct eng_dev *dev, bool add);
 /* A leg, counted from 0, which is not here, is none any more; durable on
  * return.  -EBUSY: it is here; -ENOENT: there is no such leg. */
 int tfs_legs_leave(struct tfs *fs, unsigned int leg);
+
+/* The same beneath a mount that others use, and beside no resilver, which is to
+ * be started afterwards. */
+enum tfs_legs_as {
+	TFS_LEGS_ADD,		/* one more */
+	TFS_LEGS_REPLACE,	/* for one that is not here */
+	TFS_LEGS_RETURN,	/* it was left behind */
+};
+
+/* On success dev is the mirror's, and gets all that is written from now on.
+ * As tfs_legs_join(), and: -ENOTBLK: this is no mirror; -EROFS; -EXDEV: of
+ * another kind than the legs, which needs an unmount; to return: -ENOENT: it
+ * is no leg of this one, -ENOTUNIQ: that leg is here, -ESTALE: it was written
+ * apart.  Any other error: it was to become a leg, and the mount may have
+ * failed with it. */
+int tfs_legs_join_live(struct tfs *fs, struct eng_dev *dev, const char *name,
+		       enum tfs_legs_as as);
+/* A leg, counted from 0, whether it is here or not; then its device is closed.
+ * -EBUSY: no other one has everything; -ENOENT: there is no such leg. */
+int tfs_legs_leave_live(struct tfs *fs, unsigned int leg);
 uint64_t tfs_intervals(const struct tfs *fs);
 
 /* How a leg is, by its number from 0. */

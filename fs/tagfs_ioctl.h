@@ -158,4 +158,34 @@ struct tagfs_remount {
  * was mounted read-only, or an error has made it so. */
 #define TAGFS_IOC_REMOUNT	_IOWR(TAGFS_IOC_MAGIC, 5, struct tagfs_remount)
 
+/* ---- the legs of a mirror ----------------------------------------------- */
+
+enum {
+	TAGFS_LEG_ASK,		/* nothing but the answer */
+	TAGFS_LEG_ADD,		/* one more */
+	TAGFS_LEG_REPLACE,	/* in place of one that is missing */
+	TAGFS_LEG_RETURN,	/* it was left behind */
+	TAGFS_LEG_REMOVE,
+};
+
+struct tagfs_leg {
+	__u32	op;		/* in */
+	__s32	fd;		/* in, to join: the device, which the process
+				 * that asks has open for reading and writing,
+				 * but has not locked.  What is on it is
+				 * overwritten (return: what is not newer) */
+	__u32	leg;		/* in, to remove: its number, from 1 */
+	__u32	pad;
+	__u64	intervals;	/* out: that a leg has at least */
+	char	path[TAGFS_IOC_PATH];	/* in, to join: what it is called */
+};
+
+/* Answered when the list of legs is durable; then those that are behind are
+ * filled.  ENOTBLK: it is no mirror; EMLINK: it has four legs; ENODEV: one is
+ * missing; ENOSPC: too small; EINVAL: protected in another way; EXDEV: of a
+ * kind that none of the legs was at the mount; EBUSY: in use; or, to remove:
+ * no other leg has everything; ENOENT: no such leg, or none is missing; ENOTUNIQ:
+ * that leg is here; ESTALE: it was written without the others. */
+#define TAGFS_IOC_LEG		_IOWR(TAGFS_IOC_MAGIC, 6, struct tagfs_leg)
+
 #endif

@@ -18,7 +18,6 @@
 struct job {
 	const struct newleg *how;
 	struct target	target;
-	struct eng_probe probe;		/* what it will be */
 	struct eng_pool	*pool;
 	struct eng_dev	*dev;		/* of the others */
 	struct tfs	*fs;
@@ -47,25 +46,39 @@ int newleg_open(struct eng_dev **dev, struct tfs **fs, const struct legs *l,
 }
 
 /* As the others are protected, if it can be; else a container. */
-static int look(struct job *j)
+static int look(const struct newleg *how, const struct target *t,
+		const struct newleg_mirror *m, struct eng_probe *probe)
 {
-	const struct eng_profile *p = eng_dev_geometry(j->dev)->profile;
 	struct eng_soft_geometry geo = { .intervals = 0 };
 	int err = 0;
 
-	j->probe = (struct eng_probe){ .backend = "soft" };
-	if (j->target.exists)
-		err = eng_dev_probe(&j->probe, j->how->path);
-	if (err || (j->probe.profile &&
-		    eng_profile_equal(j->probe.profile, p)))
+	*probe = (struct eng_probe){ .backend = "soft" };
+	if (t->exists)
+		err = eng_dev_probe(probe, how->path);
+	if (err || (probe->profile &&
+		    eng_profile_equal(probe->profile, m->profile)))
 		return err;
-	j->probe.profile = NULL;
-	j->probe.backend = "soft";
-	err = eng_soft_geometry(p, j->target.size, &geo);
-	if (!err && geo.intervals < tfs_intervals(j->fs))
+	probe->profile = NULL;
+	probe->backend = "soft";
+	err = eng_soft_geometry(m->profile, t->size, &geo);
+	if (!err && geo.intervals < m->intervals)
 		err = -ENOSPC;
 	if (err == -ENOSPC)
-		say("%s is smaller than the mirror", j->how->path);
+		say("%s is smaller than the mirror", how->path);
+	return err;
+}
+
+int newleg_format(const struct newleg *how, struct target *t,
+		  const struct newleg_mirror *m, const char **backend)
+{
+	struct eng_probe probe;
+	int err = look(how, t, m, &probe);
+
+	if (!err)
+		err = target_prepare(t, how->keep);
+	if (!err && !probe.profile)
+		err = eng_soft_format(how->path, m->profile);
+	*backend = probe.backend;
 	return err;
 }
 
@@ -91,15 +104,16 @@ static int has_place(const struct job *j)
 
 static int make(struct job *j)
 {
-	const char *path = j->how->path;
-	struct eng_open how = { .pool = j->pool, .backend = j->probe.backend };
+	const struct newleg_mirror mirror = {
+		.profile = eng_dev_geometry(j->dev)->profile,
+		.intervals = tfs_intervals(j->fs),
+	};
+	struct eng_open how = { .pool = j->pool };
 	struct eng_dev *dev = NULL;
-	int err = target_prepare(&j->target, j->how->keep);
+	int err = newleg_format(j->how, &j->target, &mirror, &how.backend);
 
-	if (!err && !j->probe.profile)
-		err = eng_soft_format(path, eng_dev_geometry(j->dev)->profile);
 	if (!err)
-		err = eng_dev_open(&dev, path, &how);
+		err = eng_dev_open(&dev, j->how->path, &how);
 	if (!err)
 		err = tfs_legs_join(j->fs, dev, j->how->add);
 	eng_dev_close(dev);
@@ -114,12 +128,16 @@ static int run(struct job *j)
 	if (!err)
 		err = has_place(j);
 	if (!err)
-		err = look(j);
-	if (!err)
 		err = make(j);
 	if (err)
 		target_undo(&j->target);
 	return err;
+}
+
+int newleg_target(const struct newleg *how, struct target *t)
+{
+	return target_look(t, how->path, how->size) ||
+		target_check(t, how->force);
 }
 
 int newleg_make(const struct newleg *how, struct eng_pool *pool)
@@ -128,8 +146,7 @@ int newleg_make(const struct newleg *how, struct eng_pool *pool)
 	struct legs all = how->others;
 	int err, last;
 
-	if (target_look(&j.target, how->path, how->size) ||
-	    target_check(&j.target, how->force))
+	if (newleg_target(how, &j.target))
 		return 1;
 	if (legs_add(&all, how->path)) {
 		say("a mirror has at most %u legs", LEGS_MAX);

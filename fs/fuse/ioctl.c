@@ -16,6 +16,7 @@
 #include "check/scrubber.h"
 #include "file/flaws.h"
 #include "fuse/ioctl.h"
+#include "fuse/legs.h"
 #include "fuse/loop.h"
 #include "fuse/ops_priv.h"
 #include "fuse/reply.h"
@@ -216,6 +217,8 @@ static void remount(fuse_req_t req, uint32_t ino, void *arg)
 		return;
 	}
 	ops->nodiratime = flags & TAGFS_REMOUNT_NODIRATIME;
+	if (!how.rdonly)
+		tfs_ops_resilver(ops);	/* it ended with the other remount */
 	fuse_reply_ioctl(req, 0, &a, sizeof(a));
 }
 
@@ -276,6 +279,7 @@ static const struct request {
 	{ TAGFS_IOC_ERROR, true, true, do_error, NULL },
 	{ TAGFS_IOC_CLEAR, true, true, do_clear, NULL },
 	{ TAGFS_IOC_REMOUNT, true, true, NULL, remount },
+	{ TAGFS_IOC_LEG, true, true, NULL, tfs_ops_leg },
 	{ FS_IOC_GETFSLABEL, false, false, do_get_label, NULL },
 	{ FS_IOC_SETFSLABEL, false, true, do_set_label, NULL },
 	{ FITRIM, false, true, NULL, trim },

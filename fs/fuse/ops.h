@@ -27,6 +27,7 @@ struct tfs_ops_how {
 	bool		debug;		/* every request goes to the log */
 	unsigned int	max_read;	/* as in options; 0: not there */
 	enum tfs_ops_uring uring;
+	unsigned int	resilver_rate;	/* MiB/s; 0: no limit */
 };
 
 /* A session for fs, not yet mounted; fs is borrowed until destroy.  -EINVAL:

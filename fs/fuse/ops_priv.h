@@ -31,6 +31,11 @@ struct tfs_ops {
 	int		dead;		/* a pipe that nobody reads */
 	struct tfs_notify notify;
 	struct tfs_scrubber *scrubber;	/* fixed */
+	pthread_mutex_t	legs;		/* who changes legs; before all locks
+					 * of the filesystem */
+	struct tfs_resilver *resilver;	/* legs */
+	bool		legs_end;	/* legs */
+	unsigned int	resilver_rate;
 	struct tfs_loop	*loop;		/* fixed once mounted */
 	enum tfs_ops_uring want_uring;
 	struct tfs_uring *uring;	/* the loop's; fixed once mounted */

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "check/scrubber.h"
+#include "fuse/legs.h"
 #include "fuse/loop.h"
 #include "fuse/ops_priv.h"
 #include "fuse/room.h"
@@ -102,7 +103,9 @@ int tfs_ops_create(struct tfs_ops **out, struct tfs *fs,
 	ops->max_read = how->max_read;
 	ops->held = tfs_room_held();
 	ops->want_uring = how->uring;
+	ops->resilver_rate = how->resilver_rate;
 	pthread_mutex_init(&ops->lock, NULL);
+	pthread_mutex_init(&ops->legs, NULL);
 	sem_init(&ops->idle, 0, 0);
 	atomic_init(&ops->pending, 1);
 	fuse_set_log_func(log_fuse);
@@ -147,8 +150,10 @@ int tfs_ops_loop(struct tfs_ops *ops)
 	int err;
 
 	tfs_scrubber_go_on(ops->scrubber);
+	tfs_ops_resilver(ops);
 	err = tfs_loop_run(ops->loop);
 	tfs_scrubber_stop(ops->scrubber);
+	tfs_ops_resilver_end(ops);
 	tfs_notify_end(&ops->notify, NULL);	/* (1) */
 	tfs_loop_finish(ops->loop);
 	wait_pending(ops);
@@ -191,6 +196,7 @@ void tfs_ops_destroy(struct tfs_ops *ops)
 		close(ops->dead);
 	sem_destroy(&ops->idle);
 	pthread_mutex_destroy(&ops->lock);
+	pthread_mutex_destroy(&ops->legs);
 	free(ops);
 }
 

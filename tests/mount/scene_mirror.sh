@@ -170,8 +170,6 @@ check "to be added again it is in the way" \
 must_mount -o "device=$second,device=$third"
 check "a mount fills it" status_says "leg 3 $second current"
 states="current current current" check "as the list says" legs_are "$mnt"
-check "a mounted one has no leg added" \
-	refused tagfsctl device add "$work/other" "$img" "$third"
 umount_fs
 check "the third leg is whole" fsck.tagfs -fn --data "$second"
 check "one that is named can't be removed" \
@@ -190,6 +188,68 @@ must_mount -o "device=$third"
 check "and filled" status_says "leg 1 $third current"
 check "nothing is lost" [ "$(sums)" = "$before" ]
 umount_fs
+
+# Beneath a mount, while somebody writes.
+must_mount -o "device=$third"
+(while ! [ -e "$work/enough" ]; do
+	seq 5000 >"$mnt/busy" && sync "$mnt/busy" || exit
+done) &
+writer=$!
+truncate -s 60M "$work/small"
+truncate -s 90M "$work/new" "$work/newer"
+echo something >"$work/used"
+truncate -s 90M "$work/used"
+check "a leg that is too small is refused" \
+	refused tagfsctl device add "$work/small" "$mnt"
+truncate -s 10M "$work/small"
+check "a much smaller one, too" \
+	refused tagfsctl device add "$work/small" "$mnt"
+check "what may be somebody's is not overwritten" \
+	refused tagfsctl device add "$work/used" "$mnt"
+check "nor is a leg" refused tagfsctl device add -f "$third" "$mnt"
+check "nobody else may add one" refused setpriv --reuid 65534 --clear-groups \
+	tagfsctl device remove 1 "$mnt"
+check "a leg joins a mirror that is in use" \
+	tagfsctl device add "$work/new" "$mnt"
+check "and is filled" status_says "leg 3 $work/new current"
+check "one that it has is replaced" \
+	tagfsctl device replace --leg 1 "$work/newer" "$mnt"
+states="current current current" check "which is one again" legs_are "$mnt"
+check "and not there any more" refused grep -q "device=$third " "$work/list"
+check "a leg leaves" tagfsctl device remove 1 "$mnt"
+check "another one, too" tagfsctl device remove 1 "$mnt"
+check "the last one stays" refused tagfsctl device remove 1 "$mnt"
+touch "$work/enough"
+check "nobody has noticed" wait "$writer"
+rm "$mnt/busy"
+check "nothing is lost then" [ "$(sums)" = "$before" ]
+umount_fs
+img=$work/newer
+for gone in "$second" "$third" "$work/new"; do
+	check "${gone##*/} is no leg and knows it" \
+		refused tagfsctl device list "$gone"
+done
+check "the last one is whole" fsck.tagfs -fn --data "$img"
+
+# One that is away beneath a mount comes back.
+must_mount
+check "it becomes two again" tagfsctl device add -f "$second" "$mnt"
+check "of which the new one is filled" status_says "leg 2 $second current"
+umount_fs
+must_mount -o degraded
+head -c 1000000 /dev/urandom >"$mnt/more"
+sync "$mnt/more"
+check "what is no leg does not return" \
+	refused tagfsctl device return "$third" "$mnt"
+check "the one that was away does" tagfsctl device return "$second" "$mnt"
+check "and is given what it missed" status_says "leg 2 $second current"
+check "only that" [ "$(grep -o 'resilver: done: [0-9]*' "$log" |
+	tail -1 | grep -o '[0-9]*')" -lt 2000000 ]
+rm "$mnt/more"
+umount_fs
+check "it is whole again" fsck.tagfs -fn --data "$second"
+third=$second
+second=$img
 
 # What it is called is on all legs.
 check "one leg alone is not renamed" refused tagfsctl label "$second" new

@@ -30,7 +30,6 @@
 #include "fds.h"
 #include "find.h"
 #include "core/lock.h"
-#include "check/resilver.h"
 #include "check/tell.h"
 #include "fs.h"
 #include "fuse/ops.h"
@@ -59,7 +58,6 @@ struct mount {
 	struct eng_pool	*pool;
 	struct eng_dev	*dev;
 	struct tfs	*fs;
-	struct tfs_resilver *resilver;
 	struct tfs_ops	*ops;
 	struct place	place;
 	struct control	*control;
@@ -210,7 +208,7 @@ static int mount_fs(struct mount *m)
 		.max_read = m->opt.max_read, .noacl = m->opt.noacl,
 		.nodiratime = m->opt.nodiratime,
 		.sync = m->opt.sync, .dirsync = m->opt.dirsync,
-		.uring = m->opt.uring,
+		.uring = m->opt.uring, .resilver_rate = m->opt.resilver_rate,
 	};
 	char *options = options_for_mount(&m->opt, m->path, m->rdonly);
 	int err = -ENOMEM;
@@ -313,8 +311,6 @@ static int start(struct mount *m)
 
 	err = err ?: open_device(m);
 	err = err ?: open_fs(m);
-	err = err ?: tfs_resilver_start(&m->resilver, m->fs,
-					m->opt.resilver_rate);
 	if (!err && !control_pause(m->control, 0))
 		err = -EINTR;
 	if (err || m->opt.fake)
@@ -381,7 +377,6 @@ static int serve(struct mount *m)
 		eng_log(LOG_ERR, "%s: not mounted: %s", m->point,
 			strerror(-err));
 	tfs_ops_destroy(m->ops);
-	tfs_resilver_stop(m->resilver, false);
 	last = tfs_close(m->fs);
 	eng_dev_close(m->dev);
 	eng_pool_destroy(m->pool);

@@ -11,12 +11,12 @@ _tagfsctl()
 	elif [ "$verb" = dump ] && [ "$COMP_CWORD" -eq 2 ]; then
 		words="super slot log tree node record --json"
 	elif [ "$verb" = device ] && [ "$COMP_CWORD" -eq 2 ]; then
-		words="list add replace remove"
+		words="list add replace return remove"
 	elif [ "$verb" = scrub ] && [ "$COMP_CWORD" -eq 2 ]; then
 		words="start status pause resume cancel wait"
 	elif [[ $cur = -* ]]; then
 		case $verb in
-		device) words="--json -f -K" ;;
+		device) words="--json --leg -f -K" ;;
 		dump) words="--json" ;;
 		errors) words="--json --clear" ;;
 		image) words="-f --anonymise --with-inline --json" ;;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* device.c - the legs of a mirror: which there are, and others.
  *
- *  (1) Which legs there are changes while the filesystem is not mounted; what
- *      is new is filled by the next mount.  A change is on all legs that are
- *      named before the verb succeeds. */
+ *  (1) Where the filesystem is mounted, the daemon changes it (live.c).  Else
+ *      what is new is filled by the next mount, and a change is on all legs
+ *      that are named before the verb succeeds. */
 #include "config.h"
 
 #include <errno.h>
@@ -14,9 +14,12 @@
 
 #include "ctl.h"
 #include "legs.h"
+#include "live.h"
 #include "mounts.h"
 #include "newleg.h"
 #include "out.h"
+
+#define VERBS	"it takes list, add, replace, return or remove"
 
 /* ---- list --------------------------------------------------------------- */
 
@@ -87,19 +90,23 @@ static int list(const struct legs *l)
 
 /* ---- changes ------------------------------------------------------------ */
 
-/* (1) */
+/* (1)  Where the first is mounted, if it is; malloced. */
+static char *mounted_at(const struct legs *l)
+{
+	if (is_mounted(l->path[0]))
+		return strdup(l->path[0]);
+	return mounts_tagfs_on(l->path[0]);
+}
+
 static bool in_use(const struct legs *l)
 {
 	for (unsigned int i = 0; i < l->n; i++) {
 		char *at = mounts_tagfs_on(l->path[i]);
-		bool busy = at || is_mounted(l->path[i]);
 
-		if (busy)
-			say("%s is mounted%s%s: which legs a mirror has is "
-			    "changed while it is not", l->path[i],
-			    at ? " on " : "", at ? at : "");
+		if (at)
+			say("%s is mounted on %s", l->path[i], at);
 		free(at);
-		if (busy)
+		if (at)
 			return true;
 	}
 	return false;
@@ -153,15 +160,23 @@ static int take_paths(struct legs *l, int argc, char **argv)
 					  "are to be named");
 }
 
-static int change(const char *what, struct newleg *how, int argc, char **argv)
+static bool is_change(const char *what)
+{
+	return !strcmp(what, "add") || !strcmp(what, "replace") ||
+		!strcmp(what, "remove") || !strcmp(what, "return");
+}
+
+/* old: the leg to be replaced; 0: the one that is missing. */
+static int change(const char *what, struct newleg *how, unsigned int old,
+		  int argc, char **argv)
 {
 	bool remove = !strcmp(what, "remove");
 	uint64_t leg = 0;
+	char *at;
 	int res;
 
-	if (!remove && strcmp(what, "add") && strcmp(what, "replace"))
-		return bad_usage("device", "it takes list, add, replace or "
-				 "remove");
+	if (!is_change(what) || (old && strcmp(what, "replace")))
+		return bad_usage("device", VERBS);
 	if (!argc || (remove && (!parse_number(argv[0], &leg) || !leg ||
 				 leg > LEGS_MAX)))
 		return bad_usage("device", remove ? "the number of a leg is "
@@ -170,25 +185,43 @@ static int change(const char *what, struct newleg *how, int argc, char **argv)
 	res = take_paths(&how->others, argc - 1, argv + 1);
 	if (res)
 		return res;
-	if (in_use(&how->others))
-		return EXIT_COULD_NOT;
 	how->path = argv[0];
 	how->add = !strcmp(what, "add");
-	return remove ? leave((unsigned int)leg - 1, &how->others) : join(how);
+	at = mounted_at(&how->others);
+	if (at)
+		res = remove ? live_leave(at, (unsigned int)leg) :
+			!strcmp(what, "return") ? live_return(at, argv[0]) :
+			live_join(at, how, old);
+	else if (in_use(&how->others))
+		res = EXIT_COULD_NOT;
+	else if (old || !strcmp(what, "return"))
+		res = bad_usage("device", "that is for a mounted mirror; a "
+				"mount finds legs that were away");
+	else
+		res = remove ? leave((unsigned int)leg - 1, &how->others) :
+			join(how);
+	free(at);
+	return res;
 }
 
 int verb_device(int argc, char **argv)
 {
 	static const struct option longs[] = {
-		{ "json", no_argument, NULL, 'j' }, { NULL, 0, NULL, 0 }
+		{ "json", no_argument, NULL, 'j' },
+		{ "leg", required_argument, NULL, 'l' }, { NULL, 0, NULL, 0 }
 	};
 	struct newleg how = { .path = NULL };
+	uint64_t old = 0;
 	bool json = false;
 	int c, res;
 
 	while ((c = getopt_long(argc, argv, "fK", longs, NULL)) >= 0) {
 		if (c == '?')
 			return bad_usage(argv[0], "unknown option");
+		if (c == 'l' && (!parse_number(optarg, &old) || !old ||
+				 old > LEGS_MAX))
+			return bad_usage(argv[0], "--leg takes the number of "
+					 "a leg: device list shows it");
 		json |= c == 'j';
 		how.force |= c == 'f';
 		how.keep |= c == 'K';
@@ -196,10 +229,10 @@ int verb_device(int argc, char **argv)
 	argc -= optind;
 	argv += optind;
 	if (!argc)
-		return bad_usage("device", "it takes list, add, replace or "
-				 "remove");
+		return bad_usage("device", VERBS);
 	if (strcmp(argv[0], "list"))
-		return change(argv[0], &how, argc - 1, argv + 1);
+		return change(argv[0], &how, (unsigned int)old, argc - 1,
+			      argv + 1);
 	out_setup(json);
 	how.others.degraded = true;
 	res = take_paths(&how.others, argc - 1, argv + 1);

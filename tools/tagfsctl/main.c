@@ -21,8 +21,8 @@ static const struct verb {
 	const char	*args, *what;
 } verbs[] = {
 	{ "device", verb_device,
-	  "list [--json] DEVICE...|MOUNTPOINT | add|replace [-f] [-K] NEW "
-	  "DEVICE... | remove NUMBER DEVICE...",
+	  "list [--json] | add|replace [-f] [-K] [--leg NUMBER] NEW | "
+	  "remove NUMBER | return DEVICE, each DEVICE...|MOUNTPOINT",
 	  "the legs of a mirror" },
 	{ "dump", verb_dump,
 	  "[--json] super|slot|log|tree|node ADDRESS|record ADDRESS DEVICE",
