@@ -2,9 +2,12 @@
 /* check_rebuild.c - what comes back after what kind of damage: all that can,
  * and nothing wrong. */
 #include <check.h>
+#include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "base/cluster.h"
 #include "check/nonce.h"
@@ -90,7 +93,8 @@ END_TEST
  * in a file. */
 START_TEST(memory_makes_no_difference)
 {
-	const struct kind *k = &kinds[_i];
+	static const unsigned int which[] = { 5, 9, 12 };
+	const struct kind *k = &kinds[which[_i]];
 	struct tfs_rebuild how[2] = {
 		{ .rdonly = true },
 		{ .rdonly = true, .scratch = { .dir = "/tmp", .bytes = 1 } },
@@ -143,6 +147,45 @@ START_TEST(without_room_nothing_changes)
 	}
 	sim_counts(b.sim, &after);
 	ck_assert_uint_eq(before.writes, after.writes);
+	bed_free(&b);
+}
+END_TEST
+
+/* A file that is full at some point: an error, and nothing has changed; or it
+ * was not needed any more. */
+START_TEST(a_full_file_changes_nothing)
+{
+	static const rlim_t limits[] = {
+		0, 4096, 65536, 66000, 200000, 400000, 1 << 20, RLIM_INFINITY,
+	};
+	struct rlimit was, now;
+	struct sim_counts before, after;
+	struct bed b;
+	int err = -EFBIG;
+
+	bed_take(&b, damaged(RUIN_INNER | RUIN_SLOTS, 0, _i), _i);
+	sim_counts(b.sim, &before);
+	signal(SIGXFSZ, SIG_IGN);
+	ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &was), 0);
+	for (size_t i = 0; err; i++) {
+		struct tfs_rebuild how = {
+			.scratch = { .dir = "/tmp", .bytes = 1 },
+		};
+
+		now = (struct rlimit){ limits[i], was.rlim_max };
+		ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &now), 0);
+		err = ruin_rebuild(&b, &how);
+		ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &was), 0);
+		sim_counts(b.sim, &after);
+		if (!err)
+			break;
+		ck_assert_msg(err == -EFBIG, "limit %llu: %s",
+			      (unsigned long long)limits[i], strerror(-err));
+		ck_assert_uint_eq(before.writes, after.writes);
+	}
+	ck_assert_uint_gt(after.writes, before.writes);
+	bed_mount(&b);
+	ruin_same(&b, past.state);
 	bed_free(&b);
 }
 END_TEST
@@ -258,8 +301,9 @@ int main(void)
 	tcase_set_timeout(t, 300);
 	tcase_add_unchecked_fixture(t, make_past, free_past);
 	tcase_add_loop_test(t, what_can_come_back_does, 0, KINDS);
-	tcase_add_loop_test(t, memory_makes_no_difference, 0, KINDS);
+	tcase_add_loop_test(t, memory_makes_no_difference, 0, 3);
 	tcase_add_test(t, without_room_nothing_changes);
+	tcase_add_test(t, a_full_file_changes_nothing);
 	tcase_add_loop_test(t, a_rebuild_that_is_cut_can_be_done_again, 0,
 			    CUTS);
 	tcase_add_loop_test(t, of_two_filesystems_the_younger_counts, 0, 2);

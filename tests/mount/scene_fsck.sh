@@ -146,7 +146,11 @@ for name in b'TSLT', b'TLOG':
         at = data.find(name, at + 1)
 EOF
 check "without --rebuild it is no tagfs" fsck 8 -fy
-check "with it what is there comes back" fsck 1 -y --rebuild
+check "a scratch directory that is not there ends it" \
+	fsck 8 -y --rebuild --scratch "$work/nowhere"
+check "memory is a size" fsck 16 -y --rebuild --memory 12X
+check "with it what is there comes back" \
+	fsck 1 -y --rebuild --memory 1M --scratch "$work"
 check "and is whole" fsck 0 -fn
 must_mount
 find "$mnt" -type f ! -path '*/d/file' ! -path '*/d/name' -print0 | sort -z |

@@ -220,5 +220,17 @@ check "without headers and superblocks" restore 0 --report "$work/report" \
 	"$img" "$out"
 picture "$out" >"$work/after"
 check "all is there" cmp "$work/before" "$work/after"
+cp "$work/report" "$work/plenty"
+rm -rf "$out"
+check "with little memory as well" restore 0 --scan --memory 1M --scratch "$work" \
+	--report "$work/report" "$img" "$out"
+check "the report is the same" cmp "$work/plenty" "$work/report"
+picture "$out" >"$work/again"
+check "and so is everything" cmp "$work/after" "$work/again"
+rm -rf "$out"
+check "a scratch directory that is not there is said" \
+	restore 1 --scan --scratch "$work/nowhere" "$img" "$out"
+check "by its name" grep -q "scratch file in $work/nowhere" "$work/err"
+check "memory is a size" restore 16 --memory lots "$img" "$out"
 check "and nothing was written" test "$(sum)" = "$before"
 finish
