@@ -58,7 +58,17 @@ static void mended(struct tfs_rebuild *how, const struct tfs_finding *f)
 			   sizeof(r->mended[0])) ||
 	    asprintf(&text, "put right: %s", f->text) < 0)
 		return;
-	r->mended[r->mended_n++] = (struct mended){ f->ino, text };
+	r->mended[r->mended_n] = (struct mended){ f->ino, r->mended_n, text };
+	r->mended_n++;
+}
+
+static int by_inode(const void *a, const void *b)
+{
+	const struct mended *x = a, *y = b;
+
+	if (x->ino != y->ino)
+		return x->ino < y->ino ? -1 : 1;
+	return x->nth < y->nth ? -1 : 1;
 }
 
 static bool go_on(struct tfs_rebuild *how, unsigned int step,
@@ -90,6 +100,8 @@ static int bring_back(struct restore *r, struct medium *im,
 	say("%s: not all of the tree can be walked; reading all of it",
 	    src->path);
 	err = tfs_rebuild(&r->how);
+	if (r->mended_n)
+		qsort(r->mended, r->mended_n, sizeof(r->mended[0]), by_inode);
 	im->fs = r->how.fs;
 	im->open = true;
 	if (err == -ENOBUFS)
@@ -142,7 +154,7 @@ static int open_any(struct restore *r, struct medium *im,
 
 static void release(struct restore *r)
 {
-	for (size_t i = 0; i < r->linked_n; i++)
+	for (size_t i = 0; i < r->linked_room; i++)
 		free(r->linked[i].path);
 	for (size_t i = 0; i < r->mended_n; i++)
 		free(r->mended[i].text);

@@ -34,6 +34,7 @@ struct linked {
 /* What the checker put right, in memory, where something was lost. */
 struct mended {
 	uint32_t	ino;
+	size_t		nth;		/* in the order of their finding */
 	char		*text;
 };
 
@@ -49,9 +50,9 @@ struct restore {
 	int		patterns;
 	FILE		*report;
 	bool		first;		/* nothing in its list yet */
-	struct linked	*linked;	/* by inode */
+	struct linked	*linked;	/* a table by the inode's hash */
 	size_t		linked_n, linked_room;
-	struct mended	*mended;
+	struct mended	*mended;	/* by inode */
 	size_t		mended_n, mended_room;
 	uint8_t		*buf;
 	char		path[8192];

@@ -97,9 +97,34 @@ void report_end(struct restore *r, int err)
 
 void note_mended(struct restore *r, uint32_t ino)
 {
-	for (size_t i = 0; i < r->mended_n; i++)
-		if (r->mended[i].ino == ino)
-			note_text(r, r->mended[i].text);
+	size_t lo = 0, hi = r->mended_n;
+
+	while (lo < hi) {
+		size_t mid = (lo + hi) / 2;
+
+		if (r->mended[mid].ino < ino)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	for (; lo < r->mended_n && r->mended[lo].ino == ino; lo++)
+		note_text(r, r->mended[lo].text);
+}
+
+/* The first gap that ends above that key. */
+static size_t first_gap(const struct restore *r, const struct tfs_key *low)
+{
+	size_t lo = 0, hi = r->how.gaps;
+
+	while (lo < hi) {
+		size_t mid = (lo + hi) / 2;
+
+		if (tfs_key_cmp(&r->how.gap[mid].high, low) <= 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
 }
 
 /* (2) */
@@ -109,12 +134,12 @@ const struct tfs_gap *next_gap(const struct restore *r, size_t *i,
 	struct tfs_key low = tfs_key(ino, type, 0);
 	struct tfs_key high = tfs_key(ino, type + 1, 0);
 
-	for (; *i < r->how.gaps; ++*i) {
-		const struct tfs_gap *g = &r->how.gap[*i];
+	size_t at = first_gap(r, &low);
 
-		if (tfs_key_cmp(&g->high, &low) > 0 &&
-		    tfs_key_cmp(&g->low, &high) < 0)
-			return &r->how.gap[(*i)++];
-	}
-	return NULL;
+	if (*i < at)
+		*i = at;
+	if (*i >= r->how.gaps ||
+	    tfs_key_cmp(&r->how.gap[*i].low, &high) >= 0)
+		return NULL;
+	return &r->how.gap[(*i)++];
 }

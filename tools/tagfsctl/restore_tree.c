@@ -26,65 +26,86 @@
 
 /* ---- links --------------------------------------------------------------------- */
 
-static size_t link_at(const struct restore *r, uint32_t ino)
+/* Where that inode is, or belongs, in the table, which has room. */
+static struct linked *link_at(const struct restore *r, uint32_t ino)
 {
-	size_t lo = 0, hi = r->linked_n;
+	size_t mask = r->linked_room - 1;
+	size_t i = ino * 0x9e3779b97f4a7c15ull >> 32 & mask;
 
-	while (lo < hi) {
-		size_t mid = (lo + hi) / 2;
-
-		if (r->linked[mid].ino < ino)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
+	while (r->linked[i].path && r->linked[i].ino != ino)
+		i = (i + 1) & mask;
+	return &r->linked[i];
 }
 
 /* Its other name was copied.  -ENOENT: it was not. */
 static int copy_link(struct restore *r, const struct tfs_inode *in)
 {
-	size_t i = link_at(r, in->ino);
+	const char *path = r->linked_room ? link_at(r, in->ino)->path : NULL;
 
-	if (i == r->linked_n || r->linked[i].ino != in->ino)
+	if (!path)
 		return -ENOENT;
-	return linkat(r->top, r->linked[i].path + 1, r->top, r->path + 1, 0) ?
+	return linkat(r->top, path + 1, r->top, r->path + 1, 0) ?
 		could_not(r, "link") : 0;
+}
+
+/* Half of the table is empty, at least. */
+static int grow_links(struct restore *r)
+{
+	struct linked *old = r->linked;
+	size_t n = r->linked_room;
+
+	if (2 * (r->linked_n + 1) <= n)
+		return 0;
+	r->linked = calloc(n ? 2 * n : 64, sizeof(r->linked[0]));
+	if (!r->linked) {
+		r->linked = old;
+		return -ENOMEM;
+	}
+	r->linked_room = n ? 2 * n : 64;
+	for (size_t i = 0; i < n; i++)
+		if (old[i].path)
+			*link_at(r, old[i].ino) = old[i];
+	free(old);
+	return 0;
 }
 
 static int note_link(struct restore *r, const struct tfs_inode *in)
 {
-	size_t i = link_at(r, in->ino);
 	char *path = strdup(r->path);
 
-	if (!path || tfs_array_grow(&r->linked, &r->linked_room,
-				    r->linked_n + 1, sizeof(r->linked[0]))) {
+	if (!path || grow_links(r)) {
 		free(path);
 		return -ENOMEM;
 	}
-	memmove(&r->linked[i + 1], &r->linked[i],
-		(r->linked_n - i) * sizeof(r->linked[0]));
-	r->linked[i] = (struct linked){ in->ino, path };
+	*link_at(r, in->ino) = (struct linked){ in->ino, path };
 	r->linked_n++;
 	return 0;
 }
 
 /* ---- names ----------------------------------------------------------------------- */
 
+/* Of one directory: each is its inode's number, and the name with its end. */
 struct names {
-	struct tfs_dirent *de;
+	char		*at;
 	size_t		n, room;
+	bool		cut;		/* there was no memory for more */
 };
 
 static int take_name(void *arg, const struct tfs_dirent *de)
 {
 	struct names *ns = arg;
+	size_t len = strlen(de->name) + 1;
+	uint32_t ino = de->ino;
 
 	if (!strcmp(de->name, ".") || !strcmp(de->name, ".."))
 		return 0;
-	if (tfs_array_grow(&ns->de, &ns->room, ns->n + 1, sizeof(ns->de[0])))
+	if (tfs_array_grow(&ns->at, &ns->room, ns->n + sizeof(ino) + len, 1)) {
+		ns->cut = true;
 		return 1;
-	ns->de[ns->n++] = *de;
+	}
+	memcpy(ns->at + ns->n, &ino, sizeof(ino));
+	memcpy(ns->at + ns->n + sizeof(ino), de->name, len);
+	ns->n += sizeof(ino) + len;
 	return 0;
 }
 
@@ -182,9 +203,9 @@ static int sub_dir(struct restore *r, const struct tfs_inode *in, int dir,
 	return err;
 }
 
-static int one_name(struct restore *r, const struct tfs_dirent *de, int fd)
+static int one_name(struct restore *r, uint32_t ino, const char *name, int fd)
 {
-	size_t len = r->len, n = strlen(de->name);
+	size_t len = r->len, n = strlen(name);
 	struct tfs_inode in;
 	int err;
 
@@ -193,17 +214,17 @@ static int one_name(struct restore *r, const struct tfs_dirent *de, int fd)
 		return 0;
 	}
 	r->path[r->len] = '/';
-	memcpy(r->path + r->len + 1, de->name, n + 1);
+	memcpy(r->path + r->len + 1, name, n + 1);
 	r->len += n + 1;
-	err = tfs_getattr(r->fs, de->ino, &in);
+	err = tfs_getattr(r->fs, ino, &in);
 	if (err) {
 		if (wanted(r))
 			note_text(r, "its inode can't be read");
 		err = 0;
 	} else if (S_ISDIR(in.mode)) {
-		err = sub_dir(r, &in, fd, de->name);
+		err = sub_dir(r, &in, fd, name);
 	} else {
-		err = one_file(r, &in, fd, de->name);
+		err = one_file(r, &in, fd, name);
 	}
 	note_end(r);
 	r->len = len;
@@ -215,7 +236,7 @@ static int one_name(struct restore *r, const struct tfs_dirent *de, int fd)
 static int one_dir(struct restore *r, const struct tfs_inode *in, int fd)
 {
 	struct names ns = { .n = 0 };
-	size_t i = 0;
+	size_t i = 0, at = 0;
 	int err = tfs_readdir(r->fs, in->ino, 0, false, take_name, &ns);
 
 	if (err)
@@ -224,10 +245,16 @@ static int one_dir(struct restore *r, const struct tfs_inode *in, int fd)
 		note_text(r, "names may be missing: the part of the tree that "
 			  "had them is lost");
 	note_mended(r, in->ino);
-	err = 0;
-	for (size_t k = 0; k < ns.n && !err; k++)
-		err = is_interrupted() ? -EINTR : one_name(r, &ns.de[k], fd);
-	free(ns.de);
+	err = ns.cut ? -ENOMEM : 0;
+	while (at < ns.n && !err) {
+		const char *name = ns.at + at + sizeof(uint32_t);
+		uint32_t ino;
+
+		memcpy(&ino, ns.at + at, sizeof(ino));
+		at += sizeof(ino) + strlen(name) + 1;
+		err = is_interrupted() ? -EINTR : one_name(r, ino, name, fd);
+	}
+	free(ns.at);
 	return err;
 }
 
