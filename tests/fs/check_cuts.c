@@ -192,7 +192,7 @@ static int until_it_ends(struct tfs_scrubber *sc)
 	return st.err;
 }
 
-/* One that was interrupted goes on by itself. */
+/* One that was interrupted goes on before another one begins. */
 static int scrub(struct bed *b)
 {
 	struct tfs_scrub_how how = { .data = true, .meta = true };
@@ -202,8 +202,10 @@ static int scrub(struct bed *b)
 	if (err)
 		return err;
 	err = tfs_scrubber_create(&sc, b->fs);
-	if (!err)
+	if (!err) {
+		tfs_scrubber_go_on(sc);
 		err = until_it_ends(sc);
+	}
 	if (!err)
 		err = tfs_scrubber_start(sc, &how);
 	if (!err)
