@@ -84,6 +84,10 @@ static void super_load(struct tfs_super *s, const struct tfs_disk_super *d)
 	memcpy(s->nonce, d->nonce, sizeof(s->nonce));
 }
 
+/* What is left of a device that was cut short is at least such a part of it:
+ * some memory goes by the number of clusters. */
+#define PIECE_MIN	1024u
+
 /* (3): the geometry must be the device's, the log inside it. */
 static const char *super_check(const struct tfs *fs,
 			       const struct tfs_super *s)
@@ -97,6 +101,8 @@ static const char *super_check(const struct tfs *fs,
 		return "number of clusters";
 	if (s->clusters > n && !(fs->opt.rescue && fs->opt.rdonly))
 		return "device is smaller than the filesystem";
+	if (s->clusters / PIECE_MIN > n)
+		return "device is no piece of so large a filesystem";
 	if (s->log_start != TFS_AT_LOG || !s->log_clusters ||
 	    s->log_clusters > s->clusters / 2 ||
 	    s->log_clusters >= TFS_SEQ_JUMP)
