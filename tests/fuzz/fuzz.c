@@ -8,6 +8,8 @@
  *
  *	TAGFS_FUZZ=head, page, super, slot, node, log	that structure alone
  *	TAGFS_FUZZ=image	all of them, and changes
+ *	TAGFS_FUZZ=fsck		all of them; checked and repaired, as mend.h says
+ *	TAGFS_FUZZ=rebuild	all of them; rebuilt, and that is whole then
  *
  *  (1) Nothing but the input decides what happens.
  *  (2) An edit is EDIT bytes: kind, which, place, mask, value. */
@@ -25,6 +27,7 @@
 #include "support/fs_bed.h"
 #include "support/fs_check.h"
 #include "support/fs_state.h"
+#include "support/mend.h"
 #include "tree/node.h"
 
 #define CLUSTERS	1024u
@@ -35,15 +38,18 @@
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static const char *const kinds[] = {
-	"head", "page", "super", "slot", "node", "log",
+/* Kinds of structures, which are targets, and other targets. */
+enum { HEAD, PAGE, SUPER, SLOT, NODE, LOG, KINDS, IMAGE = KINDS, FSCK, REBUILD,
+	TARGETS };
+static const char *const targets[TARGETS] = {
+	"head", "page", "super", "slot", "node", "log", "image", "fsck",
+	"rebuild",
 };
-enum kind { HEAD, PAGE, SUPER, SLOT, NODE, LOG, KINDS };
 
 static struct sim *base;
 static struct tfs_miss *nodes;
 static size_t n_nodes;
-static int target = -1;		/* a kind; -1: image */
+static unsigned int target = IMAGE;
 
 struct edit {
 	unsigned int	kind, which, place;
@@ -97,8 +103,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	(void)argc;
 	(void)argv;
 	bed_quiet();
-	for (int i = 0; name && i < KINDS; i++)
-		if (!strcmp(name, kinds[i]))
+	for (unsigned int i = 0; name && i < TARGETS; i++)
+		if (!strcmp(name, targets[i]))
 			target = i;
 	make_base();
 	return 0;
@@ -109,7 +115,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 static struct edit edit_of(const uint8_t *d)
 {
 	struct edit e = {
-		.kind = target < 0 ? d[0] % KINDS : (unsigned int)target,
+		.kind = target < KINDS ? target : d[0] % KINDS,
 		.which = d[1] | d[2] << 8, .place = d[3] | d[4] << 8,
 		.size = d[5] % 8 + 1,
 	};
@@ -301,6 +307,35 @@ static void live(struct bed *b)
 	tfs_sync(b->fs);
 }
 
+static void look(struct bed *b)
+{
+	b->how.rdonly = target < KINDS;
+	if (bed_open(b))
+		return;
+	free(fs_state(b->fs));
+	if (!b->how.rdonly)
+		live(b);
+	bed_drop(b);
+}
+
+/* Nothing is written to be told of it; and if it is done, it is done. */
+static void rebuild(struct bed *b)
+{
+	struct mend told = { .rdonly = true, .rebuild = true };
+	struct mend done = { .rebuild = true }, left = { .rdonly = true };
+
+	sim_set_rdonly(b->sim, true);		/* who writes, dies */
+	mend(b, &told);
+	sim_set_rdonly(b->sim, false);
+	if (mend(b, &done))
+		return;
+	ck_assert_msg(!mend(b, &left) && !left.problems,
+		      "a rebuild leaves %s", left.text);
+	ck_assert_int_eq(bed_open(b), 0);
+	free(fs_state(b->fs));
+	bed_drop(b);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	size_t n = size / EDIT < EDITS_MAX ? size / EDIT : EDITS_MAX;
@@ -308,13 +343,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	bed_take(&b, sim_clone(base), 0);
 	edit_all(&b, data, n);
-	b.how.rdonly = target >= 0;
-	if (!bed_open(&b)) {
-		free(fs_state(b.fs));
-		if (!b.how.rdonly)
-			live(&b);
-		bed_drop(&b);
-	}
+	if (target == FSCK)
+		mend_anything(&b);
+	else if (target == REBUILD)
+		rebuild(&b);
+	else
+		look(&b);
 	bed_free(&b);
 	return 0;
 }
