@@ -71,6 +71,8 @@ static int del_attr_fn(struct tfs_txn *tx, void *arg)
 	bool done;
 
 	end.off |= PIECES;
+	if (!++end.off)			/* which stays itself */
+		end.type++;
 	return tfs_txn_del_range(tx, *from, end, 256, &done);
 }
 

@@ -181,6 +181,13 @@ static void attribute_short(struct tree *t)
 	set_item(t, s.key, NULL, 0);
 }
 
+/* The last piece that an attribute may have, at the last place as well. */
+static void attribute_out_of_nothing(struct tree *t)
+{
+	set_item(t, tfs_key(t->other, TFS_T_XATTR, 0x1fff), "x", 1);
+	set_item(t, tfs_key(t->other, TFS_T_XATTR, UINT64_MAX), "x", 1);
+}
+
 static void inode_lost(struct tree *t)
 {
 	set_item(t, tfs_key(t->big, TFS_T_INODE, 0), NULL, 0);
@@ -267,6 +274,7 @@ static const struct damage {
 	{ "cluster_of_two", cluster_of_two, TFS_F_TWICE },
 	{ "attribute_cut", attribute_cut, TFS_F_XATTR },
 	{ "attribute_short", attribute_short, TFS_F_XATTR },
+	{ "attribute_out_of_nothing", attribute_out_of_nothing, TFS_F_XATTR },
 	{ "inode_lost", inode_lost, TFS_F_STRAY },
 	{ "directory_lost", directory_lost, TFS_F_STRAY },
 	{ "count_of_inodes", count_of_inodes, TFS_F_COUNTER },
