@@ -118,13 +118,21 @@ static int mark_made(struct rebuild *rb)
 	return err;
 }
 
+/* (5)  The tree is whole, and its maps may not be. */
+static int mark(struct rebuild *rb)
+{
+	struct tfs_check c = { .fs = rb->fs, .arg = rb, .found = found };
+
+	return tfs_check_mark(&c);
+}
+
 static int mend(struct rebuild *rb)
 {
 	int err = tfs_rb_walk(rb);
 
 	rb->how->lost = rb->lost_n;
 	if (err || !rb->lost_n)
-		return err;
+		return err ? err : mark(rb);
 	err = tfs_rb_choose(rb);
 	if (!err)
 		err = tfs_rb_guess_maps(rb);
