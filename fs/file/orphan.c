@@ -85,6 +85,21 @@ static int step_content(struct tfs_txn *tx, struct reclaim *rc, bool *more)
 	return err ? err : tfs_inode_put(tx, &in);
 }
 
+/* All that is the inode's and not the inode, of types that we don't know as
+ * well. */
+static int step_items(struct tfs_txn *tx, struct reclaim *rc)
+{
+	int err = tfs_txn_del_range(tx, tfs_key(rc->ino, 0, 0),
+				    tfs_key(rc->ino, TFS_T_INODE, 0), STEP,
+				    &rc->gone);
+
+	if (err || !rc->gone)
+		return err;
+	return tfs_txn_del_range(tx, tfs_key(rc->ino, TFS_T_INODE, 1),
+				 tfs_key(rc->ino, UINT8_MAX, UINT64_MAX), STEP,
+				 &rc->gone);
+}
+
 /* Delete up to STEP extents, then as many other items; when there are no
  * more, the inode. */
 static int step_fn(struct tfs_txn *tx, void *p)
@@ -98,9 +113,7 @@ static int step_fn(struct tfs_txn *tx, void *p)
 	err = step_content(tx, rc, &more);
 	if (err || more)
 		return err;
-	err = tfs_txn_del_range(tx, tfs_key(rc->ino, TFS_T_INODE, 1),
-				tfs_key(rc->ino, TFS_T_EXTENT, 0), STEP,
-				&rc->gone);
+	err = step_items(tx, rc);
 	return !err && rc->gone ? reclaim_last(tx, rc->ino) : err; /* (1) */
 }
 

@@ -155,6 +155,14 @@ static void deleted_and_there(struct tree *t)
 	change(t, t->other, nobody);
 }
 
+/* What another program has stored of an inode goes with it. */
+static void deleted_with_more(struct tree *t)
+{
+	deleted_and_there(t);
+	set_item(t, tfs_key(t->other, TFS_T_REGION, 12), "x", 1);
+	set_item(t, tfs_key(t->other, UINT8_MAX, 7), "x", 1);
+}
+
 static void small_with_clusters(struct tree *t)
 {
 	change(t, t->small, clusters);
@@ -270,6 +278,7 @@ static const struct damage {
 	{ "content_twice", content_twice, TFS_F_ITEM },
 	{ "orphan_of_nobody", orphan_of_nobody, TFS_F_ORPHAN },
 	{ "deleted_and_there", deleted_and_there, TFS_F_ORPHAN },
+	{ "deleted_with_more", deleted_with_more, TFS_F_ORPHAN },
 	{ "small_with_clusters", small_with_clusters, TFS_F_CLUSTERS },
 	{ "cluster_of_two", cluster_of_two, TFS_F_TWICE },
 	{ "attribute_cut", attribute_cut, TFS_F_XATTR },
