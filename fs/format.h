@@ -96,6 +96,7 @@ struct tfs_disk_ptr {
 _Static_assert(sizeof(struct tfs_disk_ptr) == 0x18, "node pointer");
 
 #define TFS_SLOT_MAGIC	0x544c5354u	/* "TSLT" */
+#define TFS_SLOT_NUMBER_MAX	(UINT64_MAX >> 1)
 #define TFS_SLOT_CLEAN	1u		/* nothing was written since: no log */
 
 /* One checkpoint.  Slot number & 1 holds it, both copies; the valid one with

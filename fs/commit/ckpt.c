@@ -235,7 +235,8 @@ static int prepare_once(struct tfs *fs, bool clean, struct boundary *b,
 	err = heal(fs, heals, miss);
 	if (!err)
 		err = tfs_alloc_prepare(fs, miss);
-	if (!err && fs->seq >= TFS_SEQ_MAX)
+	if (!err && (fs->seq >= TFS_SEQ_MAX ||
+		     fs->slot_number >= TFS_SLOT_NUMBER_MAX))
 		err = -EOVERFLOW;
 	if (!err && b)
 		freeze(fs, clean, b);

@@ -429,7 +429,8 @@ static const char *slot_decode(const struct tfs *fs,
 	if (memcmp(d->nonce, tfs_nonce(fs), TFS_NONCE))
 		return "nonce";
 	slot_load(s, d);
-	if (!s->number || s->number >> 63 || (s->number & 1) != i)
+	if (!s->number || s->number > TFS_SLOT_NUMBER_MAX ||
+	    (s->number & 1) != i)
 		return "number";
 	if (s->seq >= TFS_SEQ_MAX - TFS_SEQ_JUMP || s->root.seq > s->seq ||
 	    s->used >= TFS_SEQ_MAX - TFS_SEQ_JUMP)

@@ -312,6 +312,27 @@ START_TEST(device_that_takes_no_writes_is_mounted_read_only)
 }
 END_TEST
 
+/* When the numbers of checkpoints are at their end, none is written that nobody
+ * would take for one. */
+START_TEST(last_checkpoint_is_the_last)
+{
+	struct tfs_inode in;
+	struct bed b;
+
+	bed_make(&b, "512+8", 1024, 1);
+	bed_file(&b, "before");
+	ck_assert_int_eq(tfs_ckpt_run(b.fs), 0);
+	b.fs->slot_number = TFS_SLOT_NUMBER_MAX;
+	bed_file(&b, "after");
+	ck_assert_int_eq(tfs_ckpt_run(b.fs), -EOVERFLOW);
+	bed_drop(&b);
+	sim_crash(b.sim, 1);
+	bed_mount(&b);
+	ck_assert_int_eq(tfs_lookup(b.fs, TFS_ROOT_INO, "before", &in), 0);
+	bed_free(&b);
+}
+END_TEST
+
 /* -------------------------------------------------------------------------- */
 
 static Suite *commit_suite(void)
@@ -327,6 +348,7 @@ static Suite *commit_suite(void)
 	tcase_add_loop_test(tc, device_that_takes_no_writes_is_mounted_read_only,
 			    0, 16);
 	tcase_add_test(tc, mark_takes_no_changes_along);
+	tcase_add_test(tc, last_checkpoint_is_the_last);
 	tcase_add_test(tc,
 		       changes_without_sync_are_committed_by_the_interval);
 	suite_add_tcase(s, tc);
