@@ -993,7 +993,7 @@ static void suffer(struct bed *b, uint64_t seed)
 }
 
 /* Of so many one is given to fsck.tagfs afterwards. */
-#define MENDED	(getenv("TAGFS_HOSTILE") ? 1 : 16)
+#define MENDED	(getenv("TAGFS_HOSTILE") ? 1 : 16 * BED_STRIDE)
 
 static volatile uint64_t running;	/* the case, for the alarm */
 

@@ -383,7 +383,7 @@ START_TEST(no_cut_of_the_legs_makes_it_worse)	/* _i: job, who is cut */
 	must(&p, shut(&p), "unmount");
 	drop_legs(&p);
 	while (cut_at(&plan, job, who, n))
-		n++;
+		n += BED_STRIDE;
 	if (getenv("CHECK_STEPS"))
 		fprintf(stderr, "%s, %u: %u writes\n", plan.job->name, who,
 			n);

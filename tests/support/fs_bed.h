@@ -10,8 +10,10 @@
 /* Tests that repeat themselves do so less often where that is slow. */
 #ifdef __SANITIZE_ADDRESS__
 #define BED_LESS(n)	(((n) + 7) / 8)
+#define BED_STRIDE	7u	/* from one case to the next */
 #else
 #define BED_LESS(n)	(n)
+#define BED_STRIDE	1u
 #endif
 
 struct bed {
