@@ -20,7 +20,8 @@ static bool continues(const struct tfs *fs, const struct tfs_report *last,
 {
 	uint64_t lc = r->off / fs->csize, last_lc = last->off / fs->csize;
 
-	if (last->kind != r->kind || last->ino != r->ino || last->seq != r->seq || r->off < last->off ||
+	if (last->kind != r->kind || last->ino != r->ino ||
+	    last->seq != r->seq || r->off < last->off ||
 	    last->err != r->err || last->addr - last_lc != r->addr - lc ||
 	    last->legs || r->legs)
 		return false;
@@ -132,4 +133,15 @@ struct tfs_report *tfs_notes_take(struct tfs *fs, uint64_t *dropped)
 	fs->reports_dropped = 0;
 	pthread_mutex_unlock(&fs->helper_lock);
 	return list;
+}
+
+void tfs_notes_clear(struct tfs *fs)
+{
+	uint64_t dropped;
+	struct tfs_report *next = tfs_notes_take(fs, &dropped), *r;
+
+	while ((r = next)) {
+		next = r->next;
+		free(r);
+	}
 }

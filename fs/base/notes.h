@@ -39,5 +39,7 @@ void tfs_note_mark(struct tfs *fs, uint64_t seq);
 /* What came in since, in the order in which it came, and how many there was no
  * room for; the caller frees. */
 struct tfs_report *tfs_notes_take(struct tfs *fs, uint64_t *dropped);
+/* Those that no helper has taken: there was none. */
+void tfs_notes_clear(struct tfs *fs);
 
 #endif

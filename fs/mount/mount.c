@@ -22,6 +22,7 @@
 
 #include "base/fence.h"
 #include "base/gate.h"
+#include "base/notes.h"
 #include "tree/freemap.h"
 #include "tree/ncache.h"
 #include "commit/ckpt.h"
@@ -76,6 +77,7 @@ void tfs_free_fs(struct tfs *fs)
 	tfs_freemap_destroy(fs->freemap);
 	tfs_ncache_destroy(fs->nodes);
 	tfs_runs_clear(&fs->frees);
+	tfs_notes_clear(fs);
 	pthread_cond_destroy(&fs->helper_cond);
 	pthread_mutex_destroy(&fs->helper_lock);
 	pthread_mutex_destroy(&fs->remount);
