@@ -331,6 +331,8 @@ static int park(struct tfs *fs)
 {
 	int err;
 
+	if (!tfs_ncache_parks(fs))
+		return 0;
 	pthread_rwlock_wrlock(&fs->tree);
 	err = tfs_ncache_park(fs);
 	pthread_rwlock_unlock(&fs->tree);

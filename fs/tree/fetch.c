@@ -170,6 +170,8 @@ static int unpark(struct tfs *fs, const struct tfs_miss *f)
 {
 	int err;
 
+	if (!tfs_ncache_parks(fs))
+		return 0;
 	pthread_rwlock_wrlock(&fs->tree);
 	err = tfs_ncache_unpark(fs, &f->ptr);
 	pthread_rwlock_unlock(&fs->tree);

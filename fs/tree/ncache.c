@@ -358,6 +358,11 @@ int tfs_ncache_park_in(struct tfs *fs, const struct tfs_scratch *scratch,
 	return tfs_park_create(&nc->park, scratch, fs->csize);
 }
 
+bool tfs_ncache_parks(const struct tfs *fs)
+{
+	return fs->nodes->park;
+}
+
 static int park_node(struct tfs_ncache *nc, struct tfs_node *node)
 {
 	int err = tfs_park_put(nc->park, node->buf, &node->parked);
@@ -381,8 +386,6 @@ int tfs_ncache_park(struct tfs *fs)
 	size_t turns = nc->dirty;
 	int err = 0;
 
-	if (!nc->park)
-		return 0;
 	while (nc->dirty > nc->dirty_limit && turns-- && !err) {
 		struct tfs_node *node = nc->dirty_last;
 
@@ -432,8 +435,7 @@ static int bring_back(struct tfs *fs, struct tfs_node *node)
 
 int tfs_ncache_unpark(struct tfs *fs, const struct tfs_ptr *ptr)
 {
-	struct tfs_node *node = fs->nodes->park ? lookup(fs->nodes, ptr) :
-		NULL;
+	struct tfs_node *node = lookup(fs->nodes, ptr);
 	int err = node ? tfs_ncache_park(fs) : 0;
 
 	if (!node)

@@ -29,6 +29,8 @@ void tfs_ncache_evict(struct tfs *fs);
  * scratch file, until the checkpoint.  For who is alone: see tfs.replaying. */
 int tfs_ncache_park_in(struct tfs *fs, const struct tfs_scratch *scratch,
 		       size_t bytes);
+/* Is there one?  It is there before others are, so with no lock held, too. */
+bool tfs_ncache_parks(const struct tfs *fs);
 /* Do so.  No pointers to nodes are held.  0 or -errno. */
 int tfs_ncache_park(struct tfs *fs);
 bool tfs_ncache_is_parked(const struct tfs *fs, const struct tfs_ptr *ptr);
