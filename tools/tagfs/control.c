@@ -160,12 +160,22 @@ static void detach(struct control *c)
 			strerror(-err));
 }
 
+/* EINTR is no loss: that is how the kernel notes that a process was killed
+ * while it sent the times of a file, and it tells what it noted once. */
+static int sync_mount(int fd)
+{
+	while (syncfs(fd))
+		if (errno != EINTR)
+			return -1;
+	return 0;
+}
+
 /* The kernel starts all writes, but may not wait for them. */
 static void write_out(struct control *c, int fd)
 {
 	if (fd < 0) {
 		sync();		/* (5) */
-	} else if (syncfs(fd)) {
+	} else if (sync_mount(fd)) {
 		note_error(c, -errno);
 		eng_log(LOG_ERR, "%s: not everything could be written: %m",
 			c->how.name);
