@@ -38,6 +38,7 @@
 #include "fs.h"
 #include "options.h"
 #include "report.h"
+#include "umount.h"
 
 #define STUCK_SECONDS	60
 #define CUT_SECONDS	10	/* for those who serve to come back */
@@ -160,25 +161,17 @@ static void detach(struct control *c)
 			strerror(-err));
 }
 
-/* EINTR is no loss: that is how the kernel notes that a process was killed
- * while it sent the times of a file, and it tells what it noted once. */
-static int sync_mount(int fd)
-{
-	while (syncfs(fd))
-		if (errno != EINTR)
-			return -1;
-	return 0;
-}
-
 /* The kernel starts all writes, but may not wait for them. */
 static void write_out(struct control *c, int fd)
 {
+	int err;
+
 	if (fd < 0) {
 		sync();		/* (5) */
-	} else if (sync_mount(fd)) {
-		note_error(c, -errno);
-		eng_log(LOG_ERR, "%s: not everything could be written: %m",
-			c->how.name);
+	} else if ((err = umount_sync(fd))) {
+		note_error(c, err);
+		eng_log(LOG_ERR, "%s: not everything could be written: %s",
+			c->how.name, strerror(-err));
 	}
 	c->steps++;
 }

@@ -82,14 +82,23 @@ static int parse(struct request *rq, int argc, char **argv)
 	return -1;
 }
 
+int umount_sync(int fd)
+{
+	while (syncfs(fd))
+		if (errno != EINTR)
+			return -errno;
+	return 0;
+}
+
 /* (4)  0 also where it can't be asked for. */
 static int make_durable(const char *dir)
 {
-	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), err = 0;
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), err;
 
 	if (fd < 0)
 		return 0;
-	if (syncfs(fd) || fsync(fd))
+	err = umount_sync(fd);
+	if (!err && fsync(fd))
 		err = -errno;
 	close(fd);
 	return err;
