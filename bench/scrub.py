@@ -113,6 +113,7 @@ def beside(args, mnt, seed, scrubs):
         if scrubs and ctl(args, "status", mnt)["state"] != "running":
             ctl(args, "start", mnt)
 
+    bench.drop_host_caches()    # or the second of two would find the first's
     load = Load(mnt, seed)
     try:
         again()

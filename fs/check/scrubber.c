@@ -2,7 +2,8 @@
 /* scrubber.c - see scrubber.h.
  *
  *  (1) The thread has idle I/O priority, and sleeps after each step until it
- *      is no faster than its rate.
+ *      is no faster than its rate.  With one, it also rests for REST times as
+ *      long as a step took, as long as others make requests.
  *  (2) It is joined before the filesystem is closed, and before another one
  *      starts.
  *  (3) What it finds goes to the list of flaws, and is said if it is new there.
@@ -29,9 +30,13 @@
 
 #define PATH_TEXT	4096u
 #define KEEP		30000000u	/* microseconds (5) */
+#define REST		31u
+#define LOOK		20000u		/* microseconds; for others (1) */
 
 struct tfs_scrubber {
 	struct tfs	*fs;
+	uint64_t	(*others)(void *arg);	/* or NULL; fixed */
+	void		*arg;
 	pthread_mutex_t	lock;
 	pthread_cond_t	cond;
 	/* under lock */
@@ -44,6 +49,7 @@ struct tfs_scrubber {
 	struct tfs_scrub_status st;
 	/* the thread's own */
 	uint64_t	kept_at;	/* 0: to be kept soon */
+	uint64_t	seen;		/* requests of others */
 };
 
 static bool is_active_state(enum tfs_scrub_state state)
@@ -183,21 +189,49 @@ static void wait_paused(struct tfs_scrubber *sc, const struct tfs_scrub *s)
 	sc->kept_at = 0;
 }
 
+/* Since the last time that it was asked. */
+static bool others_came(struct tfs_scrubber *sc)
+{
+	uint64_t seen = sc->seen;
+
+	if (sc->others)
+		sc->seen = sc->others(sc->arg);
+	return sc->seen != seen;
+}
+
+/* Until then, or nobody needs it. */
+static void make_room(struct tfs_scrubber *sc, uint64_t until)
+{
+	uint64_t now;
+
+	while ((now = micros()) < until && !told_to_end(sc) && !sc->pause) {
+		wait_until(sc, now + LOOK < until ? now + LOOK : until);
+		if (!others_came(sc))
+			break;
+	}
+}
+
 /* Between two steps.  False: no more. */
 static bool go_on(struct tfs_scrubber *sc, const struct tfs_scrub *s,
 		  uint64_t began, uint64_t before)
 {
 	unsigned int rate = sc->st.how.rate;
-	uint64_t at = rate ? began + (s->moved - before) * 1000000 /
-		((uint64_t)rate << 20) : 0;			/* (1) */
+	uint64_t now = micros(), at = 0, room = 0;
 	bool on;
 
-	if (!sc->kept_at || micros() - sc->kept_at >= KEEP)
+	if (rate)						/* (1) */
+		at = began + (s->moved - before) * 1000000 /
+			((uint64_t)rate << 20);
+	if (rate && others_came(sc))
+		room = now + REST * (now - began);
+
+	if (!sc->kept_at || now - sc->kept_at >= KEEP)
 		keep(sc, s, TFS_SCRUB_RUNNING, false);
 	pthread_mutex_lock(&sc->lock);
 	publish(sc, s);
 	do {
 		wait_until(sc, at);
+		make_room(sc, room);
 		wait_paused(sc, s);
 		on = !told_to_end(sc);
 	} while (on && (sc->pause || micros() < at));
@@ -439,6 +473,13 @@ static void load(struct tfs_scrubber *sc)
 	sc->st.uncorrectable = k.uncorrectable;
 	sc->st.region = k.region;
 	sc->st.regions = tfs_region_count(sc->fs);
+}
+
+void tfs_scrubber_make_room(struct tfs_scrubber *sc,
+			    uint64_t (*others)(void *arg), void *arg)
+{
+	sc->others = others;
+	sc->arg = arg;
 }
 
 void tfs_scrubber_go_on(struct tfs_scrubber *sc)

@@ -26,6 +26,10 @@ struct tfs_scrub_status {
 };
 
 int tfs_scrubber_create(struct tfs_scrubber **out, struct tfs *fs);
+/* Before the first starts: how many requests others have made so far.  A scrub
+ * with a rate rests between its steps while that number grows. */
+void tfs_scrubber_make_room(struct tfs_scrubber *sc,
+			    uint64_t (*others)(void *arg), void *arg);
 /* Begin to use it: a scrub that a mount's end has interrupted goes on, if the
  * filesystem can be written. */
 void tfs_scrubber_go_on(struct tfs_scrubber *sc);

@@ -404,6 +404,15 @@ void tfs_loop_writes(struct tfs_loop *loop, struct tfs_ops_writes *out)
 		out->answered_bytes;
 }
 
+uint64_t tfs_loop_received(struct tfs_loop *loop)
+{
+	struct tfs_uring_count c = { .received = 0 };
+
+	if (loop->ops->uring)
+		tfs_uring_count(loop->ops->uring, &c);
+	return loop->received + c.received;
+}
+
 /* The kernel sends a bounded number of writes at a time and the next with
  * the answer to one.  So it holds none back if it has sent none that is not
  * answered. */

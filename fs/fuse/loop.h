@@ -5,6 +5,7 @@
 
 #include <fuse_lowlevel.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 struct tfs_loop;
 struct tfs_ops;
@@ -20,6 +21,8 @@ void tfs_loop_stop(struct tfs_loop *loop);
 /* As tfs_ops_quiet() and tfs_ops_writes(). */
 bool tfs_loop_quiet(struct tfs_loop *loop);
 void tfs_loop_writes(struct tfs_loop *loop, struct tfs_ops_writes *out);
+/* Requests, over either transport. */
+uint64_t tfs_loop_received(struct tfs_loop *loop);
 void tfs_loop_destroy(struct tfs_loop *loop);
 
 #endif

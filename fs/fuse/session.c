@@ -68,6 +68,11 @@ static int dead_pipe(void)
 	return fds[1];
 }
 
+static uint64_t requests(void *arg)
+{
+	return tfs_loop_received(arg);
+}
+
 /* (3) */
 static int prepare(struct tfs_ops *ops, const struct tfs_ops_how *how)
 {
@@ -81,7 +86,10 @@ static int prepare(struct tfs_ops *ops, const struct tfs_ops_how *how)
 		return -EINVAL;
 	err = tfs_loop_create(&ops->loop, ops);
 	err = err ?: tfs_scrubber_create(&ops->scrubber, ops->fs);
-	return err ?: tfs_notify_start(&ops->notify, ops->se, ops->fs);
+	if (err)
+		return err;
+	tfs_scrubber_make_room(ops->scrubber, requests, ops->loop);
+	return tfs_notify_start(&ops->notify, ops->se, ops->fs);
 }
 
 int tfs_ops_create(struct tfs_ops **out, struct tfs *fs,

@@ -225,6 +225,51 @@ static struct tfs_scrubber *begin(struct bed *b)
 	return sc;
 }
 
+struct others {
+	bool		busy;
+	uint64_t	requests;
+	unsigned int	asked;		/* by the scrub's thread alone */
+};
+
+static uint64_t count_others(void *arg)
+{
+	struct others *o = arg;
+
+	o->asked++;
+	return o->busy ? ++o->requests : o->requests;
+}
+
+/* How often a whole scrub has looked for others. */
+static unsigned int looks(struct bed *b, bool busy, unsigned int rate)
+{
+	struct tfs_scrub_how how = { .data = true, .meta = true, .rate = rate };
+	struct others o = { .busy = busy };
+	struct tfs_scrubber *sc;
+
+	ck_assert_int_eq(tfs_scrubber_create(&sc, b->fs), 0);
+	tfs_scrubber_make_room(sc, count_others, &o);
+	ck_assert_int_eq(tfs_scrubber_start(sc, &how), 0);
+	wait_for(sc, TFS_SCRUB_FINISHED);
+	tfs_scrubber_destroy(sc);
+	return o.asked;
+}
+
+START_TEST(a_scrub_rests_while_others_come)
+{
+	uint32_t ino[FILES];
+	unsigned int idle;
+	struct bed b;
+
+	make(&b, false, ino);
+	make_large(&b);
+	idle = looks(&b, false, 1000000);
+	ck_assert_uint_gt(idle, 1);
+	ck_assert_uint_ge(looks(&b, true, 1000000), 2 * idle);
+	ck_assert_uint_eq(looks(&b, true, 0), 0);
+	bed_free(&b);
+}
+END_TEST
+
 START_TEST(the_end_of_a_mount_interrupts_and_no_more)
 {
 	struct tfs_scrub_status st, was;
@@ -363,6 +408,7 @@ int main(void)
 	tcase_set_timeout(t, 120);
 	tcase_add_test(t, a_crash_after_any_step_leaves_nothing_out);
 	tcase_add_test(t, more_suspects_than_can_be_kept_are_kept_all_the_same);
+	tcase_add_test(t, a_scrub_rests_while_others_come);
 	tcase_add_loop_test(t, the_end_of_a_mount_interrupts_and_no_more, 0, 2);
 	tcase_add_loop_test(t, a_crash_after_the_start_leaves_it_to_go_on, 0,
 			    2);
