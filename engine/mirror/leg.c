@@ -15,6 +15,8 @@
 
 #define ALIGN		512u	/* the strictest seen for metadata */
 #define FORGET		64u	/* of a leg not asked, after so many reads */
+#define PART		(2u << 20)	/* bytes: no page of tuples is in two */
+#define FAR		2u	/* as slow as another, at least */
 
 static size_t up(size_t n, size_t to)
 {
@@ -149,24 +151,28 @@ static uint64_t wait_of(const struct mirror_leg *l)
 		(atomic_load(&l->nanos) + 1000);
 }
 
-/* A leg that is slow has more of its reads under way, and each of them counts
- * for longer; who is not asked is forgiven with time.  What nobody can judge
- * always goes to the same leg: it may be that two have different things there,
- * and both are right. */
+/* Each part of the device has a leg of its own, so that what a leg keeps in
+ * memory for it (the tuples of a container) is not read and kept twice.  It is
+ * asked unless it is the slower one by far: a leg that is has more of its reads
+ * under way, and each of them counts for longer; who is not asked is forgiven
+ * with time.  What nobody can judge always goes to the same leg: it may be that
+ * two have different things there, and both are right. */
 unsigned int mirror_pick(struct mirror *m, const struct eng_io *io)
 {
-	unsigned int turn = atomic_fetch_add(&m->turn, 1), best = m->n;
-	uint64_t least = UINT64_MAX, old;
+	uint64_t part = io->start * io->dev->geo.profile->interval / PART;
+	uint64_t least = UINT64_MAX, wait, old;
+	unsigned int best = m->n;
 
 	for (unsigned int k = 0; k < m->n; k++) {
-		unsigned int i = mirror_unjudged(io) ? k : (turn + k) % m->n;
+		unsigned int i = mirror_unjudged(io) ? k : (part + k) % m->n;
 
 		if (mirror_state(m, i) != ENG_LEG_CURRENT)
 			continue;
 		if (mirror_unjudged(io))
 			return i;
-		if (wait_of(&m->leg[i]) < least) {
-			least = wait_of(&m->leg[i]);
+		wait = wait_of(&m->leg[i]) * (best == m->n ? 1 : FAR);
+		if (wait < least) {
+			least = wait;
 			best = i;
 		}
 	}

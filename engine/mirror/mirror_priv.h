@@ -34,7 +34,6 @@ struct mirror {
 	bool		rdonly;
 	struct mirror_leg leg[ENG_MIRROR_MAX];
 	struct eng_mirror_owner owner;
-	atomic_uint	turn;
 	pthread_mutex_t	changing;	/* one leg at a time joins or leaves */
 	atomic_uint	half;		/* the lowest bit: who begins now is */
 	atomic_uint	begun[2];	/* counted there; change.c */

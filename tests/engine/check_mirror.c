@@ -509,12 +509,12 @@ START_TEST(a_slow_leg_is_asked_less)
 	struct eng_leg_count slow, fast;
 
 	setup(2, 2, 0, "512+8");
-	mem[1]->delay = 4000;
+	mem[0]->delay = 4000;	/* whose part it is */
 	ck_assert_int_eq(rw(ENG_WRITE), 0);
 	for (int k = 0; k < 400; k++)
 		ck_assert_int_eq(rw(ENG_READ), 0);
-	eng_mirror_count(dev, 0, &fast);
-	eng_mirror_count(dev, 1, &slow);
+	eng_mirror_count(dev, 0, &slow);
+	eng_mirror_count(dev, 1, &fast);
 	ck_assert_msg(fast.reads > 2 * slow.reads, "%llu and %llu reads",
 		      (unsigned long long)fast.reads,
 		      (unsigned long long)slow.reads);
