@@ -8,7 +8,10 @@
      in the same round.
  (3) Reads begin with nothing in the kernel's caches.  The store may be memory
      all the same: then a mirror has no more of it than one device has.
- (4) A resilver is timed by the mount's own state, from the mount on: a leg is
+ (4) With a limit every device has that many reads a second of its own, by the
+     blkio or io controller of a cgroup that the run is in: reads then wait
+     for devices, as they do where legs are disks, and not for processors.
+ (5) A resilver is timed by the mount's own state, from the mount on: a leg is
      away while a part of the data is written anew.
 """
 
@@ -18,6 +21,7 @@ import json
 import os
 import statistics
 import sys
+import tempfile
 import time
 
 sys.dont_write_bytecode = True      # the directory of sources stays as it is
@@ -26,6 +30,46 @@ import mount as bench               # noqa: E402
 PHASES = (("write", "seqwrite", "MiB/s"), ("read16", "randread16", "op/s"),
           ("read", "seqread", "MiB/s"), ("append8", "append8", "op/s"))
 CHANGED = (0, 1, 10, 50, 100)
+
+
+class Limit:
+    """(4)"""
+
+    def __init__(self, reads):
+        self.reads, self.dir = reads, None
+        old = "/sys/fs/cgroup/blkio"
+        root, self.file, self.form = ("/sys/fs/cgroup", "io.max", "riops={}")
+        if os.path.isdir(old):
+            root, self.file, self.form = (
+                old, "blkio.throttle.read_iops_device", "{}")
+        if not reads:
+            return
+        self.root = root
+        try:
+            self.dir = tempfile.mkdtemp(prefix="tagfs-bench.", dir=root)
+            self.enter(self.dir)
+        except OSError as e:
+            raise bench.Failure(f"--limit: no cgroup: {e}") from e
+
+    @staticmethod
+    def enter(group):
+        with open(os.path.join(group, "cgroup.procs"), "w",
+                  encoding="ascii") as f:
+            f.write(str(os.getpid()))
+
+    def add(self, device):
+        if not self.dir:
+            return
+        number = os.stat(device).st_rdev
+        with open(os.path.join(self.dir, self.file), "w",
+                  encoding="ascii") as f:
+            f.write(f"{os.major(number)}:{os.minor(number)} "
+                    + self.form.format(self.reads))
+
+    def end(self):
+        if self.dir:
+            self.enter(self.root)
+            os.rmdir(self.dir)
 
 
 class Peer:
@@ -58,6 +102,7 @@ class Peer:
     def attach(self, i):
         self.loops.append(bench.run(["losetup", "-f", "--show",
                                      self.image(i)]))
+        self.args.devices.add(self.loops[-1])
 
     def level(self):
         return "raid1" if self.n > 1 else "single"
@@ -110,7 +155,7 @@ def measure(peer):
 
 
 def resilver(args, work, percent):
-    """(4)  Seconds until the leg that was away is current, and MiB of it."""
+    """(5)  Seconds until the leg that was away is current, and MiB of it."""
     peer = Peer("tagfs mirror", args, work)
     try:
         peer.make()
@@ -183,6 +228,8 @@ def parse():
     bench.common_options(p)
     p.add_argument("--rounds", type=int, default=5, metavar="N",
                    help="of which the median is shown (%(default)s)")
+    p.add_argument("--limit", type=int, default=0, metavar="N",
+                   help="reads a second of each device (none)")
     p.add_argument("--reads", type=int, default=20000, metavar="N",
                    help="random reads (%(default)s)")
     args = p.parse_args()
@@ -196,8 +243,13 @@ def main():
     args = parse()
 
     def body(work):
-        speeds(args, work)
-        resilvers(args, work)
+        args.devices = Limit(args.limit)
+        try:
+            speeds(args, work)
+            if not args.limit:
+                resilvers(args, work)
+        finally:
+            args.devices.end()
 
     return bench.in_store(args, body)
 
