@@ -14,9 +14,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "support/sim_page.h"
 #include "support/sim_raw.h"
 
-#define BLOCK	4096u
+#define BLOCK	SIM_PAGE
 #define SECTOR	512u
 
 struct sim_block {
@@ -133,23 +134,13 @@ static struct sim_block *block_get(struct sim *sim, uint64_t no)
 
 static void block_free(struct sim_block *b)
 {
-	free(b->disk);
-	free(b->now);
-	free(b->old);
+	sim_page_put(&b->disk);
+	sim_page_put(&b->now);
+	sim_page_put(&b->old);
 	free(b);
 }
 
-static void copy_block(uint8_t **to, const uint8_t *from)
-{
-	if (!*to)
-		*to = need(malloc(BLOCK));
-	if (from)
-		memcpy(*to, from, BLOCK);
-	else
-		memset(*to, 0, BLOCK);
-}
-
-static const uint8_t *block_now(const struct sim_block *b)
+static uint8_t *block_now(const struct sim_block *b)
 {
 	return b->now ? b->now : b->disk;
 }
@@ -181,15 +172,18 @@ static void put_block(struct sim *sim, enum layer layer, uint64_t off,
 		      const uint8_t *data, size_t n)
 {
 	struct sim_block *b = block_get(sim, off / BLOCK);
-	uint8_t *to;
+	uint8_t **page = layer == NOW ? &b->now : &b->disk, *to;
 
-	if (layer == NOW && sim->keep_old)
-		copy_block(&b->old, block_now(b));
+	if (layer == NOW && sim->keep_old) {
+		sim_page_put(&b->old);
+		b->old = sim_page_ref(block_now(b));
+		if (!b->old)
+			sim_page_own(&b->old);
+	}
 	if (layer == NOW && !b->now)
-		copy_block(&b->now, b->disk);
-	if (layer == DISK && !b->disk)
-		copy_block(&b->disk, NULL);
-	to = (layer == NOW ? b->now : b->disk) + off % BLOCK;
+		b->now = sim_page_ref(b->disk);
+	sim_page_own(page);
+	to = *page + off % BLOCK;
 	if (data)
 		memcpy(to, data, n);
 	else
@@ -291,8 +285,7 @@ static void unflushed_clear(struct sim *sim)
 	sim->counts.unflushed = 0;
 	for (size_t i = 0; i <= sim->mask; i++)
 		for (struct sim_block *b = sim->hash[i]; b; b = b->next) {
-			free(b->now);
-			b->now = NULL;
+			sim_page_put(&b->now);
 		}
 }
 
@@ -301,12 +294,8 @@ static void write_settle(struct sim *sim, struct sim_write *w)
 	uint64_t end = w->off + w->len;
 
 	write_to_disk(sim, w);
-	for (uint64_t no = w->off / BLOCK; w->data && no * BLOCK < end; no++) {
-		struct sim_block *b = block_get(sim, no);
-
-		free(b->now);
-		b->now = NULL;
-	}
+	for (uint64_t no = w->off / BLOCK; w->data && no * BLOCK < end; no++)
+		sim_page_put(&block_get(sim, no)->now);
 	free(w->data);
 	free(w);
 }
@@ -924,9 +913,9 @@ struct sim *sim_clone(struct sim *sim)
 		for (struct sim_block *b = sim->hash[i]; b; b = b->next) {
 			struct sim_block *c = block_get(copy, b->no);
 
-			c->disk = dup_bytes(b->disk, BLOCK);
-			c->now = dup_bytes(b->now, BLOCK);
-			c->old = dup_bytes(b->old, BLOCK);
+			c->disk = sim_page_ref(b->disk);
+			c->now = sim_page_ref(b->now);
+			c->old = sim_page_ref(b->old);
 		}
 	for (struct sim_write *w = sim->unflushed; w; w = w->next)
 		unflushed_add(copy, w->off, w->len,
