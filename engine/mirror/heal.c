@@ -285,7 +285,7 @@ static int read_leg(struct mirror_io *mio, unsigned int i)
 	atomic_fetch_add(&mio->m->leg[i].reads, 1);
 	atomic_fetch_add(&mio->m->leg[i].inflight, 1);
 	err = eng_io_run(c);
-	mirror_note_read(mio->m, i, err, began);
+	mirror_note_read(mio->m, i, c, began);
 	return err;
 }
 

@@ -4,7 +4,9 @@
  *      other reference tags, and kernels write into what they are given.
  *  (2) Its memory comes with the request, so no leg lacks any later.
  *  (3) The last leg that has everything is never given up: what fails there
- *      fails. */
+ *      fails.
+ *  (4) Only where a caller says what must be there is something else bad.  Who
+ *      does not know may look where nothing was ever written. */
 #include <errno.h>
 #include <string.h>
 #include <syslog.h>
@@ -184,16 +186,18 @@ unsigned int mirror_pick(struct mirror *m, const struct eng_io *io)
 	return best;
 }
 
-void mirror_note_read(struct mirror *m, unsigned int i, int err,
-		      uint64_t began)
+/* (4) */
+void mirror_note_read(struct mirror *m, unsigned int i,
+		      const struct eng_io *c, uint64_t began)
 {
 	struct mirror_leg *l = &m->leg[i];
 	uint64_t took = mirror_now() - began, old = atomic_load(&l->nanos);
+	int err = c->err;
 
 	atomic_fetch_sub(&l->inflight, 1);
 	atomic_store(&l->nanos, old ? old - old / 8 + took / 8 : took);
-	if (err == -EBADMSG)
-		atomic_fetch_add(&l->bad, 1);
+	if (err == -EBADMSG || err == -EILSEQ)
+		atomic_fetch_add(&l->bad, !mirror_unjudged(c));
 	else if (err && err != -ENOMEM)
 		atomic_fetch_add(&l->errors, 1);
 }

@@ -54,7 +54,7 @@ static void read_end(struct eng_io *c)
 	unsigned int i = mio->leg;
 	int err = c->err;
 
-	mirror_note_read(m, i, err, mio->began);
+	mirror_note_read(m, i, c, mio->began);
 	atomic_store(&mio->err, err);
 	if (io->leg || err == -ENOMEM) {
 		;	/* this leg's answer and no other */

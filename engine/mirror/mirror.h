@@ -17,7 +17,8 @@ enum eng_leg_state {
 
 struct eng_leg_count {
 	uint64_t	reads, writes;	/* requests */
-	uint64_t	bad;		/* reads that did not verify */
+	uint64_t	bad;		/* reads that did not verify, and whose
+					 * tags were known */
 	uint64_t	errors;		/* requests that failed */
 	uint64_t	healed;		/* intervals that were rewritten */
 	uint64_t	copied;		/* the same, of one that was behind */

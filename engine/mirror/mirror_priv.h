@@ -86,8 +86,9 @@ bool mirror_unjudged(const struct eng_io *io);
 bool mirror_all_legs(const struct eng_io *io);
 /* The one to ask next. */
 unsigned int mirror_pick(struct mirror *m, const struct eng_io *io);
-void mirror_note_read(struct mirror *m, unsigned int i, int err,
-		      uint64_t began);
+/* Its part has ended. */
+void mirror_note_read(struct mirror *m, unsigned int i,
+		      const struct eng_io *c, uint64_t began);
 uint64_t mirror_now(void);
 bool mirror_lose(struct mirror *m, unsigned int i, int err, const char *what);
 /* The same, and nothing is said; *was: it was lost already. */

@@ -42,26 +42,18 @@ static int catch_up(struct pair *p)
 	return err ? err : last;
 }
 
-static int join(struct pair *p, unsigned int i, bool add)
-{
-	struct eng_open how = { .pool = p->pool };
-	struct eng_dev *dev = NULL;
-	int err = eng_soft_open(&dev, sim_raw(p->sim[i]), &how);
-
-	if (!err)
-		err = tfs_legs_join(p->fs, dev, add);
-	eng_dev_close(dev);
-	return err ? err : catch_up(p);
-}
-
 static int add(struct pair *p)
 {
-	return join(p, 2, true);
+	int err = join(p, 2, true);
+
+	return err ? err : catch_up(p);
 }
 
 static int replace(struct pair *p)
 {
-	return join(p, 2, false);
+	int err = join(p, 2, false);
+
+	return err ? err : catch_up(p);
 }
 
 static int read_all(struct pair *p)

@@ -343,18 +343,6 @@ static unsigned int members(struct pair *p)
 	return n;
 }
 
-static int join(struct pair *p, unsigned int i, bool add)
-{
-	struct eng_open how = { .pool = p->pool };
-	struct eng_dev *dev = NULL;
-	int err = eng_soft_open(&dev, sim_raw(p->sim[i]), &how);
-
-	if (!err)
-		err = tfs_legs_join(p->fs, dev, add);
-	eng_dev_close(dev);
-	return err;
-}
-
 /* Leg _i of three is gone, and the power of another one goes at every write
  * until the others are a mirror of two. */
 START_TEST(leaving_can_be_cut)
@@ -414,6 +402,50 @@ START_TEST(who_may_join)
 	ck_assert_int_eq(join(&p, 0, false), -ENOENT);
 	resilver(&p);
 	must(&p, shut(&p), "unmount");
+	free_pair(&p);
+}
+END_TEST
+
+/* ---- counts -------------------------------------------------------------- */
+
+static void nothing_is_bad(struct pair *p, const char *when)
+{
+	for (unsigned int i = 0; i < p->n; i++) {
+		struct eng_leg_count c;
+
+		eng_mirror_count(p->dev, i, &c);
+		ck_assert_msg(!c.bad && !c.errors && !c.healed, "%s: leg %u "
+			      "has %llu bad reads, %llu errors, %llu intervals "
+			      "healed", when, i, (unsigned long long)c.bad,
+			      (unsigned long long)c.errors,
+			      (unsigned long long)c.healed);
+	}
+}
+
+/* What was never written can't be wrong. */
+START_TEST(a_healthy_mirror_counts_nothing_bad)
+{
+	uint64_t seed = 5;
+	struct pair p, cut;
+	char *state;
+
+	make_pair(&p, 2, 5);
+	must(&p, open_mask(&p, 3, false, false), "mount");
+	nothing_is_bad(&p, "newly made");
+	for (unsigned int i = 0; i < STEPS; i++)
+		must(&p, fs_step(p.fs, &seed), "step");
+	must(&p, tfs_sync(p.fs), "sync");
+	clone_pair(&cut, &p);
+	must(&p, shut(&p), "unmount");
+	for (unsigned int i = 0; i < 2; i++)
+		sim_settle(cut.sim[i], true);
+	must(&cut, open_mask(&cut, 3, false, false), "mount after a cut");
+	nothing_is_bad(&cut, "after a cut");
+	state = fs_state(cut.fs);
+	nothing_is_bad(&cut, "all was read");
+	free(state);
+	must(&cut, shut(&cut), "unmount");
+	drop_sims(&cut);
 	free_pair(&p);
 }
 END_TEST
@@ -549,6 +581,7 @@ int main(void)
 	tcase_add_test(tc, a_leg_is_not_its_copy);
 	tcase_add_loop_test(tc, leaving_can_be_cut, 0, 3);
 	tcase_add_test(tc, who_may_join);
+	tcase_add_test(tc, a_healthy_mirror_counts_nothing_bad);
 	tcase_add_loop_test(tc, a_new_uuid_can_be_cut, 0, 2);
 	tcase_add_test(tc, a_damaged_list_is_refused);
 	tcase_add_test(tc, a_torn_superblock_is_no_loss);

@@ -156,6 +156,19 @@ static inline void free_pair(struct pair *p)
 	eng_pool_destroy(p->pool);
 }
 
+/* Disk i is given to a mirror that is mounted, and comes with the next mount. */
+static inline int join(struct pair *p, unsigned int i, bool add)
+{
+	struct eng_open how = { .pool = p->pool };
+	struct eng_dev *dev = NULL;
+	int err = eng_soft_open(&dev, sim_raw(p->sim[i]), &how);
+
+	if (!err)
+		err = tfs_legs_join(p->fs, dev, add);
+	eng_dev_close(dev);
+	return err;
+}
+
 /* ---- what is there ------------------------------------------------------ */
 
 static inline bool all_current(struct pair *p)
