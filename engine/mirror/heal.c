@@ -279,7 +279,7 @@ static void heal(struct mirror_io *mio, unsigned int leg, unsigned int from)
 static int read_leg(struct mirror_io *mio, unsigned int i)
 {
 	struct eng_io *c = mirror_child(mio, i);
-	uint64_t began = mirror_now();
+	uint64_t began = mirror_now(mio->m);
 	int err;
 
 	atomic_fetch_add(&mio->m->leg[i].reads, 1);

@@ -82,7 +82,7 @@ static void submit_read(struct mirror *m, struct mirror_io *mio)
 	mio->leg = i;
 	c = mirror_child(mio, i);
 	c->end = read_end;
-	mio->began = mirror_now();
+	mio->began = mirror_now(m);
 	atomic_fetch_add(&m->leg[i].inflight, 1);
 	atomic_fetch_add(&m->leg[i].reads, 1);
 	eng_io_submit(c);
@@ -546,6 +546,7 @@ int eng_mirror_create(struct eng_dev **out, const struct eng_mirror_how *how)
 	m->dev.ops = &mirror_ops;
 	m->dev.pool = how->pool;
 	m->rdonly = how->rdonly;
+	m->now = how->now;
 	pthread_mutex_init(&m->lock, NULL);
 	pthread_mutex_init(&m->telling, NULL);
 	pthread_mutex_init(&m->changing, NULL);

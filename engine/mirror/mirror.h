@@ -44,6 +44,7 @@ struct eng_mirror_how {
 	bool		rdonly;			/* nothing is rewritten */
 	uint64_t	intervals;		/* that are used; 0: all */
 	struct eng_pool	*pool;			/* borrowed */
+	uint64_t	(*now)(void);		/* ns; NULL: the clock */
 };
 
 /* The legs are the mirror's when it returns 0.  -EINVAL: their profiles

@@ -44,6 +44,7 @@ struct mirror {
 	bool		stop;
 	struct mirror_io *head, **tail;	/* for the worker */
 	/* fixed: */
+	uint64_t	(*now)(void);	/* NULL: the clock */
 	pthread_t	worker;
 	bool		works;
 	uint32_t	chunk;		/* intervals; the worker's buffers: */
@@ -89,7 +90,7 @@ unsigned int mirror_pick(struct mirror *m, const struct eng_io *io);
 /* Its part has ended. */
 void mirror_note_read(struct mirror *m, unsigned int i,
 		      const struct eng_io *c, uint64_t began);
-uint64_t mirror_now(void);
+uint64_t mirror_now(const struct mirror *m);
 bool mirror_lose(struct mirror *m, unsigned int i, int err, const char *what);
 /* The same, and nothing is said; *was: it was lost already. */
 bool mirror_drop(struct mirror *m, unsigned int i, bool *was);

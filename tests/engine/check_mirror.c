@@ -12,19 +12,25 @@
 #include "mirror/mirror.h"
 #include "support/mem_dev.h"
 
-enum { LEGS = 3, COUNT = 64, BYTES = COUNT * 512 };
+enum { LEGS = 3, COUNT = 64, BYTES = COUNT * 512, CLOCK = 4 };
 
 static struct eng_pool *pool;
 static struct mem_dev *mem[LEGS];
 static struct eng_dev *dev;
 static unsigned int told;		/* to the owner: legs */
 static int tell_err;
+static uint64_t clock_now;		/* where a test makes time itself */
 static uint8_t out[BYTES], in[BYTES];
 
 static void quiet(int level, const char *line)
 {
 	(void)level;
 	(void)line;
+}
+
+static uint64_t now(void)
+{
+	return clock_now;
 }
 
 static int lost(void *arg, unsigned int legs)
@@ -34,7 +40,8 @@ static int lost(void *arg, unsigned int legs)
 	return tell_err;
 }
 
-/* _i: on threads of their own, and the pool's, or all in one. */
+/* _i: on threads of their own, and the pool's, or all in one.  With CLOCK only
+ * reads take time, and as much as they are told to. */
 static void setup(int i, unsigned int n, unsigned int behind,
 		  const char *profile)
 {
@@ -52,6 +59,7 @@ static void setup(int i, unsigned int n, unsigned int behind,
 		how.name[k] = k ? k > 1 ? "third" : "second" : "first";
 	}
 	how.pool = pool;
+	how.now = i & CLOCK ? now : NULL;
 	ck_assert_int_eq(eng_mirror_create(&dev, &how), 0);
 	eng_mirror_own(dev, &owner);
 	told = 0;
@@ -504,20 +512,40 @@ START_TEST(who_may_join_a_mirror_in_use)
 }
 END_TEST
 
+static void read_often(unsigned int times, struct eng_leg_count count[2])
+{
+	struct eng_leg_count before[2];
+
+	for (unsigned int i = 0; i < 2; i++)
+		eng_mirror_count(dev, i, &before[i]);
+	while (times--)
+		ck_assert_int_eq(rw(ENG_READ), 0);
+	for (unsigned int i = 0; i < 2; i++) {
+		eng_mirror_count(dev, i, &count[i]);
+		count[i].reads -= before[i].reads;
+	}
+}
+
+/* And no longer when it is not slow any more. */
 START_TEST(a_slow_leg_is_asked_less)
 {
-	struct eng_leg_count slow, fast;
+	struct eng_leg_count count[2];
 
-	setup(2, 2, 0, "512+8");
-	mem[0]->delay = 4000;	/* whose part it is */
+	setup(1 | CLOCK, 2, 0, "512+8");
+	for (unsigned int i = 0; i < 2; i++) {
+		mem[i]->clock = &clock_now;
+		mem[i]->takes = i ? 100000 : 4000000;	/* 0: its part */
+	}
 	ck_assert_int_eq(rw(ENG_WRITE), 0);
-	for (int k = 0; k < 400; k++)
-		ck_assert_int_eq(rw(ENG_READ), 0);
-	eng_mirror_count(dev, 0, &slow);
-	eng_mirror_count(dev, 1, &fast);
-	ck_assert_msg(fast.reads > 2 * slow.reads, "%llu and %llu reads",
-		      (unsigned long long)fast.reads,
-		      (unsigned long long)slow.reads);
+	read_often(400, count);
+	ck_assert_msg(count[1].reads > 50 * count[0].reads,
+		      "%llu and %llu reads", (unsigned long long)count[0].reads,
+		      (unsigned long long)count[1].reads);
+	mem[0]->takes = 100000;
+	read_often(1000, count);
+	ck_assert_msg(count[0].reads > 250, "it is fast again: %llu and %llu "
+		      "reads", (unsigned long long)count[0].reads,
+		      (unsigned long long)count[1].reads);
 	teardown();
 }
 END_TEST

@@ -24,6 +24,8 @@ static void mem_delay(struct mem_dev *m)
 {
 	unsigned int n = __atomic_load_n(&m->submits, __ATOMIC_RELAXED);
 
+	if (m->clock)
+		*m->clock += m->takes;
 	if (m->delay && n % 4 == 0)
 		usleep(n * 2654435761u % m->delay);
 }

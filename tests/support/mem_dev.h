@@ -20,6 +20,7 @@ struct mem_dev {
 	/* The rest of the medium's life, from here to submits: set them while
 	 * nothing is in flight. */
 	unsigned int	delay;		/* some reads take up to so many us */
+	uint64_t	*clock, takes;	/* NULL, or what a read adds there */
 	bool		discards;	/* what is discarded is overwritten */
 	unsigned int	submits, flushes;
 	pthread_t	ring;
