@@ -21,6 +21,7 @@
 
 static const char *const kinds[] = {
 	"none", "superblock", "slot", "node", "log", "data", "fence",
+	"leg",
 };
 
 static const char *kind_name(unsigned int kind)

@@ -45,6 +45,7 @@ static const char *const states[] = {
 
 static const char *const kinds[] = {
 	"", "superblock", "slot", "node", "log", "data", "fence",
+	"leg",
 };
 
 static void out_where(const struct tagfs_locate *l)
@@ -67,7 +68,7 @@ static void out_where(const struct tagfs_locate *l)
 	if (there)
 		out_number("sector", l->sector);
 	if (l->kind) {
-		out_text("kind", kinds[l->kind < 7 ? l->kind : 0]);
+		out_text("kind", kinds[l->kind < 8 ? l->kind : 0]);
 		out_number("index", l->index);
 		out_number("commit", l->commit);
 	}
