@@ -14,7 +14,10 @@
  *  (5) Beneath a mount who leaves is left behind first, and knows it: it can't
  *      be mounted by itself afterwards, wherever a cut came.
  *  (6) No resilver runs meanwhile: it would call a leg complete that joined
- *      behind its back. */
+ *      behind its back.
+ *  (7) Beneath a mount a leg that failed keeps its place, with a device that
+ *      may be dead, until it comes back with another one.  The others know by
+ *      then that it was left behind, and with which list. */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -312,7 +315,7 @@ static int find_behind(struct tfs_legs *ls, struct tfs *at, const char *name,
 			break;
 	if (*m == ls->list.n)
 		return -ENOENT;
-	if (tfs_legs_of(ls, *m))
+	if (!tfs_legs_lost(ls, tfs_legs_of(ls, *m)))
 		return -ENOTUNIQ;
 	return ls->list.member[*m].state == TFS_LEG_BEHIND &&
 		tfs_legs_belongs(ls, *m, own) ? 0 : -ESTALE;
@@ -351,6 +354,35 @@ static int join_live(struct tfs_legs *ls, struct tfs *at, const char *name,
 		fill_place(ls, *leg, m);
 }
 
+/* (7)  The place of a leg that is to come back is empty. */
+static int part_failed(struct tfs *fs, struct tfs *at, const char *name)
+{
+	struct tfs_leg_list own;
+	struct tfs *old = NULL;
+	struct tfs_leg *leg = NULL;
+	unsigned int m, i = 0;
+	struct tfs_legs *ls;
+	int err = eng_dev_flush(fs->dev);
+
+	if (err)
+		return err;
+	ls = lock_live(fs, &err);
+	if (!ls)
+		return err;
+	err = find_behind(ls, at, name, &own, &m);
+	if (!err)
+		leg = tfs_legs_of(ls, m);
+	if (leg) {
+		i = (unsigned int)(leg - ls->leg);
+		old = leave_place(leg);
+	}
+	unlock_live(ls);
+	if (leg)
+		eng_dev_close(eng_mirror_part(ls->dev, i));
+	free(old);
+	return err;
+}
+
 int tfs_legs_join_live(struct tfs *fs, struct eng_dev *dev, const char *name,
 		       enum tfs_legs_as as)
 {
@@ -358,9 +390,11 @@ int tfs_legs_join_live(struct tfs *fs, struct eng_dev *dev, const char *name,
 	struct tfs_leg *leg = NULL;
 	struct tfs_legs *ls;
 	unsigned int i = 0;
-	int err = -ENOMEM;
+	int err = at ? 0 : -ENOMEM;
 
-	ls = at ? lock_live(fs, &err) : NULL;
+	if (!err && as == TFS_LEGS_RETURN)
+		err = part_failed(fs, at, name);
+	ls = err ? NULL : lock_live(fs, &err);
 	if (!ls) {
 		free(at);
 		return err;

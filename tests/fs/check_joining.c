@@ -157,6 +157,38 @@ START_TEST(no_mirror_loses_its_last_leg)
 }
 END_TEST
 
+/* As if pulled out and plugged in again. */
+START_TEST(a_leg_that_failed_comes_back)
+{
+	uint64_t seed = 8;
+	struct pair p;
+	char *now;
+
+	make_pair(&p, 2, 4);
+	must(&p, open_mask(&p, 3, false, false), "mount");
+	for (unsigned int i = 0; i < 3; i++) {
+		must(&p, live(&p, &seed), "life");
+		sim_power_off_at(p.sim[1], SIM_NOW);
+		must(&p, live(&p, &seed), "life without it");
+		ck_assert(!all_current(&p));
+		sim_crash(p.sim[1], i);
+		must(&p, live(&p, &seed), "it is back, and nobody said so");
+		must(&p, join_live(&p, 1, TFS_LEGS_RETURN), "return");
+		ck_assert_int_eq(join_live(&p, 1, TFS_LEGS_RETURN), -ENOTUNIQ);
+		ck_assert_uint_eq(members(&p), 2);
+		must(&p, live(&p, &seed), "life");
+		must(&p, fill(&p), "resilver");
+		ck_assert(all_current(&p));
+	}
+	now = fs_state(p.fs);
+	must(&p, shut(&p), "unmount");
+	settle(&p, 3, now);
+	free(now);
+	legs_are_equal(&p);
+	free_pair(&p);
+}
+END_TEST
+
 /* Power goes at every write of one leg while a third one joins, is filled, and
  * the first one leaves. */
 START_TEST(changes_beneath_a_mount_can_be_cut)
@@ -355,6 +387,7 @@ int main(void)
 	tcase_set_timeout(tc, 300);
 	tcase_add_test(tc, a_leg_joins_and_another_leaves);
 	tcase_add_test(tc, no_mirror_loses_its_last_leg);
+	tcase_add_test(tc, a_leg_that_failed_comes_back);
 	tcase_add_loop_test(tc, changes_beneath_a_mount_can_be_cut, 0, 3);
 	tcase_add_test(tc, writers_do_not_notice);
 	tcase_add_test(tc, a_resilver_does_not_read_twice);
