@@ -3,9 +3,15 @@
  *
  *  (1) What can't be read, or does not verify, costs its cluster alone.
  *  (2) A device may be shorter than its filesystem: what is not there is
- *      counted as what can't be read. */
+ *      counted as what can't be read.
+ *  (3) Of a mirror all legs are read that have everything, and of a cluster the
+ *      one counts that can be read and has the newest tags: a leg that lost a
+ *      write has something older there, as sound.  The place was free for
+ *      whoever wrote the newer one. */
 #include <stdlib.h>
+#include <string.h>
 
+#include "mirror/mirror.h"
 #include "base/cluster.h"
 #include "base/hash.h"
 #include "check/pass.h"
@@ -36,52 +42,140 @@ static bool is_escape(const uint16_t *tags)
 	return false;
 }
 
-/* (1) */
-static int read_part(struct tfs_pass *p, uint64_t addr, uint32_t n,
-		     uint8_t *buf, uint16_t *tags)
+/* Of clusters that follow one another. */
+struct part {
+	uint8_t		*buf;
+	uint16_t	*tags;
+	bool		*there;		/* it could be read */
+};
+
+static int part_alloc(struct part *pt, struct tfs *fs, uint32_t n)
 {
-	struct tfs *fs = p->fs;
+	pt->buf = eng_buf_get(fs->dev, (size_t)n * fs->csize);
+	pt->tags = malloc(n * fs->ipc * sizeof(*pt->tags));
+	pt->there = malloc(n * sizeof(*pt->there));
+	return pt->buf && pt->tags && pt->there ? 0 : -ENOMEM;
+}
+
+static void part_free(struct part *pt, struct tfs *fs, uint32_t n)
+{
+	eng_buf_put(fs->dev, pt->buf, (size_t)n * fs->csize);
+	free(pt->tags);
+	free(pt->there);
+}
+
+static struct part part_from(const struct tfs *fs, const struct part *pt,
+			     uint32_t i)
+{
+	return (struct part){
+		pt->buf + (size_t)i * fs->csize, pt->tags + i * fs->ipc,
+		pt->there + i,
+	};
+}
+
+/* (1) */
+static int read_part(struct tfs *fs, unsigned int leg, uint64_t addr,
+		     uint32_t n, const struct part *pt)
+{
 	struct eng_fault fault;
-	int err = tfs_cluster_tags(fs, addr, n, ENG_IO_ESCAPES, buf, tags,
-				   &fault);
+	int err = tfs_cluster_leg(fs, leg, addr, n, ENG_IO_ESCAPES, pt->buf,
+				  pt->tags, &fault);
 
 	if (err == -ENOMEM)
 		return err;
-	if (err && n == 1) {
-		p->unreadable++;
-		return 0;
-	}
 	for (uint32_t i = 0; i < n; i++) {
-		int bad = err ? read_part(p, addr + i, 1, buf, tags) :
-			is_escape(tags + i * fs->ipc) ? 0 :
-			p->see(p, addr + i, buf + (size_t)i * fs->csize,
-			       tags + i * fs->ipc);
+		struct part one = part_from(fs, pt, i);
+		int bad = err && n > 1 ? read_part(fs, leg, addr + i, 1, &one) :
+			0;
 
 		if (bad)
 			return bad;
+		if (!err || n == 1)
+			*one.there = !err;
 	}
 	return 0;
+}
+
+/* 0: of none. */
+static uint64_t commit_of(const struct tfs *fs, const uint16_t *tags,
+			  uint64_t addr)
+{
+	struct tfs_record rec;
+
+	return !is_escape(tags) &&
+		tfs_record_decode(&fs->key, tags, addr, &rec) ? rec.seq : 0;
+}
+
+/* (3) */
+static void take_newer(struct tfs *fs, uint64_t addr, uint32_t n,
+		       const struct part *pt, const struct part *other)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		struct part a = part_from(fs, pt, i);
+		struct part b = part_from(fs, other, i);
+		size_t size = fs->ipc * sizeof(*a.tags);
+
+		if (!*b.there || (*a.there && (!memcmp(a.tags, b.tags, size) ||
+		     commit_of(fs, a.tags, addr + i) >=
+		     commit_of(fs, b.tags, addr + i))))
+			continue;
+		memcpy(a.buf, b.buf, fs->csize);
+		memcpy(a.tags, b.tags, size);
+		*a.there = true;
+	}
+}
+
+static int read_legs(struct tfs *fs, uint64_t addr, uint32_t n,
+		     const struct part *pt, const struct part *other)
+{
+	unsigned int leg = tfs_leg_next(fs, 0);
+	int err = leg ? read_part(fs, leg, addr, n, pt) : -ENODEV;
+
+	while (!err && (leg = tfs_leg_next(fs, leg))) {
+		err = read_part(fs, leg, addr, n, other);
+		if (!err)
+			take_newer(fs, addr, n, pt, other);
+	}
+	return err;
+}
+
+static int see_part(struct tfs_pass *p, uint64_t addr, uint32_t n,
+		    const struct part *pt)
+{
+	int err = 0;
+
+	for (uint32_t i = 0; i < n && !err; i++) {
+		struct part one = part_from(p->fs, pt, i);
+
+		p->unreadable += !*one.there;
+		if (*one.there && !is_escape(one.tags))
+			err = p->see(p, addr + i, one.buf, one.tags);
+	}
+	return err;
 }
 
 int tfs_pass_run(struct tfs_pass *p)
 {
 	struct tfs *fs = p->fs;
 	uint64_t all = clusters_there(fs);
-	uint32_t batch = fs->geo->max_io / fs->ipc;
-	uint8_t *buf = eng_buf_get(fs->dev, (size_t)batch * fs->csize);
-	uint16_t *tags = malloc(batch * fs->ipc * sizeof(*tags));
-	int err = buf && tags ? 0 : -ENOMEM;
+	uint32_t batch = fs->geo->max_io / fs->ipc, n;
+	struct part one = { NULL }, other = { NULL };
+	int err = part_alloc(&one, fs, batch);
 
+	if (!err && eng_mirror_legs(fs->dev))
+		err = part_alloc(&other, fs, batch);
 	for (uint64_t at = 0; at < all && !err; at += batch) {
 		p->done = at * 1000 / all;
-		err = read_part(p, at, all - at < batch ? all - at : batch,
-				buf, tags);
+		n = all - at < batch ? all - at : batch;
+		err = read_legs(fs, at, n, &one, &other);
+		if (!err)
+			err = see_part(p, at, n, &one);
 		if (!err && p->progress && !p->progress(p, p->done))
 			err = -EINTR;
 	}
 	if (!err)
 		p->unreadable += fs->super.clusters - all;	/* (2) */
-	free(tags);
-	eng_buf_put(fs->dev, buf, (size_t)batch * fs->csize);
+	part_free(&one, fs, batch);
+	part_free(&other, fs, batch);
 	return err;
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "check/rebuild.h"
 #include "check/scrub.h"
 #include "commit/ckpt.h"
 #include "fs/legs_bed.h"
@@ -289,6 +290,83 @@ START_TEST(rot_in_the_same_place_is_an_error)
 }
 END_TEST
 
+/* ---- without a tree ------------------------------------------------------ */
+
+/* What was written to that leg since then is not there. */
+static void lose_writes(struct pair *p, unsigned int leg, struct sim *then,
+			uint64_t addr)
+{
+	const struct eng_profile *prof = eng_profile_find("512+8");
+	struct bed_cluster old;
+
+	bed_peek(then, prof, addr, &old);
+	bed_poke(p->sim[leg], prof, addr, &old);
+}
+
+static void rebuild(struct pair *p)
+{
+	struct tfs_rebuild how = { .rdonly = false };
+
+	must(p, open_mirror(p, (const unsigned int[]){ 0, 1 }, 2, false,
+			    false), "devices");
+	how.dev = p->dev;
+	must(p, tfs_rebuild(&how), "rebuild");
+	free(how.gap);
+	eng_dev_close(p->dev);
+	ck_assert_msg(how.slots_lost, "%s: a slot was left", p->where);
+}
+
+/* Each leg has lost half of all writes since a while ago, and can't read some
+ * of the rest; and no leg has a slot.  All comes back that one leg has. */
+START_TEST(what_any_leg_has_is_rebuilt)
+{
+	uint64_t seed = (uint64_t)_i, first, end;
+	struct pair p, then = { .n = 0 };
+	char *before, *after;
+
+	make_pair(&p, 2, (uint64_t)_i);
+	must(&p, open_mask(&p, 3, false, false), "mount");
+	for (unsigned int k = 0; k < 80; k++) {
+		if (k == 40) {
+			must(&p, shut(&p), "unmount");
+			clone_pair(&then, &p);
+			must(&p, open_mask(&p, 3, false, false), "mount");
+		}
+		must(&p, fs_step(p.fs, &seed), "step");
+	}
+	before = fs_state(p.fs);
+	must(&p, shut(&p), "unmount");
+	must(&p, open_mask(&p, 3, false, true), "look");
+	first = p.fs->super.log_start + p.fs->super.log_clusters;
+	end = p.fs->super.clusters;
+	for (uint64_t addr = first; addr < end - TFS_END_LEG; addr++) {
+		unsigned int leg = (addr + (uint64_t)_i) % 2;
+
+		lose_writes(&p, leg, then.sim[leg], addr);
+		if (addr % 7 == 0)
+			sim_flip(p.sim[leg], data_at(&p, leg, addr) + 9, 1);
+	}
+	for (unsigned int leg = 0; leg < 2; leg++)
+		for (unsigned int i = 0; i < 4; i++)
+			sim_flip(p.sim[leg], data_at(&p, leg, i < 2 ?
+				 TFS_AT_SLOT + i : end - TFS_END_SLOT + i - 2),
+				 1);
+	must(&p, shut(&p), "unmount");
+	rebuild(&p);
+	must(&p, open_mask(&p, 3, false, false), "mount what was rebuilt");
+	after = fs_state(p.fs);
+	ck_assert_str_eq(after, before);
+	ck_assert_uint_eq(scrub(&p), 0);
+	must(&p, shut(&p), "unmount");
+	each_says(&p, before);
+	legs_are_equal(&p);
+	free(before);
+	free(after);
+	drop_sims(&then);
+	free_pair(&p);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("rot");
@@ -298,6 +376,7 @@ int main(void)
 	tcase_add_loop_test(tc, rot_on_both_comes_back, 0, 2);
 	tcase_add_loop_test(tc, one_leg_in_order_is_enough, 0, 4 * KINDS);
 	tcase_add_loop_test(tc, each_legs_own_is_healed, 0, 2);
+	tcase_add_loop_test(tc, what_any_leg_has_is_rebuilt, 0, 2);
 	tcase_add_test(tc, rot_in_the_same_place_is_an_error);
 	suite_add_tcase(s, tc);
 	return bed_run_suite(s);
