@@ -105,6 +105,26 @@ for leg in "$img" "$second"; do
 	check "afterwards ${leg##*/} is whole" fsck.tagfs -fn --data "$leg"
 done
 
+# restored OPTION...: all of it, by the tree
+restored()
+{
+	rm -rf "$work/out"
+	mkdir "$work/out"
+	tagfsctl restore "$@" "$work/out" >"$work/restore" 2>&1 &&
+		! grep "reading all of it" "$work/restore" &&
+		[ "$(mnt=$work/out sums)" = "$before" ]
+}
+
+cp --sparse=always "$img" "$third"
+corrupt hit flip 3 100 "$third" >"$work/hit"
+check "one leg is enough to restore from" restored "$second"
+check "of one that has rotted and another all comes back" \
+	restored --device "$second" "$third"
+check "whichever is named first" restored --device "$third" "$second"
+check "a rebuild takes what either has" eval \
+	"fsck.tagfs --rebuild -n --device '$second' '$third' >'$work/rebuild'"
+rm "$third"
+
 cp --sparse=always "$second" "$third"
 must_mount -o degraded
 fill two

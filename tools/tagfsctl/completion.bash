@@ -23,7 +23,7 @@ _tagfsctl()
 		scrub) words="--json --rate --data --meta --errors" ;;
 		locate) words="--json --lba" ;;
 		probe) words="--export" ;;
-		restore) words="--list --on-error= --report --map --scan --nonce --container --scratch --memory" ;;
+		restore) words="--list --device --on-error= --report --map --scan --nonce --container --scratch --memory" ;;
 		status) words="--json --metrics" ;;
 		esac
 	fi

@@ -38,6 +38,7 @@ static const struct verb {
 	  "from a file to the device, and back" },
 	{ "probe", verb_probe, "[--export|--udev] DEVICE", "as blkid does" },
 	{ "restore", verb_restore,
+	  "[--device LEG]... "
 	  "[--on-error=hole|skip|fail] [--report FILE] [--map FILE] [--scan] "
 	  "[--nonce HEX] [--container HEX] [--scratch DIR] [--memory SIZE] "
 	  "DEVICE DIRECTORY [PATTERN...] | "

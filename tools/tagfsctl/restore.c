@@ -5,7 +5,10 @@
  *      without headers.  What can't be walked is brought back in memory, as
  *      fsck.tagfs --rebuild would.
  *  (2) Nothing that does not verify is copied: it is a hole, or the file is
- *      left out, or all of it ends; the report names each such range. */
+ *      left out, or all of it ends; the report names each such range.
+ *  (3) Of a mirror any leg will do, or several: then of each cluster one that
+ *      verifies.  A leg that can't be used as one (its list is damaged, it was
+ *      left behind) is a device that can't be walked. */
 #include "config.h"
 
 #include <errno.h>
@@ -18,6 +21,8 @@
 #include "check/treewalk.h"
 #include "ctl.h"
 #include "hex.h"
+#include "legs.h"
+#include "mount/legs.h"
 #include "mount/mount.h"
 #include "out.h"
 #include "restore.h"
@@ -27,6 +32,7 @@
 
 struct source {
 	const char	*path;
+	struct legs	legs;		/* that, and others of a mirror */
 	bool		scan;		/* don't trust the tree */
 	bool		has_nonce;
 	uint8_t		nonce[16];
@@ -128,6 +134,31 @@ static int open_tree(struct medium *im)
 	return err ? err : -EUCLEAN;
 }
 
+/* (3) */
+static int open_dev(struct restore *r, struct medium *im,
+		    const struct source *src, const struct eng_open *how)
+{
+	struct tfs_legs_how one = {
+		.n = 1, .name = { src->path }, .degraded = true,
+		.rdonly = true, .pool = im->pool,
+	};
+	int err;
+
+	if (src->legs.n > 1)
+		return legs_open(&im->dev, &src->legs, how);
+	err = eng_dev_open(&one.leg[0], src->path, how);
+	if (!err && r->map)
+		err = map_attach(r->map, one.leg[0]);
+	if (err) {
+		eng_dev_close(one.leg[0]);
+		return err;
+	}
+	err = src->scan ? -EUCLEAN : tfs_legs_open(&im->dev, &one);
+	if (err)
+		im->dev = one.leg[0];
+	return err == -ENOMEM ? err : 0;
+}
+
 static int open_any(struct restore *r, struct medium *im,
 		    const struct source *src)
 {
@@ -139,9 +170,7 @@ static int open_any(struct restore *r, struct medium *im,
 
 	how.pool = im->pool;
 	if (!err)
-		err = eng_dev_open(&im->dev, src->path, &how);
-	if (!err && r->map)
-		err = map_attach(r->map, im->dev);
+		err = open_dev(r, im, src, &how);
 	if (err)
 		return err;
 	err = src->scan ? -EUCLEAN : open_tree(im);
@@ -228,6 +257,7 @@ int verb_restore(int argc, char **argv)
 {
 	static const struct option longs[] = {
 		{ "list", no_argument, NULL, 'l' },
+		{ "device", required_argument, NULL, 'd' },
 		{ "on-error", required_argument, NULL, 'e' },
 		{ "report", required_argument, NULL, 'r' },
 		{ "map", required_argument, NULL, 'm' },
@@ -240,7 +270,7 @@ int verb_restore(int argc, char **argv)
 	};
 	const char *report = NULL, *map = NULL, *target;
 	struct restore r = { .top = -1 };
-	struct source src = { .scan = false };
+	struct source src = { .legs = { .n = 1, .degraded = true } };
 	bool good = true;
 	int c;
 
@@ -249,6 +279,8 @@ int verb_restore(int argc, char **argv)
 			r.list = true;
 		else if (c == 's')
 			src.scan = true;
+		else if (c == 'd')
+			good = !legs_add(&src.legs, optarg);
 		else if (c == 'r')
 			report = optarg;
 		else if (c == 'm')
@@ -269,7 +301,10 @@ int verb_restore(int argc, char **argv)
 		return bad_usage(argv[0], "wrong option");
 	if (argc - optind < (r.list ? 1 : 2))
 		return bad_usage(argv[0], "a device and a directory are needed");
-	src.path = argv[optind];
+	if (src.legs.n > 1 && (map || src.container))
+		return bad_usage(argv[0], "a map, and the number of a "
+				 "container, are of one device");
+	src.path = src.legs.path[0] = argv[optind];
 	target = r.list ? NULL : argv[optind + 1];
 	r.pattern = argv + optind + (r.list ? 1 : 2);
 	r.patterns = argc - optind - (r.list ? 1 : 2);
