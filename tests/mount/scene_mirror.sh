@@ -232,8 +232,10 @@ check "nobody else may add one" refused setpriv --reuid 65534 --clear-groups \
 check "a leg joins a mirror that is in use" \
 	tagfsctl device add "$work/new" "$mnt"
 check "and is filled" status_says "leg 3 $work/new current"
-check "one that it has is replaced" \
-	tagfsctl device replace --leg 1 "$work/newer" "$mnt"
+check "one that it has is replaced" eval \
+	"tagfsctl device replace --leg 1 '$work/newer' '$mnt' 2>'$work/said'"
+check "and how to go on after an interruption was said" \
+	grep -q "device remove 1 $mnt" "$work/said"
 states="current current current" check "which is one again" legs_are "$mnt"
 check "and not there any more" refused grep -q "device=$third " "$work/list"
 check "a leg leaves" tagfsctl device remove 1 "$mnt"

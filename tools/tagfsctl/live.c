@@ -237,6 +237,10 @@ int live_join(const char *mount, const struct newleg *how, unsigned int old)
 
 	if (res || !here)
 		return res;
+	say("%s is a leg now, and is filled before leg %u leaves; if this is "
+	    "interrupted, both stay: then, when status says that %s is "
+	    "current, device remove %u %s", how->path, old, how->path, old,
+	    mount);
 	res = await_current(mount, how->path);
 	return res ? res : live_leave(mount, old);
 }
