@@ -9,13 +9,16 @@
  *  (4) A repair may take any cluster that is free in the map, and so may the
  *      replay of the log and a checkpoint: what is in use is marked before the
  *      first one, by tfs_check_mark() before there is any, and again by the
- *      check: what two use is free again when one of them has given it up. */
+ *      check: what two use is free again when one of them has given it up.
+ *  (5) Who has read all of the tree knows that the list of errors is wrong where
+ *      it calls a part of it lost. */
 #include <stdlib.h>
 
 #include "base/runs.h"
 #include "base/state.h"
 #include "check/check_priv.h"
 #include "commit/ckpt.h"
+#include "file/flaws.h"
 #include "tree/freemap.h"
 
 _Static_assert(sizeof(struct tfs_known) == 56, "(1)");
@@ -86,6 +89,8 @@ int tfs_check(struct tfs_check *c)
 		err = tfs_rdonly(c->fs) ? 0 : tfs_ckpt_run(c->fs);
 	if (!err)
 		err = steps(&ck);
+	if (!err && !c->lost && !tfs_rdonly(c->fs))		/* (5) */
+		tfs_flaws_tree_whole(c->fs);
 	return end(&ck, err);
 }
 

@@ -28,6 +28,7 @@
 #include "check/rebuild_priv.h"
 #include "commit/ckpt.h"
 #include "commit/txn.h"
+#include "file/flaws.h"
 #include "file/inode.h"
 #include "mount/helper.h"
 #include "mount/mount.h"
@@ -319,15 +320,19 @@ static bool left(struct tfs_check *c, const struct tfs_finding *f)
 	return false;
 }
 
-/* What was written is whole. */
+/* What was written is whole.  So the list of errors, which came back with it,
+ * has no part of the tree that is lost: the check takes those away. */
 static int look_again(struct rebuild *rb)
 {
 	struct tfs_check c = {
 		.fs = rb->fs, .arg = rb, .found = left, .near_copies = true,
 		.one_copy = true,	/* others heal when they are read */
 	};
-	int err = tfs_check(&c);
+	int err = tfs_flaws_load(rb->fs);
 
+	tfs_helper_stop(rb->fs);	/* what was met on the way is listed */
+	if (!err)
+		err = tfs_check(&c);
 	return err ? err : c.problems ? -EUCLEAN : 0;
 }
 

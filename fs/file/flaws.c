@@ -329,6 +329,18 @@ void tfs_flaws_expire(struct tfs *fs, bool data, bool meta, uint64_t since)
 	pthread_mutex_unlock(&fl->lock);
 }
 
+void tfs_flaws_tree_whole(struct tfs *fs)
+{
+	struct tfs_flaws *fl = fs->flaws;
+
+	pthread_mutex_lock(&fl->lock);
+	for (size_t i = 0; i < fl->n; i++)
+		if (fl->entry[i].f.kind == TFS_FLAW_LOST)
+			retire(fl, &fl->entry[i]);
+	tidy(fl);
+	pthread_mutex_unlock(&fl->lock);
+}
+
 void tfs_flaws_clear(struct tfs *fs)
 {
 	struct tfs_flaws *fl = fs->flaws;

@@ -20,6 +20,8 @@ void tfs_flaws_add_unlisted(struct tfs *fs, uint64_t n);
 void tfs_flaws_good(struct tfs *fs, const struct tfs_flaw *f);
 /* Nobody has seen them since: of data, of all else. */
 void tfs_flaws_expire(struct tfs *fs, bool data, bool meta, uint64_t since);
+/* All of the tree was read: no part of it is lost any more. */
+void tfs_flaws_tree_whole(struct tfs *fs);
 void tfs_flaws_clear(struct tfs *fs);
 /* Take away what no longer stands, of the next max of the list; 0: of all. */
 void tfs_flaws_sweep(struct tfs *fs, unsigned int max);

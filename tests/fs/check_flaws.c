@@ -12,6 +12,7 @@
 #include "tree/node.h"
 #include "support/fs_bed.h"
 #include "support/fs_check.h"
+#include "support/mend.h"
 
 #define CLUSTERS	64u
 #define SIZE		((size_t)CLUSTERS * CSIZE)
@@ -91,6 +92,13 @@ START_TEST(a_read_that_fails_is_known_after_a_remount)
 }
 END_TEST
 
+static void must_mend(struct bed *b)
+{
+	struct mend m = { .rdonly = false };
+
+	ck_assert_int_eq(mend(b, &m), 0);
+}
+
 /* A node of which one copy is bad, or both, is read by whoever needs it. */
 START_TEST(a_bad_node_that_a_read_meets_is_listed)	/* _i: both */
 {
@@ -130,6 +138,38 @@ START_TEST(a_bad_node_that_a_read_meets_is_listed)	/* _i: both */
 	ck_assert(l.stored[0]);
 	free(node);
 	bed_drop(&b);
+	must_mend(&b);		/* a rebuild, where a part is lost */
+	bed_mount(&b);
+	list(&b, &l);
+	ck_assert_uint_eq(l.n, !_i);
+	bed_free(&b);
+}
+END_TEST
+
+/* Who mended it had no way to tell the list, or it was mended before there was
+ * a list. */
+START_TEST(a_check_of_the_whole_tree_ends_what_was_called_lost)
+{
+	struct tfs_flaw f = { .kind = TFS_FLAW_LOST, .err = -EUCLEAN };
+	struct tfs_miss *node;
+	struct list l;
+	struct bed b;
+
+	make(&b, 0);
+	bed_remount(&b, 0);
+	ck_assert_uint_gt(fs_nodes(b.fs, &node), 0);
+	f.addr = node[0].ptr.addr[0];
+	free(node);
+	ck_assert(tfs_flaws_add(b.fs, &f));
+	bed_umount(&b);
+	bed_mount(&b);
+	list(&b, &l);
+	ck_assert_uint_eq(l.n, 1);
+	bed_umount(&b);
+	must_mend(&b);
+	bed_mount(&b);
+	list(&b, &l);
+	ck_assert_uint_eq(l.n, 0);
 	bed_free(&b);
 }
 END_TEST
@@ -353,6 +393,7 @@ int main(void)
 
 	tcase_set_timeout(t, 120);
 	tcase_add_loop_test(t, a_bad_node_that_a_read_meets_is_listed, 0, 2);
+	tcase_add_test(t, a_check_of_the_whole_tree_ends_what_was_called_lost);
 	tcase_add_loop_test(t, a_read_that_fails_is_known_after_a_remount, 0,
 			    2);
 	tcase_add_loop_test(t, what_is_not_there_any_more_is_no_error, 0, 3);
