@@ -159,7 +159,7 @@ int tfs_pass_run(struct tfs_pass *p)
 	struct tfs *fs = p->fs;
 	uint64_t all = clusters_there(fs);
 	uint32_t batch = fs->geo->max_io / fs->ipc, n;
-	struct part one = { NULL }, other = { NULL };
+	struct part one = { .buf = NULL }, other = { .buf = NULL };
 	int err = part_alloc(&one, fs, batch);
 
 	if (!err && eng_mirror_legs(fs->dev))
