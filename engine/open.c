@@ -101,7 +101,10 @@ int eng_dev_probe(struct eng_probe *out, const char *path)
 	if (err)
 		return err;
 	choose(&b, NULL, out);
-	memcpy(out->advice, b.advice, sizeof(b.advice));
+	if (b.native)
+		eng_bdev_advise(&b);
+	if (out->profile || !b.native)	/* else it would not help */
+		memcpy(out->advice, b.advice, sizeof(b.advice));
 	eng_bdev_close(&b);
 	return 0;
 }

@@ -168,8 +168,10 @@ struct eng_probe {
 	const char	*backend;	/* for a new filesystem */
 	const struct eng_profile *profile;	/* of the device; soft: NULL */
 	char		why[192];	/* this backend, and none before it */
-	char		advice[192];	/* a command that would turn native
-					 * protection on (and erase), or "" */
+	char		advice[192];	/* a command that would erase it and
+					 * turn native protection on, or with
+					 * profile: make 16 tag bytes fit a
+					 * smaller eng_profile_run(); or "" */
 };
 
 /* Nothing is changed or locked.  Errors as for eng_dev_open(). */

@@ -165,6 +165,21 @@ bool eng_bdev_ask_cap(struct eng_bdev *b)
 	return true;
 }
 
+static void take_advice(struct eng_bdev *b, const struct eng_nvme_ns *ns)
+{
+	if (*ns->advice)
+		snprintf(b->advice, sizeof(b->advice), "nvme format /dev/%s%s",
+			 b->disk, ns->advice);
+}
+
+void eng_bdev_advise(struct eng_bdev *b)
+{
+	struct eng_nvme_ns ns;
+
+	if (eng_bdev_is_nvme(b) && !eng_nvme_identify(b->fd, &ns))
+		take_advice(b, &ns);
+}
+
 bool eng_bdev_ask_nvme(struct eng_bdev *b)
 {
 	struct eng_nvme_ns ns;
@@ -174,9 +189,7 @@ bool eng_bdev_ask_nvme(struct eng_bdev *b)
 	b->native = ns.native;
 	b->found = ns.found;
 	snprintf(b->why_not, sizeof(b->why_not), "%s", ns.why_not);
-	if (*ns.advice)
-		snprintf(b->advice, sizeof(b->advice), "nvme format /dev/%s%s",
-			 b->disk, ns.advice);
+	take_advice(b, &ns);
 	return true;
 }
 

@@ -21,7 +21,7 @@ struct eng_bdev {
 	char		disk[32];	/* the kernel's name: "nvme0n1" */
 	char		sys[64];	/* the disk's directory in sysfs */
 	char		why_not[160];	/* why not native */
-	char		advice[160];	/* how it could be, or "" */
+	char		advice[160];	/* how it could be, or better; or "" */
 };
 
 /* Open path (which is a block device) and find out what protects it.  fd: of
@@ -40,5 +40,7 @@ bool eng_bdev_is_nvme(const struct eng_bdev *b);
 bool eng_bdev_ask_cap(struct eng_bdev *b);
 bool eng_bdev_ask_nvme(struct eng_bdev *b);
 bool eng_bdev_ask_sysfs(struct eng_bdev *b);
+/* What does it know of itself that would be better?  Sets advice. */
+void eng_bdev_advise(struct eng_bdev *b);
 
 #endif

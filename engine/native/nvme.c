@@ -18,7 +18,6 @@
 #include "native/nvme.h"
 
 enum {
-	ID_SIZE		= 4096,
 	ADMIN_IDENTIFY	= 0x06,
 	CNS_NS		= 0x00,
 	CNS_CTRL	= 0x01,
@@ -50,17 +49,14 @@ enum {
 	PIF_64		= 2,
 };
 
+/* What a run of intervals shall hold, as eng_profile_run() takes it. */
+#define TAG_BYTES	16
+
 /* One LBA format. */
 struct lbaf {
 	uint32_t	interval;
 	uint16_t	meta;
 	unsigned int	pif, sts;
-};
-
-struct identity {
-	uint8_t		ns[ID_SIZE];
-	uint8_t		ctrl[ID_SIZE];
-	uint8_t		nvm[ID_SIZE];	/* zeros: none */
 };
 
 /* ---- commands --------------------------------------------------------- */
@@ -69,7 +65,7 @@ static int identify(int fd, uint32_t nsid, unsigned int cns, void *out)
 {
 	struct nvme_admin_cmd cmd = {
 		.opcode = ADMIN_IDENTIFY, .nsid = nsid, .cdw10 = cns,
-		.addr = (uintptr_t)out, .data_len = ID_SIZE,
+		.addr = (uintptr_t)out, .data_len = ENG_NVME_ID,
 	};
 	int res = ioctl(fd, NVME_IOCTL_ADMIN_CMD, &cmd);
 
@@ -164,7 +160,7 @@ static uint32_t le32(const uint8_t *p)
 	return le32toh(v);
 }
 
-static struct lbaf lbaf_at(const struct identity *id, unsigned int i)
+static struct lbaf lbaf_at(const struct eng_nvme_id *id, unsigned int i)
 {
 	uint32_t lbaf = le32(id->ns + NS_LBAF + 4 * i);
 	uint32_t elbaf = le32(id->nvm + NVM_ELBAF + 4 * i);
@@ -205,15 +201,25 @@ static unsigned int best_type(unsigned int dpc)
 	return dpc & 1 ? 1 : dpc & 4 ? 3 : dpc & 2 ? 2 : 0;
 }
 
-/* Smallest clusters, then largest intervals. */
+/* Smallest runs, then largest intervals, then least metadata. */
 static bool better(const struct eng_profile *a, const struct eng_profile *b)
 {
-	uint32_t run_a = eng_profile_run(a, 16), run_b = eng_profile_run(b, 16);
+	uint32_t run_a = eng_profile_run(a, TAG_BYTES);
+	uint32_t run_b = eng_profile_run(b, TAG_BYTES);
 
-	return run_a != run_b ? run_a < run_b : a->interval > b->interval;
+	return run_a != run_b ? run_a < run_b :
+	       a->interval != b->interval ? a->interval > b->interval :
+	       a->meta_size < b->meta_size;
 }
 
-static void advise(const struct identity *id, struct eng_nvme_ns *ns)
+/* Worth erasing a namespace for? */
+static bool gains(const struct eng_nvme_ns *ns, const struct eng_profile *p)
+{
+	return !ns->native || eng_profile_run(p, TAG_BYTES) <
+			      eng_profile_run(&ns->found, TAG_BYTES);
+}
+
+static void advise(const struct eng_nvme_id *id, struct eng_nvme_ns *ns)
 {
 	unsigned int dpc = id->ns[NS_DPC], type = best_type(dpc);
 	bool first = !(dpc & DPC_LAST);
@@ -225,7 +231,7 @@ static void advise(const struct identity *id, struct eng_nvme_ns *ns)
 	for (unsigned int i = 0; i <= id->ns[NS_NLBAF] && i < 64; i++) {
 		struct lbaf f = lbaf_at(id, i);
 
-		if (!to_profile(&f, type, first, &p) ||
+		if (!to_profile(&f, type, first, &p) || !gains(ns, &p) ||
 		    (best.interval && !better(&p, &best)))
 			continue;
 		best = p;
@@ -234,7 +240,7 @@ static void advise(const struct identity *id, struct eng_nvme_ns *ns)
 	}
 }
 
-static const char *find_profile(const struct identity *id,
+static const char *find_profile(const struct eng_nvme_id *id,
 				struct eng_nvme_ns *ns)
 {
 	unsigned int flbas = id->ns[NS_FLBAS], dps = id->ns[NS_DPS];
@@ -253,7 +259,7 @@ static const char *find_profile(const struct identity *id,
 	return NULL;
 }
 
-static int identify_all(int fd, uint32_t nsid, struct identity *id)
+static int identify_all(int fd, uint32_t nsid, struct eng_nvme_id *id)
 {
 	int err = identify(fd, nsid, CNS_NS, id->ns);
 
@@ -264,28 +270,31 @@ static int identify_all(int fd, uint32_t nsid, struct identity *id)
 	return identify(fd, nsid, CNS_NS_NVM, id->nvm);	/* (2) */
 }
 
+void eng_nvme_judge(const struct eng_nvme_id *id, struct eng_nvme_ns *ns)
+{
+	const char *why = find_profile(id, ns);
+
+	ns->native = !why;
+	ns->why_not = why ? why : "";
+	advise(id, ns);
+}
+
 int eng_nvme_identify(int fd, struct eng_nvme_ns *ns)
 {
-	struct identity *id;
+	struct eng_nvme_id *id;
 	int nsid = ioctl(fd, NVME_IOCTL_ID);
 	int err;
 
 	if (nsid < 0)
 		return -errno;
-	id = aligned_alloc(ID_SIZE, sizeof(*id));
+	id = aligned_alloc(ENG_NVME_ID, sizeof(*id));
 	if (!id)
 		return -ENOMEM;
 	memset(id, 0, sizeof(*id));
 	*ns = (struct eng_nvme_ns) { .nsid = (uint32_t)nsid };
 	err = identify_all(fd, ns->nsid, id);
-	if (!err) {
-		ns->why_not = find_profile(id, ns);
-		ns->native = !ns->why_not;
-		if (!ns->native)
-			advise(id, ns);
-		else
-			ns->why_not = "";
-	}
+	if (!err)
+		eng_nvme_judge(id, ns);
 	free(id);
 	return err;
 }

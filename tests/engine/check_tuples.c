@@ -13,6 +13,7 @@
 
 #include "core/buf.h"
 #include "core/crc64.h"
+#include "native/nvme.h"
 #include "support/mem_dev.h"
 
 #define REF	0x123456789abcdull	/* more than 48 bits, to see them cut */
@@ -400,6 +401,75 @@ START_TEST(layout_is_big_endian)
 }
 END_TEST
 
+/* ---- what an NVMe namespace says of itself ------------------------------ */
+
+/* LBA format i of a made-up namespace. */
+static void add_lbaf(struct eng_nvme_id *id, unsigned int i,
+		     unsigned int shift, unsigned int meta)
+{
+	id->ns[128 + 4 * i] = (uint8_t)meta;
+	id->ns[128 + 4 * i + 2] = (uint8_t)shift;
+	id->ns[25] = (uint8_t)(i > id->ns[25] ? i : id->ns[25]);
+}
+
+/* Formatted with lbaf and type (0: none), and able to do what PI there is. */
+static const char *advice_for(struct eng_nvme_id *id, unsigned int lbaf,
+			      unsigned int type, struct eng_nvme_ns *ns)
+{
+	id->ns[26] = (uint8_t)lbaf;
+	id->ns[27] = 2;		/* metadata apart from the data */
+	id->ns[28] = 0x1f;	/* types 1, 2, 3; first, last */
+	id->ns[29] = (uint8_t)type;
+	*ns = (struct eng_nvme_ns){ 0 };
+	eng_nvme_judge(id, ns);
+	ck_assert_int_eq(ns->native, type != 0);
+	return ns->advice;
+}
+
+/* A namespace is sent to the format with the smallest runs, and one that
+ * protects itself only if that gains something. */
+START_TEST(namespaces_learn_of_their_best_format)
+{
+	static const char small[] = " --lbaf=3 --pi=1 --pil=0 --ms=0";
+	static const char large[] = " --lbaf=1 --pi=1 --pil=0 --ms=0";
+	static struct eng_nvme_id id;
+	struct eng_nvme_ns ns;
+
+	add_lbaf(&id, 0, 12, 0);
+	ck_assert_str_eq(advice_for(&id, 0, 0, &ns), "");
+	add_lbaf(&id, 1, 12, 8);
+	ck_assert_str_eq(advice_for(&id, 0, 0, &ns), large);
+	ck_assert_str_eq(advice_for(&id, 1, 1, &ns), "");
+	add_lbaf(&id, 2, 9, 64);
+	add_lbaf(&id, 3, 9, 8);
+	add_lbaf(&id, 4, 9, 16);
+	ck_assert_str_eq(advice_for(&id, 0, 0, &ns), small);
+	ck_assert_str_eq(advice_for(&id, 1, 1, &ns), small);
+	ck_assert_str_eq(advice_for(&id, 1, 3, &ns), small);
+	for (unsigned int i = 2; i <= 4; i++)
+		ck_assert_str_eq(advice_for(&id, i, 1, &ns), "");
+	id.ns[27] = 1;		/* not if metadata come among the data alone */
+	eng_nvme_judge(&id, &ns);
+	ck_assert_str_eq(ns.advice, "");
+}
+END_TEST
+
+/* Whatever a controller answers. */
+START_TEST(namespaces_may_say_anything)
+{
+	static struct eng_nvme_id id;
+	struct eng_nvme_ns ns;
+
+	for (unsigned int seed = 0; seed < 2000; seed++) {
+		fill(id.ns, sizeof(id.ns), seed);
+		fill(id.nvm, sizeof(id.nvm), seed + 1);
+		ns = (struct eng_nvme_ns){ 0 };
+		eng_nvme_judge(&id, &ns);
+		ck_assert_msg(ns.native == !*ns.why_not, "seed %u", seed);
+	}
+}
+END_TEST
+
 /* Metadata beside the tuple is the caller's. */
 START_TEST(opaque_metadata_is_left_alone)
 {
@@ -726,6 +796,8 @@ int main(void)
 	tcase_add_test(tc, differences_are_named);
 	tcase_add_test(tc, tag_sizes);
 	tcase_add_test(tc, sectors_are_intervals);
+	tcase_add_test(tc, namespaces_learn_of_their_best_format);
+	tcase_add_test(tc, namespaces_may_say_anything);
 	suite_add_tcase(suite, tc);
 	tc = tcase_create("tuples");
 	tcase_set_timeout(tc, 120);

@@ -94,6 +94,11 @@ for bad in root_owner root_owner= root_owner=1 root_owner=a:b \
 		"! mkfs.tagfs -n -q -s 16M -E $bad $work/none"
 done
 
+check "what a cluster of 32 KiB costs is said" eval "mkfs.tagfs -n -s 35M \
+	-F 4096+64 $work/none | grep -q 'takes 32 KiB, however small'"
+check "and nothing of the kind where it is one of 4 KiB" eval \
+	"! mkfs.tagfs -n -s 16M $work/none | grep -q 'however small'"
+
 ln -s "$build/tagfs" "$work/mount.tagfs"
 ln -s "$build/tagfs" "$work/umount.tagfs"
 for program in tagfs mkfs.tagfs fsck.tagfs tagfsctl; do

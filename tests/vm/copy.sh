@@ -31,6 +31,25 @@ discarded()
 	test -z "$left"
 }
 
+# QEMU's namespaces have 512+8 as format 1, all with the guard of the one that
+# they come with.
+advised()
+{
+	case $(realpath "$img"):$format in
+	*nvme*:*crc64* | *nvme*:4096+16*)
+		;;
+	*nvme*:4096+*)
+		check "$1: the format with small clusters is shown" grep -q \
+			"nvme format /dev/nvme.* --lbaf=1 --pi=1 " "$work/mkfs"
+		check "$1: and what large ones cost" \
+			grep -q "takes 32 KiB, however small" "$work/mkfs"
+		;;
+	*)
+		check "$1: there is nothing to be gained by a format" \
+			eval "! grep -q 'nvme format' $work/mkfs"
+	esac
+}
+
 whole()
 {
 	local at n
@@ -40,6 +59,7 @@ whole()
 	mkfs_dev -f || return
 	check "$1: mkfs.tagfs names its backend and why" \
 		grep -q "^backend  *$backend: .*stores protection" "$work/mkfs"
+	advised "$1"
 	must_mount
 	check "$1: mounted by backend $backend" \
 		test "$(stat_of backend)" = "$backend"

@@ -323,6 +323,26 @@ static int parse(struct job *j, int argc, char **argv)
 
 /* ---- the geometry ------------------------------------------------------- */
 
+/* What a format command would gain; it is never run. */
+static void show_advice(const struct job *j)
+{
+	if (!*j->probe.advice)
+		return;
+	printf("%-12s%s; this erases all of the\n"
+	       "%-12snamespace, and turns that on:\n%-12s%s\n", "",
+	       is_native(j) ? "it could have smaller clusters" :
+	       "it could protect itself", "", "", j->probe.advice);
+}
+
+/* A tag for so many bytes has its price. */
+static void show_cost(const struct tfs_mkfs *m)
+{
+	if (m->cluster_size > 4096)
+		printf("%-12sa write takes %u KiB, however small it is; with "
+		       "a tag for\n%-12severy 512 bytes (512+8) it takes "
+		       "4 KiB\n", "", m->cluster_size / 1024, "");
+}
+
 static void show_protection(const struct job *j,
 			    const struct eng_geometry *geo)
 {
@@ -330,10 +350,7 @@ static void show_protection(const struct job *j,
 	uint64_t pi = j->target.size - geo->intervals * p->interval;
 
 	printf("%-12s%s: %s\n", "backend", j->probe.backend, j->probe.why);
-	if (*j->probe.advice)
-		printf("%-12sit could protect itself; this erases it, and "
-		       "turns that on:\n%-12s%s\n", "", "",
-		       j->probe.advice);
+	show_advice(j);
 	printf("%-12s%s: %u bytes under each guard, %s backend\n", "format",
 	       p->name, p->interval, geo->backend);
 	if (is_native(j)) {
@@ -365,6 +382,7 @@ static void show(const struct job *j, const struct eng_geometry *geo)
 	printf("%-12s%llu of %u bytes, %u tag bytes each\n", "clusters",
 	       (unsigned long long)m->clusters, m->cluster_size,
 	       2 * (m->cluster_size / p->interval));
+	show_cost(m);
 	print_size("log", (m->fixed - (j->mirror ? 8 : 6)) * m->cluster_size);
 	putchar('\n');
 	print_size("usable", m->free * m->cluster_size);
