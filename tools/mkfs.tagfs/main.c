@@ -632,6 +632,18 @@ static int run_replace(struct job *j, struct eng_pool *pool)
 	return newleg_make(&how, pool);
 }
 
+/* There are 1024 clusters at least, and a container needs some more. */
+static const char *too_small(const struct job *j)
+{
+	const struct eng_profile *p = j->probe.profile ?: j->profile;
+	unsigned int mib = eng_profile_run(p, TFS_TAG_BYTES) / 1024;
+	static char text[64];
+
+	snprintf(text, sizeof(text), "too small: a device needs about %u MiB",
+		 mib + mib / 16 + 1);
+	return text;
+}
+
 static int run(struct job *j)
 {
 	struct eng_pool *pool = NULL;
@@ -644,7 +656,7 @@ static int run(struct job *j)
 	if (err < 0)
 		say("%s: no %s was made: %s", j->path, j->replace ? "leg" :
 		    "filesystem", err == -ENOSPC && !j->replace ?
-		    "too small: a device needs about 5 MiB" : strerror(-err));
+		    too_small(j) : strerror(-err));
 	return err ? 1 : 0;
 }
 
