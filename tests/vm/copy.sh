@@ -50,12 +50,23 @@ advised()
 	esac
 }
 
+# From each backend to each.
+all_tag_bytes()
+{
+	tag_bytes "$img" "$backend" "$backend" || return
+	[ "$other" != - ] || return 0
+	tag_bytes "$img" "$backend" "$other" &&
+		tag_bytes "$img" "$other" "$backend"
+}
+
 whole()
 {
 	local at n
 
 	check "$1: all who are asked agree on the format" \
 		pi_sources "$img" "$format"
+	check "$1: all bytes of metadata that are ours come back" \
+		all_tag_bytes
 	mkfs_dev -f || return
 	check "$1: mkfs.tagfs names its backend and why" \
 		grep -q "^backend  *$backend: .*stores protection" "$work/mkfs"
