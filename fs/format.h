@@ -58,8 +58,9 @@ enum {
 #define TFS_INCOMPAT_LOG	1u	/* a mount must look at the log */
 #define TFS_INCOMPAT_MIRROR	2u	/* this is one leg of a mirror */
 #define TFS_INCOMPAT_IMAGE	4u	/* no content is in it: see SPEC 8.1 */
+#define TFS_INCOMPAT_FLAGS	16u	/* inodes may have TFS_INODE_USER */
 #define TFS_INCOMPAT_KNOWN	(TFS_INCOMPAT_LOG | TFS_INCOMPAT_MIRROR | \
-				 TFS_INCOMPAT_IMAGE)
+				 TFS_INCOMPAT_IMAGE | TFS_INCOMPAT_FLAGS)
 
 struct tfs_disk_super {
 /*00*/	__u8	magic[8];	/* this, version, uuid, label: for ever */
@@ -328,7 +329,15 @@ _Static_assert(sizeof(struct tfs_disk_inode) == 0x78, "inode");
 _Static_assert(offsetof(struct tfs_disk_inode, atime) == 0x38, "atime");
 
 /* A truncate was cut short: what is past the size has yet to be freed. */
-#define TFS_INODE_CUT	1u
+#define TFS_INODE_CUT		1u
+/* As chattr(1) sets them: i and a of files and directories, d and A. */
+#define TFS_INODE_IMMUTABLE	2u
+#define TFS_INODE_APPEND	4u
+#define TFS_INODE_NODUMP	8u
+#define TFS_INODE_NOATIME	16u
+#define TFS_INODE_LOCKS		(TFS_INODE_IMMUTABLE | TFS_INODE_APPEND)
+#define TFS_INODE_HEIRLOOMS	(TFS_INODE_NODUMP | TFS_INODE_NOATIME)
+#define TFS_INODE_USER		(TFS_INODE_LOCKS | TFS_INODE_HEIRLOOMS)
 
 /* Directory entry; the name follows, not terminated. */
 struct tfs_disk_dirent {

@@ -247,6 +247,12 @@ enum {
 /* Set the fields of *attr that mask names; *attr becomes the new whole. */
 int tfs_setattr(struct tfs *fs, uint32_t ino, unsigned int mask,
 		struct tfs_inode *attr);
+/* Set those of TFS_INODE_USER that flags has, and clear the others; *out is the
+ * new whole.  What was being written is written before, and afterwards the
+ * calls above and below fail with -EPERM as the flags say. */
+bool tfs_has_flags(const struct tfs *fs);	/* may have been set ever */
+int tfs_setflags(struct tfs *fs, uint32_t ino, uint32_t flags,
+		 struct tfs_inode *out);
 uint32_t tfs_cluster_size(const struct tfs *fs);
 
 /* ---- names (names are not terminated by length: NUL-terminated strings) - */
@@ -261,6 +267,7 @@ struct tfs_new {
 	uint32_t	uid, gid;	/* of the caller; S_ISGID of dir obeyed */
 	uint32_t	rdev_major, rdev_minor;
 	const char	*target;	/* of a symbolic link */
+	bool		force;		/* in an immutable directory, too */
 };
 
 /* Any type.  name == NULL: O_TMPFILE, a file without a name. */

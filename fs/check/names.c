@@ -410,7 +410,7 @@ static int made_lost_found(struct tfs_checking *ck, const struct tfs_inode *in)
  * else has it. */
 static int find_lost_found(struct tfs_checking *ck, const char *name)
 {
-	struct tfs_new new = { .mode = S_IFDIR | 0700 };
+	struct tfs_new new = { .mode = S_IFDIR | 0700, .force = true };
 	struct tfs_inode in;
 	int err = tfs_lookup(ck->fs, TFS_ROOT_INO, name, &in);
 

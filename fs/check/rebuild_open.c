@@ -40,7 +40,8 @@ static int guess_super(struct rebuild *rb)
 	*s = (struct tfs_super){
 		.seq = 1, .cluster_size = fs->csize,
 		.interval = fs->geo->profile->interval,
-		.log_start = TFS_AT_LOG, .incompat = TFS_INCOMPAT_LOG,
+		.log_start = TFS_AT_LOG,
+		.incompat = TFS_INCOMPAT_LOG | TFS_INCOMPAT_FLAGS,
 		.created = (uint64_t)time(NULL),
 		.clusters = fs->geo->intervals / fs->ipc,
 	};

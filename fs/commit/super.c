@@ -277,6 +277,22 @@ int tfs_super_write(struct tfs *fs, unsigned int first)
 	return err ? err : super_write_copy(fs, !first);	/* (1) */
 }
 
+int tfs_super_need(struct tfs *fs, uint64_t incompat)
+{
+	uint64_t was = fs->super.incompat;
+	int err;
+
+	if (!(incompat & ~was))
+		return 0;
+	__atomic_store_n(&fs->super.incompat, was | incompat,
+			 __ATOMIC_RELAXED);
+	fs->super.seq++;
+	err = tfs_super_write(fs, 0);
+	if (err)
+		__atomic_store_n(&fs->super.incompat, was, __ATOMIC_RELAXED);
+	return err;
+}
+
 static bool super_bad(struct tfs *fs, unsigned int copy)
 {
 	unsigned int leg = 0;

@@ -48,6 +48,9 @@ const char *tfs_super_why(struct tfs *fs, unsigned int leg, unsigned int copy);
 int tfs_super_mend(struct tfs *fs, unsigned int copy);
 /* Both copies, one after the other. */
 int tfs_super_write(struct tfs *fs, unsigned int first);
+/* Have it say these TFS_INCOMPAT_*, durably; under fs->remount, and not
+ * read-only. */
+int tfs_super_need(struct tfs *fs, uint64_t incompat);
 /* What may be odd about the slots. */
 enum {
 	TFS_SLOT_LOST	= 1,	/* one has no good copy: perhaps the newest */

@@ -29,7 +29,7 @@ static bool kept(const struct tfs *fs)
 bool tfs_access_due(const struct tfs *fs, const struct tfs_inode *in,
 		    struct timespec now)
 {
-	if (!kept(fs))
+	if (!kept(fs) || in->flags & TFS_INODE_NOATIME)
 		return false;
 	return __atomic_load_n(&fs->opt.strictatime, __ATOMIC_RELAXED) ||
 	       older(&in->atime, &in->mtime) ||

@@ -110,7 +110,9 @@ static const char *check_inode(const struct tfs_inode *in, uint64_t size_max)
 		return "bad cluster count";
 	if (in->birth > TFS_SEQ_MAX)
 		return "bad birth";
-	if (in->flags & ~TFS_INODE_CUT || (in->flags && !S_ISREG(in->mode)))
+	if (in->flags & ~(TFS_INODE_CUT | TFS_INODE_USER) ||
+	    (in->flags & TFS_INODE_CUT && !S_ISREG(in->mode)) ||
+	    (in->flags & TFS_INODE_LOCKS && !S_ISREG(in->mode) && !dir))
 		return "bad flags";
 	return check_type(in, size_max);
 }
@@ -175,6 +177,16 @@ int tfs_inode_put(struct tfs_txn *tx, const struct tfs_inode *in)
 	tfs_inode_encode(in, &di);
 	return tfs_txn_put(tx, tfs_key(in->ino, TFS_T_INODE, 0), &di,
 			   sizeof(di));
+}
+
+int tfs_unlocked(const struct tfs_inode *in)
+{
+	return in->flags & TFS_INODE_LOCKS ? -EPERM : 0;
+}
+
+int tfs_mutable(const struct tfs_inode *in)
+{
+	return in->flags & TFS_INODE_IMMUTABLE ? -EPERM : 0;
 }
 
 bool tfs_kill_priv(struct tfs_inode *in)

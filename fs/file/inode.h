@@ -19,6 +19,11 @@ int tfs_inode_named(struct tfs_txn *tx, uint32_t ino, struct tfs_inode *out);
 int tfs_orphan_put(struct tfs_txn *tx, uint32_t ino);
 int tfs_orphan_del(struct tfs_txn *tx, uint32_t ino);
 struct timespec tfs_now(void);
+/* What its flags say of changes: 0 or -EPERM.  What is immutable or append-only
+ * keeps its names, attributes and bytes; an append-only directory gains names
+ * and loses none. */
+int tfs_unlocked(const struct tfs_inode *in);
+int tfs_mutable(const struct tfs_inode *in);
 /* Clear S_ISUID, and S_ISGID of what its group may execute.  True if the
  * mode changed. */
 bool tfs_kill_priv(struct tfs_inode *in);

@@ -111,6 +111,8 @@ int tfs_truncate(struct tfs *fs, uint32_t ino, uint64_t size,
 	if (err)
 		return err;
 	err = tfs_look(fs, ino, 0, 0, &look);
+	if (!err)
+		err = tfs_unlocked(&look.inode);
 	if (!err && size < look.inode.size)
 		err = shrink(fs, &c);
 	else if (!err)
@@ -275,6 +277,11 @@ static int fallocate_locked(struct tfs *fs, uint32_t ino, int mode,
 	struct tfs_look look;
 	int err = tfs_look(fs, ino, 0, 0, &look);
 
+	if (!err)
+		err = keep ? tfs_mutable(&look.inode) :
+			tfs_unlocked(&look.inode);
+	if (!err && mode & ~FALLOC_FL_KEEP_SIZE)
+		err = tfs_unlocked(&look.inode);
 	if (!err)
 		err = tfs_uninline(fs, ino, &look);
 	if (!err && mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE))

@@ -17,7 +17,10 @@
  *      lock keeps other truncates out until he is done.  So what is past the
  *      size stays out of sight, however the file grows.
  *  (7) A write that fails has changed nothing; but inline content may have
- *      moved to a cluster. */
+ *      moved to a cluster.
+ *  (8) No write changes a byte of an append-only file.  The page cache sends
+ *      what is there together with what is new, and pages in any order, so
+ *      zeros may be what a later one has passed over. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -578,6 +581,38 @@ int tfs_uninline(struct tfs *fs, uint32_t ino, const struct tfs_look *look)
 	return tfs_change_clusters(&c, NULL);
 }
 
+/* (8) */
+static int keeps_bytes(struct tfs_change *c, uint64_t size)
+{
+	const uint8_t *new = c->buf;
+	size_t len = size - c->off < c->len ? size - c->off : c->len;
+	uint8_t *old;
+	ssize_t n;
+	int err = 0;
+
+	if (!(c->flags & TFS_WRITE_CACHED))
+		return -EPERM;
+	old = malloc(len);
+	n = old ? tfs_read_sync(c->fs, c->ino, c->off, old, len) : -ENOMEM;
+	if (n < 0)
+		err = (int)n;
+	for (ssize_t i = 0; i < n && !err; i++)
+		if (old[i] && old[i] != new[i])
+			err = -EPERM;
+	free(old);
+	return err;
+}
+
+/* What the flags of the file say. */
+static int may_write(struct tfs_change *c, const struct tfs_inode *in)
+{
+	if (!(in->flags & TFS_INODE_LOCKS))
+		return 0;
+	if (in->flags & TFS_INODE_IMMUTABLE)
+		return -EPERM;
+	return c->off < in->size ? keeps_bytes(c, in->size) : 0;
+}
+
 /* The caller holds the range lock of [lc, last]; -EAGAIN: cluster 0 must be
  * locked as well. */
 static int write_locked(struct tfs_change *c, uint64_t lc, uint64_t last)
@@ -585,6 +620,8 @@ static int write_locked(struct tfs_change *c, uint64_t lc, uint64_t last)
 	struct tfs_look look;
 	int err = tfs_look(c->fs, c->ino, lc, last + 1, &look);
 
+	if (!err)
+		err = may_write(c, &look.inode);
 	if (err)
 		return err;
 	if (!look.inode.clusters && look.inode.size <= TFS_INLINE_MAX &&
@@ -606,6 +643,8 @@ static int write_with_zero(struct tfs_change *c, uint64_t last)
 	if (err)
 		return err;
 	err = tfs_look(c->fs, c->ino, 0, 1, &look);
+	if (!err)
+		err = may_write(c, &look.inode);
 	if (!err)
 		err = tfs_uninline(c->fs, c->ino, &look);
 	if (!err)

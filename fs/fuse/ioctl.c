@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "format.h"
 #include "check/locate.h"
 #include "check/scrubber.h"
 #include "file/flaws.h"
@@ -242,6 +243,118 @@ static int do_set_label(fuse_req_t req, uint32_t ino, void *arg)
 	return tfs_set_label(tfs_req_fs(req), label);
 }
 
+/* As fs.h has them, and the two ways that linux/fs.h has. */
+static const struct { uint32_t tfs, fl, xfl; } flag_map[] = {
+	{ TFS_INODE_IMMUTABLE, FS_IMMUTABLE_FL, FS_XFLAG_IMMUTABLE },
+	{ TFS_INODE_APPEND, FS_APPEND_FL, FS_XFLAG_APPEND },
+	{ TFS_INODE_NODUMP, FS_NODUMP_FL, FS_XFLAG_NODUMP },
+	{ TFS_INODE_NOATIME, FS_NOATIME_FL, FS_XFLAG_NOATIME },
+};
+#define FLAGS	(sizeof(flag_map) / sizeof(flag_map[0]))
+
+static uint32_t flags_out(uint32_t flags, bool xflags)
+{
+	uint32_t out = 0;
+
+	for (size_t i = 0; i < FLAGS; i++)
+		if (flags & flag_map[i].tfs)
+			out |= xflags ? flag_map[i].xfl : flag_map[i].fl;
+	return out;
+}
+
+/* -EOPNOTSUPP: there are some that we have not. */
+static int flags_in(uint32_t flags, bool xflags, uint32_t *out)
+{
+	*out = 0;
+	for (size_t i = 0; i < FLAGS; i++) {
+		uint32_t bit = xflags ? flag_map[i].xfl : flag_map[i].fl;
+
+		if (flags & bit)
+			*out |= flag_map[i].tfs;
+		flags &= ~bit;
+	}
+	return flags ? -EOPNOTSUPP : 0;
+}
+
+static int do_get_flags(fuse_req_t req, uint32_t ino, void *arg)
+{
+	struct tfs_inode in;
+	int err = tfs_getattr(tfs_req_fs(req), ino, &in);
+
+	if (!err)
+		*(uint32_t *)arg = flags_out(in.flags, false);
+	return err;
+}
+
+static int do_get_xflags(fuse_req_t req, uint32_t ino, void *arg)
+{
+	struct tfs_inode in;
+	int err = tfs_getattr(tfs_req_fs(req), ino, &in);
+
+	if (!err)
+		*(struct fsxattr *)arg = (struct fsxattr){
+			.fsx_xflags = flags_out(in.flags, true),
+		};
+	return err;
+}
+
+/* Newer kernels have asked the same before. */
+static int may_flag(fuse_req_t req, const struct tfs_inode *in, uint32_t flags)
+{
+	const struct fuse_ctx *ctx = fuse_req_ctx(req);
+
+	if (!ctx->uid)
+		return 0;
+	return ctx->uid == in->uid &&
+		!((in->flags ^ flags) & TFS_INODE_LOCKS) ? 0 : -EPERM;
+}
+
+/* What programs have written by now goes into the file still; and the kernel
+ * asks before the next write, see space.c. */
+static int set_flags(fuse_req_t req, uint32_t ino, uint32_t flags)
+{
+	struct tfs_ops *ops = tfs_req_ops(req);
+	struct tfs_inode in;
+	int err = tfs_getattr(ops->fs, ino, &in);
+
+	if (!err)
+		err = may_flag(req, &in, flags);
+	if (!err && S_ISREG(in.mode) && flags & ~in.flags & TFS_INODE_LOCKS)
+		fuse_lowlevel_notify_inval_inode(ops->se, ino, 0, 0);
+	if (!err)
+		err = tfs_setflags(ops->fs, ino, flags, &in);
+	if (!err)
+		fuse_lowlevel_notify_inval_inode(ops->se, ino, -1, 0);
+	return err || !ops->sync ? err : tfs_sync(ops->fs);
+}
+
+static void reply_set(fuse_req_t req, int err)
+{
+	if (err)
+		tfs_reply_err(req, err);
+	else
+		fuse_reply_ioctl(req, 0, NULL, 0);
+}
+
+static void change_flags(fuse_req_t req, uint32_t ino, void *arg)
+{
+	uint32_t flags;
+	int err = flags_in(*(uint32_t *)arg, false, &flags);
+
+	reply_set(req, err ?: set_flags(req, ino, flags));
+}
+
+static void change_xflags(fuse_req_t req, uint32_t ino, void *arg)
+{
+	const struct fsxattr *a = arg;
+	uint32_t flags;
+	int err = flags_in(a->fsx_xflags, true, &flags);
+
+	if (a->fsx_extsize || a->fsx_cowextsize || a->fsx_projid)
+		err = -EOPNOTSUPP;
+	reply_set(req, err ?: set_flags(req, ino, flags));
+}
+
 static bool given_up(void *arg)
 {
 	return tfs_req_ops(arg)->notify.stop || fuse_req_interrupted(arg);
@@ -273,16 +386,22 @@ static const struct request {
 	/* Instead, by another thread than those that serve, for it takes long
 	 * or waits for them. */
 	void		(*later)(fuse_req_t req, uint32_t ino, void *arg);
+	size_t		size;		/* 0: as the number says; those of long
+					 * are of int, for all that know them */
 } requests[] = {
-	{ TAGFS_IOC_LOCATE, false, false, do_locate, NULL },
-	{ TAGFS_IOC_SCRUB, true, false, do_scrub, NULL },
-	{ TAGFS_IOC_ERROR, true, true, do_error, NULL },
-	{ TAGFS_IOC_CLEAR, true, true, do_clear, NULL },
-	{ TAGFS_IOC_REMOUNT, true, true, NULL, remount },
-	{ TAGFS_IOC_LEG, true, true, NULL, tfs_ops_leg },
-	{ FS_IOC_GETFSLABEL, false, false, do_get_label, NULL },
-	{ FS_IOC_SETFSLABEL, false, true, do_set_label, NULL },
-	{ FITRIM, false, true, NULL, trim },
+	{ TAGFS_IOC_LOCATE, false, false, do_locate, NULL, 0 },
+	{ TAGFS_IOC_SCRUB, true, false, do_scrub, NULL, 0 },
+	{ TAGFS_IOC_ERROR, true, true, do_error, NULL, 0 },
+	{ TAGFS_IOC_CLEAR, true, true, do_clear, NULL, 0 },
+	{ TAGFS_IOC_REMOUNT, true, true, NULL, remount, 0 },
+	{ TAGFS_IOC_LEG, true, true, NULL, tfs_ops_leg, 0 },
+	{ FS_IOC_GETFSLABEL, false, false, do_get_label, NULL, 0 },
+	{ FS_IOC_SETFSLABEL, false, true, do_set_label, NULL, 0 },
+	{ FITRIM, false, true, NULL, trim, 0 },
+	{ FS_IOC_GETFLAGS, false, false, do_get_flags, NULL, 4 },
+	{ FS_IOC_SETFLAGS, false, false, NULL, change_flags, 4 },
+	{ FS_IOC_FSGETXATTR, false, false, do_get_xflags, NULL, 0 },
+	{ FS_IOC_FSSETXATTR, false, false, NULL, change_xflags, 0 },
 };
 
 static int may_run(fuse_req_t req, const struct request *r, uint32_t ino)
@@ -307,6 +426,8 @@ void tfs_op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int cmd, void *arg,
 	for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++)
 		if (requests[i].cmd == cmd)
 			r = &requests[i];
+	if (r && r->size)
+		size = r->size;
 	if (!r || in_size != (_IOC_DIR(cmd) & _IOC_WRITE ? size : 0) ||
 	    out_size != (_IOC_DIR(cmd) & _IOC_READ ? size : 0)) {	/* (1) */
 		tfs_reply_err(req, -ENOTTY);

@@ -15,8 +15,12 @@
  *     are never sent again.  A file that is open is a file the kernel holds a
  *     reference on.  So does create, or each new file would be released until
  *     the first open of an old one; then files come with mknod, as many
- *     requests, and a new one is opened as any other. */
+ *     requests, and a new one is opened as any other.
+ * (5) But where files may be immutable or append-only, whoever opens one to
+ *     write has to be refused, so there open is answered.  It is the first
+ *     answer that the kernel goes by, so that is as it was when mounted. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +28,7 @@
 #include <sys/xattr.h>
 
 #include "format.h"
+#include "file/inode.h"
 #include "fuse/copy.h"
 #include "fuse/ioctl.h"
 #include "fuse/loop.h"
@@ -225,7 +230,7 @@ static void op_getattr(fuse_req_t req, fuse_ino_t ino,
 	struct tfs_inode in;
 	int err = tfs_getattr(ops->fs, (uint32_t)ino, &in);
 
-	if (!err && fi && tfs_space_ask(req, &in))
+	if (!err && tfs_space_ask(req, &in, fi))
 		return;
 	tfs_reply_attr(req, err, &in);
 	if (!err)
@@ -316,7 +321,7 @@ static size_t page_add_plus(struct page *pg, const struct tfs_dirent *de)
 {
 	struct fuse_entry_param e;
 	bool bare = !de->attr.ino || !strcmp(de->name, ".") ||
-		!strcmp(de->name, "..");
+		!strcmp(de->name, "..") || tfs_space_watched(&de->attr);
 	size_t len;
 
 	tfs_inode_entry(pg->fs, &de->attr, &e);
@@ -400,11 +405,34 @@ static void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size,
 /* ---- content ------------------------------------------------------------ */
 
 /* (4) The kernel takes ENOSYS for "always succeeds, caches stay valid". */
-static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+static void op_unneeded(fuse_req_t req, fuse_ino_t ino,
+			struct fuse_file_info *fi)
 {
 	(void)ino;
 	(void)fi;
 	tfs_reply_err(req, -ENOSYS);
+}
+
+/* (5) */
+static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	bool writes = (fi->flags & O_ACCMODE) != O_RDONLY;
+	struct tfs_ops *ops = tfs_req_ops(req);
+	struct tfs_inode in;
+	int err = 0;
+
+	if (!ops->opens)
+		err = -ENOSYS;
+	else if (writes)
+		err = tfs_getattr(ops->fs, (uint32_t)ino, &in);
+	if (!err && writes)
+		err = fi->flags & O_APPEND ? tfs_mutable(&in) :
+			tfs_unlocked(&in);
+	fi->keep_cache = 1;
+	if (err)
+		tfs_reply_err(req, err);
+	else
+		fuse_reply_open(req, fi);
 }
 
 static void op_release(fuse_req_t req, fuse_ino_t ino,
@@ -695,10 +723,10 @@ const struct fuse_lowlevel_ops tfs_fuse_ops = {
 	.open		= op_open,
 	.read		= op_read,
 	.write		= op_write,
-	.flush		= op_open,
+	.flush		= op_unneeded,
 	.release	= op_release,
 	.fsync		= op_fsync,
-	.opendir	= op_open,
+	.opendir	= op_unneeded,
 	.readdir	= op_readdir,
 	.readdirplus	= op_readdirplus,
 	.releasedir	= op_release,

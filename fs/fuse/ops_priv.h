@@ -24,6 +24,7 @@ struct tfs_ops {
 	bool		writeback;	/* asked for; after init: in use */
 	bool		single;
 	bool		sync, dirsync, noacl;	/* as asked for */
+	bool		opens;		/* are asked for; fixed */
 	atomic_bool	nodiratime;
 	unsigned int	max_read;	/* 0: no limit */
 	uint64_t	held;		/* tfs_room_held() */

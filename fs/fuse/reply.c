@@ -66,7 +66,7 @@ void tfs_inode_entry(struct tfs *fs, const struct tfs_inode *in,
 	memset(e, 0, sizeof(*e));
 	e->ino = in->ino;
 	e->generation = (uint32_t)in->birth;
-	e->attr_timeout = TFS_VALID;
+	e->attr_timeout = TFS_VALID_ATTR(in);
 	e->entry_timeout = TFS_VALID;
 	tfs_inode_stat(fs, in, &e->attr);
 }
@@ -109,7 +109,7 @@ void tfs_reply_attr(fuse_req_t req, int err, const struct tfs_inode *in)
 		return;
 	}
 	tfs_inode_stat(tfs_req_fs(req), in, &st);
-	fuse_reply_attr(req, &st, TFS_VALID);
+	fuse_reply_attr(req, &st, TFS_VALID_ATTR(in));
 }
 
 void tfs_reply_xattr(fuse_req_t req, ssize_t len, const char *value,

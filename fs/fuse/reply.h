@@ -5,10 +5,14 @@
 
 #include <fuse_lowlevel.h>
 
+#include "format.h"
 #include "fs.h"
 
 /* Names and attributes stay valid in the kernel: a day; ops.c (3). */
 #define TFS_VALID	86400
+/* Of attributes: for ever, of what is immutable, see space.c. */
+#define TFS_VALID_ATTR(in) \
+	((in)->flags & TFS_INODE_IMMUTABLE ? 1000000000 : TFS_VALID)
 
 void tfs_inode_stat(struct tfs *fs, const struct tfs_inode *in,
 		    struct stat *st);

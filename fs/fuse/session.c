@@ -108,6 +108,7 @@ int tfs_ops_create(struct tfs_ops **out, struct tfs *fs,
 	ops->sync = how->sync;
 	ops->dirsync = how->sync || how->dirsync;
 	ops->noacl = how->noacl;
+	ops->opens = tfs_has_flags(fs);
 	ops->max_read = how->max_read;
 	ops->held = tfs_room_held();
 	ops->want_uring = how->uring;

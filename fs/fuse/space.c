@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* space.c - a program hears from write() that the filesystem is full, though
- * the kernel delays what it writes.
+/* space.c - a program hears from write() that the filesystem is full, or the
+ * file immutable, though the kernel delays what it writes.
  *
  *  (1) Before a buffered write the kernel asks for the mode of the open file
  *      if it was told that it has changed, and an error of that answer is the
@@ -16,12 +16,20 @@
  *  (4) Where space is reserved, a write may have its place whatever is free.
  *      Then only files of which something found none are refused.
  *  (5) Of data that a program was told are written and that then could not
- *      be, a line tells; one per file until there is space again. */
+ *      be, a line tells; one per file until there is space again.
+ *  (6) A write to an immutable file is refused in the same way: somebody may
+ *      have opened it before, and until the next mount nobody asks when it is
+ *      opened (ops.c).  So the kernel never keeps its attributes from an
+ *      answer, and those that came with its name don't get out of date by
+ *      themselves, or reads would ask, too.  Between that and the word that
+ *      they have changed a write gets into the page cache, and fails later
+ *      (5). */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
 
+#include "format.h"
 #include "fuse/ops_priv.h"
 #include "fuse/reply.h"
 #include "fuse/room.h"
@@ -110,20 +118,45 @@ static void answer(fuse_req_t req, uint32_t ino, void *arg)
 	tfs_reply_attr(req, err, &in);
 }
 
+/* (6) */
+static void answer_once(fuse_req_t req, uint32_t ino, void *arg)
+{
+	struct tfs_ops *ops = tfs_req_ops(req);
+	struct tfs_inode in;
+
+	(void)arg;
+	fuse_lowlevel_notify_inval_inode(ops->se, ino, -1, 0);
+	tfs_reply_attr(req, tfs_getattr(ops->fs, ino, &in), &in);
+}
+
+bool tfs_space_watched(const struct tfs_inode *in)		/* (6) */
+{
+	return S_ISREG(in->mode) && in->flags & TFS_INODE_IMMUTABLE;
+}
+
 /* (2) */
 void tfs_space_watch(struct tfs_ops *ops, const struct tfs_inode *in)
 {
 	if (ops->writeback && S_ISREG(in->mode) &&
-	    tfs_room_short(ops->fs, ops->held))
+	    (tfs_space_watched(in) || tfs_room_short(ops->fs, ops->held)))
 		tfs_notify_urgent(&ops->notify, in->ino);
 }
 
-bool tfs_space_ask(fuse_req_t req, const struct tfs_inode *in)
+bool tfs_space_ask(fuse_req_t req, const struct tfs_inode *in, bool open)
 {
 	struct tfs_ops *ops = tfs_req_ops(req);
 
-	if (!ops->writeback || !S_ISREG(in->mode) || tfs_rdonly(ops->fs) ||
-	    !tfs_room_short(ops->fs, ops->held))
+	if (!ops->writeback || !S_ISREG(in->mode) || tfs_rdonly(ops->fs))
+		return false;
+	if (tfs_space_watched(in)) {
+		if (open)
+			tfs_reply_err(req, -EPERM);
+		else
+			tfs_notify_call(&ops->notify, req, in->ino,
+					answer_once, NULL);
+		return true;
+	}
+	if (!open || !tfs_room_short(ops->fs, ops->held))
 		return false;
 	tfs_notify_call(&ops->notify, req, in->ino, answer, NULL);
 	return true;

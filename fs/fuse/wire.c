@@ -277,7 +277,7 @@ static void to_statx(const struct stat *st, const struct tfs_inode *in,
 		     struct wire_statx *out)
 {
 	*out = (struct wire_statx) {
-		.valid = TFS_VALID, .mask = STATX_BASIC_STATS | STATX_BTIME,
+		.valid = TFS_VALID_ATTR(in), .mask = STATX_BASIC_STATS | STATX_BTIME,
 		.blksize = (uint32_t)st->st_blksize, .nlink = in->nlink,
 		.uid = in->uid, .gid = in->gid, .mode = (uint16_t)in->mode,
 		.ino = in->ino, .size = in->size,

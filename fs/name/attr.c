@@ -3,8 +3,15 @@
  *  (1) When the mode changes, so does the access ACL, in one transaction:
  *      the kernel leaves that to us and only drops what it had cached.
  *  (2) The size is set last: a call that failed has not changed it.  Other
- *      attributes may have changed then, privileges taken away included. */
+ *      attributes may have changed then, privileges taken away included.
+ *  (3) A program that does not know flags must not mount what has some, so
+ *      the superblock says that there may be before the first one is set. */
+#include <errno.h>
+
 #include "tfs.h"
+#include "base/state.h"
+#include "commit/super.h"
+#include "file/refs.h"
 #include "file/resize.h"
 #include "name/acl.h"
 #include "name/xattr_item.h"
@@ -14,6 +21,7 @@
 struct attr_arg {
 	uint32_t		ino;
 	unsigned int		mask;
+	bool			size;	/* that is to be set as well */
 	struct timespec		now;
 	const struct tfs_inode	*set;
 	struct tfs_inode	*out;
@@ -64,6 +72,20 @@ static int set_owner(struct tfs_txn *tx, struct tfs_inode *in,
 	return err == -ENODATA ? 0 : err;
 }
 
+/* With delayed writes the kernel sends the times of what was changed when it
+ * likes, so that it may be after a flag was set. */
+static int may_set(const struct tfs_inode *in, const struct attr_arg *arg)
+{
+	const unsigned int late = TFS_SET_MTIME | TFS_SET_CTIME;
+	const unsigned int times = TFS_SET_ATIME | late;
+
+	if (arg->size || arg->mask & ~times)
+		return tfs_unlocked(in);
+	if (arg->mask & TFS_SET_CTIME && !(arg->mask & ~late))
+		return 0;
+	return tfs_mutable(in);
+}
+
 static int setattr_fn(struct tfs_txn *tx, void *p)
 {
 	struct attr_arg *arg = p;
@@ -71,6 +93,8 @@ static int setattr_fn(struct tfs_txn *tx, void *p)
 	int err;
 
 	err = tfs_inode_get(tx, arg->ino, &in);
+	if (!err)
+		err = may_set(&in, arg);
 	if (err)
 		return err;
 	err = set_owner(tx, &in, arg);
@@ -101,7 +125,8 @@ int tfs_setattr(struct tfs *fs, uint32_t ino, unsigned int mask,
 	struct tfs_inode want = *attr;
 	struct attr_arg arg = {
 		.ino = ino, .mask = mask & ~(unsigned int)TFS_SET_SIZE,
-		.now = tfs_now(), .set = &want, .out = attr,
+		.size = mask & TFS_SET_SIZE, .now = tfs_now(), .set = &want,
+		.out = attr,
 	};
 	unsigned int flags = 0;
 	int err = 0;
@@ -118,4 +143,60 @@ int tfs_setattr(struct tfs *fs, uint32_t ino, unsigned int mask,
 		return err;
 	return tfs_truncate(fs, ino, want.size, mask & TFS_SET_MTIME ?
 			    TFS_WRITE_CACHED : 0, attr);	/* (2) */
+}
+
+/* ---- flags ---------------------------------------------------------------- */
+
+/* (3) */
+static int announce(struct tfs *fs)
+{
+	int err;
+
+	pthread_mutex_lock(&fs->remount);
+	err = tfs_rdonly(fs) ? -EROFS : 0;
+	if (!err)
+		err = tfs_super_need(fs, TFS_INCOMPAT_FLAGS);
+	pthread_mutex_unlock(&fs->remount);
+	return err;
+}
+
+bool tfs_has_flags(const struct tfs *fs)
+{
+	return fs->super.incompat & TFS_INCOMPAT_FLAGS;
+}
+
+static int setflags_fn(struct tfs_txn *tx, void *p)
+{
+	struct attr_arg *arg = p;
+	struct tfs_inode *in = arg->out;
+	int err = tfs_inode_get(tx, arg->ino, in);
+
+	if (err)
+		return err;
+	if (arg->mask & TFS_INODE_LOCKS && !S_ISREG(in->mode) &&
+	    !S_ISDIR(in->mode))
+		return -EOPNOTSUPP;
+	in->flags = (in->flags & ~TFS_INODE_USER) | arg->mask;
+	in->ctime = arg->now;
+	return tfs_inode_put(tx, in);
+}
+
+int tfs_setflags(struct tfs *fs, uint32_t ino, uint32_t flags,
+		 struct tfs_inode *out)
+{
+	struct attr_arg arg = {
+		.ino = ino, .mask = flags, .now = tfs_now(), .out = out,
+	};
+	int err;
+
+	if (flags & ~TFS_INODE_USER)
+		return -EOPNOTSUPP;
+	err = flags ? announce(fs) : 0;
+	if (!err)
+		err = tfs_range_lock(fs, ino, 0, TFS_FILE_CLUSTERS);
+	if (err)
+		return err;
+	err = tfs_txn_write(fs, setflags_fn, &arg, 0);
+	tfs_range_unlock(fs, ino, 0, TFS_FILE_CLUSTERS);
+	return err;
 }

@@ -257,7 +257,7 @@ static struct tfs_inode create_inode(struct tfs_txn *tx,
 		.nlink = arg->name ? 1 : 0, .birth = tfs_txn_seq(tx),
 		.atime = arg->now, .mtime = arg->now,
 		.ctime = arg->now, .btime = arg->now,
-		.parent = dir->ino,
+		.parent = dir->ino, .flags = dir->flags & TFS_INODE_HEIRLOOMS,
 	};
 
 	if (dir->mode & S_ISGID) {
@@ -340,6 +340,8 @@ static int create_fn(struct tfs_txn *tx, void *p)
 		err = -ENOENT;
 	if (!err)
 		err = create_slot(tx, arg, &off);
+	if (!err && !arg->how->force)
+		err = tfs_mutable(dir);
 	if (!err)
 		err = create_ino(tx, arg);
 	if (err)
@@ -447,6 +449,8 @@ static int link_fn(struct tfs_txn *tx, void *p)
 		return err ? err : -EEXIST;
 	err = set_load(tx, &set, arg->ino, &in);
 	if (!err)
+		err = tfs_mutable(dir) ?: tfs_unlocked(in);
+	if (!err)
 		err = link_inode(tx, in, arg->now);
 	if (!err)
 		err = entry.off ? gain_entry(dir, in) : -ENOSPC;
@@ -518,6 +522,8 @@ static int remove_fn(struct tfs_txn *tx, void *p)
 		err = tfs_entry_find(tx, arg->dir, arg->name, &entry);
 	if (!err)
 		err = set_load(tx, &set, entry.ino, &in);
+	if (!err)
+		err = tfs_unlocked(dir) ?: tfs_unlocked(in);
 	if (!err)
 		err = may_remove(tx, in, arg->rmdir);
 	if (!err)
@@ -647,6 +653,18 @@ static int move_check_loop(struct tfs_txn *tx, const struct move *mv,
 	return 0;
 }
 
+/* What the flags of all four say. */
+static int move_unlocked(const struct move *mv)
+{
+	int err = tfs_unlocked(mv->from) ?: tfs_unlocked(mv->src);
+
+	if (!err)
+		err = tfs_mutable(mv->to);
+	if (!err && mv->dst)
+		err = tfs_unlocked(mv->to) ?: tfs_unlocked(mv->dst);
+	return err;
+}
+
 static int move_check(struct tfs_txn *tx, const struct move *mv,
 		      unsigned int flags)
 {
@@ -657,6 +675,8 @@ static int move_check(struct tfs_txn *tx, const struct move *mv,
 	if (!mv->dst && flags & RENAME_EXCHANGE)
 		return -ENOENT;
 	err = move_check_loop(tx, mv, flags & RENAME_EXCHANGE);
+	if (!err && mv->src != mv->dst)
+		err = move_unlocked(mv);
 	if (err || !mv->dst || mv->src == mv->dst || flags & RENAME_EXCHANGE)
 		return err;
 	return may_remove(tx, mv->dst, S_ISDIR(mv->src->mode));

@@ -83,6 +83,8 @@ static int set_fn(struct tfs_txn *tx, void *p)
 	struct tfs_inode in;
 	int err = tfs_inode_get(tx, arg->ino, &in);
 
+	if (!err)
+		err = tfs_unlocked(&in);
 	if (err)
 		return err;
 	if (is_acl(arg->name))
@@ -119,6 +121,8 @@ static int remove_fn(struct tfs_txn *tx, void *p)
 	struct tfs_inode in;
 	int err = tfs_inode_get(tx, arg->ino, &in);
 
+	if (!err)
+		err = tfs_unlocked(&in);
 	if (err)
 		return err;
 	if (is_acl(arg->name))

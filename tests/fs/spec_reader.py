@@ -388,9 +388,10 @@ class Inode:
             sec, nsec, pad = struct.unpack_from('<qII', raw, 0x38 + 16 * i)
             need(nsec < 10 ** 9 and not pad, 'inode', number, 'time')
             self.times.append(sec * 10 ** 9 + nsec)
-        need(not flags & ~1 and (not flags or stat.S_ISREG(self.mode)),
-             'inode', number, 'flags')
-        self.cut = flags == 1
+        need(not flags & ~31 and (not flags & 1 or stat.S_ISREG(self.mode))
+             and (not flags & 6 or stat.S_ISREG(self.mode) or
+                  stat.S_ISDIR(self.mode)), 'inode', number, 'flags')
+        self.cut = bool(flags & 1)
 
 
 class Tagfs:
@@ -433,7 +434,7 @@ class Tagfs:
         version, crc = struct.unpack_from('<II', raw, 8)
         need(crc == crc32c_without(raw, 0x0c), 'superblock checksum')
         incompat, seq = struct.unpack_from('<QQ', raw, 0x50)
-        need(version == 1 and not incompat & ~1,
+        need(version == 1 and not incompat & ~17,
              'superblock version or features')
         need(raw[0x98] == copy and not any(raw[0x99:]), 'superblock padding')
         n, csize, interval, log, logs = \

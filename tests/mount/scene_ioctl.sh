@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # scene_ioctl.sh - what other programs ask of any filesystem: fstrim, the
-# label, and what udev is told.
+# label, the flags of chattr, and what udev is told.
 # shellcheck disable=SC2119,SC2317
 . "$(dirname "$0")/../support/lib.sh"
 begin
@@ -60,6 +60,153 @@ check "the UUID that probe says" eval \
 tagfsctl probe --udev /etc/passwd >"$work/out" 2>&1
 check "and nothing of other files, with status 2" eval \
 	"[ $? = 2 ] && [ ! -s $work/out ]"
+
+# ---- chattr -----------------------------------------------------------------
+
+# refused COMMAND...: with "Operation not permitted"
+refused()
+{
+	"$@" >"$work/out" 2>&1 && return 1
+	grep -q 'not permitted' "$work/out" && return
+	cat "$work/out"
+	return 1
+}
+
+# flags NAME: as lsattr shows them, without the dashes
+flags()
+{
+	lsattr -d "$mnt/$1" | cut -d ' ' -f 1 | tr -d -
+}
+
+# put NAME MODE TEXT: open with >MODE< and write
+put()
+{
+	"$python" -c '
+import os, sys
+how = getattr(os, sys.argv[2])
+fd = os.open(sys.argv[1], os.O_RDWR | how)
+os.write(fd, os.fsencode(sys.argv[3]))
+os.fsync(fd)' "$mnt/$1" "$2" "$3"
+}
+
+same()
+{
+	cmp "$work/fixed" "$mnt/fixed"
+}
+
+locked()
+{
+	check "$1: it is immutable" test "$(flags fixed)" = i
+	check "$1: no write" refused put fixed O_RDWR text
+	check "$1: nor one behind its end" refused put fixed O_APPEND text
+	check "$1: no truncate" refused truncate -s 5 "$mnt/fixed"
+	check "$1: no removal" refused rm -f "$mnt/fixed"
+	check "$1: no other name" refused mv "$mnt/fixed" "$mnt/moved"
+	check "$1: no more names" refused ln "$mnt/fixed" "$mnt/moved"
+	check "$1: nothing takes its name" refused mv -f "$mnt/kind" \
+		"$mnt/fixed"
+	check "$1: no other mode" refused chmod 600 "$mnt/fixed"
+	check "$1: no other times" refused touch "$mnt/fixed"
+	check "$1: no attributes" refused setfattr -n user.x -v 1 "$mnt/fixed"
+	check "$1: no space" refused fallocate -l 9M "$mnt/fixed"
+	check "$1: it can be read to the end" same
+	stat "$mnt/fixed" >/dev/null
+	ls -l "$mnt" >/dev/null
+	check "$1: which changes nothing of that" same
+	sleep 0.1
+	check "$1: no write after somebody looked" refused put fixed O_RDWR x
+}
+
+chattr_scene()
+{
+	local how=$1
+
+	head -c 300000 /dev/urandom >"$work/fixed"
+	cp "$work/fixed" "$mnt/fixed"	# and not yet durable
+	echo kind >"$mnt/kind"
+	exec 8<>"$mnt/fixed"
+	check "$how: chattr +i" chattr +i "$mnt/fixed"
+	check "$how: no write by who had it open" refused eval \
+		"echo text >&8"
+	exec 8>&-
+	locked "$how"
+	check "$how: what was written before is" same
+	mkdir "$mnt/dir"
+	touch "$mnt/dir/old"
+	chattr +i "$mnt/dir"
+	check "$how: an immutable directory gains no names" refused \
+		touch "$mnt/dir/new"
+	check "$how: and loses none" refused rm -f "$mnt/dir/old"
+	check "$how: what is in it can be written" eval \
+		"echo x >'$mnt/dir/old'"
+	chattr =a "$mnt/dir"
+	check "$how: an append-only one gains them" touch "$mnt/dir/new"
+	check "$how: and loses none" refused rm -f "$mnt/dir/new"
+	touch "$mnt/log"
+	chattr +a "$mnt/log"
+	"$python" -c '
+import os, sys
+fd = os.open(sys.argv[1], os.O_WRONLY | os.O_APPEND)
+for i in range(3000):
+    os.write(fd, b"%06d\0\n" % i * 100)
+    if i % 700 == 699:
+        os.fsync(fd)' "$mnt/log"
+	sync "$mnt/log"
+	check "$how: an append-only file takes everything" test \
+		"$(stat -c %s "$mnt/log")" = 2400000
+	sum=$(sha256sum <"$mnt/log")
+	put log O_RDWR none 2>/dev/null
+	check "$how: a write over its begin fails" test $? -ne 0
+	check "$how: no truncate of it" refused truncate -s 5 "$mnt/log"
+	check "$how: no removal" refused rm -f "$mnt/log"
+	mkdir "$mnt/quiet"
+	chattr +dA "$mnt/quiet"
+	touch "$mnt/quiet/new"
+	sync "$mnt/quiet"
+	check "$how: d and A come from the directory" test \
+		"$(flags quiet/new)" = dA
+	check "$how: what is not there is not taken" eval \
+		"! chattr +c '$mnt/kind' 2>/dev/null"
+	kill_fs
+	check "$how: the image says it to older programs" grep -q \
+		incompat=17 <(tagfsctl dump super "$img")
+	must_mount -o "$how"
+	check "$how: it is all there after a crash" test \
+		"$(flags fixed) $(flags dir) $(flags log)" = "i a a"
+	locked "$how, after a crash"
+	check "$how: the log is what was appended" test \
+		"$(sha256sum <"$mnt/log")" = "$sum"
+	umount_fs
+	check "$how: fsck has nothing to say" fsck.tagfs -n -f "$img"
+	check "$how: nor has another reader" \
+		"$source/tests/fs/spec_reader.py" check "$img"
+	must_mount -o "$how"
+	chattr -i "$mnt/fixed"
+	chattr -a "$mnt/log" "$mnt/dir"
+	check "$how: what is cleared can be written" put fixed O_RDWR text
+	check "$how: and removed" rm -r "$mnt/fixed" "$mnt/log" "$mnt/dir" \
+		"$mnt/quiet" "$mnt/kind"
+}
+
+if command -v chattr >/dev/null && command -v setfattr >/dev/null; then
+	umount_fs
+	for how in $(amount writeback "no_writeback writeback"); do
+		must_mount -o "$how"
+		chattr_scene "$how"
+		[ $how = writeback ] || umount_fs
+	done
+	: >"$mnt/his"
+	chown 65534 "$mnt/his"
+	as_user="setpriv --reuid=65534 --clear-groups"
+	if $as_user true 2>/dev/null; then
+		check "its owner may set d" $as_user chattr +d "$mnt/his"
+		check "and not i" eval "! $as_user chattr +i $mnt/his 2>&1"
+		check "and nobody else's" eval \
+			"! $as_user chattr +d $mnt 2>&1"
+	fi
+else
+	skip "chattr: not here"
+fi
 
 # ---- fstrim -----------------------------------------------------------------
 
