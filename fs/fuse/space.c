@@ -19,11 +19,11 @@
  *      be, a line tells; one per file until there is space again.
  *  (6) A write to an immutable file is refused in the same way: somebody may
  *      have opened it before, and until the next mount nobody asks when it is
- *      opened (ops.c).  So the kernel never keeps its attributes from an
- *      answer, and those that came with its name don't get out of date by
- *      themselves, or reads would ask, too.  Between that and the word that
- *      they have changed a write gets into the page cache, and fails later
- *      (5). */
+ *      opened (ops.c).  So the kernel does not keep its attributes from a
+ *      GETATTR, and those that came with its name or by STATX don't get out
+ *      of date by themselves, or reads would ask, too.  Between that and the
+ *      word that they have changed a write gets into the page cache, and
+ *      fails later (5). */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
