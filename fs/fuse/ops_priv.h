@@ -25,6 +25,9 @@ struct tfs_ops {
 	bool		single;
 	bool		sync, dirsync, noacl;	/* as asked for */
 	bool		opens;		/* are asked for; fixed */
+	/* The kernel has just got these attributes; fixed. */
+	void		(*watch)(struct tfs_ops *ops,
+				 const struct tfs_inode *in);
 	atomic_bool	nodiratime;
 	unsigned int	max_read;	/* 0: no limit */
 	uint64_t	held;		/* tfs_room_held() */

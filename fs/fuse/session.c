@@ -21,6 +21,7 @@
 #include "fuse/loop.h"
 #include "fuse/ops_priv.h"
 #include "fuse/room.h"
+#include "fuse/space.h"
 #include "fuse/wire.h"
 
 /* libfuse says some lines in pieces. */
@@ -109,6 +110,7 @@ int tfs_ops_create(struct tfs_ops **out, struct tfs *fs,
 	ops->dirsync = how->sync || how->dirsync;
 	ops->noacl = how->noacl;
 	ops->opens = tfs_has_flags(fs);
+	ops->watch = tfs_space_watch;
 	ops->max_read = how->max_read;
 	ops->held = tfs_room_held();
 	ops->want_uring = how->uring;

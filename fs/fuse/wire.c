@@ -25,7 +25,6 @@
 #include "format.h"
 #include "fuse/ops_priv.h"
 #include "fuse/reply.h"
-#include "fuse/space.h"
 #include "fuse/uring.h"
 #include "fuse/wire.h"
 
@@ -310,7 +309,7 @@ void tfs_wire_statx(struct tfs_ops *ops, const void *request)
 	h.len = sizeof(h) + (h.error ? 0 : sizeof(out));
 	(void)!send(ops, fuse_session_fd(ops->se), iov, h.error ? 1 : 2);
 	if (!h.error)
-		tfs_space_watch(ops, &in);
+		ops->watch(ops, &in);
 }
 
 /* A buffer of the loop's may be smaller than libfuse would have made it. */
