@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A mirror beside one device: tagfs, btrfs, and md with ext4 where there is md.
+"""A mirror beside one device: tagfs, btrfs, and ext4 on md where there is md.
 
  (1) Every peer has two loop devices over files of one store, or one of them.
      Peers take turns in each round; a cell is the median of its rounds.
@@ -81,6 +81,7 @@ class Peer:
         self.n = 1 if legs == "single" else 2
         self.mnt = os.path.join(work, "mnt")
         self.loops = []
+        self.array = None       # of md
 
     def make(self):
         os.makedirs(self.mnt, exist_ok=True)
@@ -88,13 +89,25 @@ class Peer:
             with open(self.image(i), "wb") as f:
                 f.truncate(self.args.image * bench.MIB)
             self.attach(i)
+        self.format()
+        self.mount()
+
+    def format(self):
         if self.kind == "tagfs":
             bench.run([self.args.mkfs, "-q", "-f"] +
                       ["--mirror"] * (self.n > 1) + self.loops)
-        else:
+        elif self.kind == "btrfs":
             bench.run(["mkfs.btrfs", "-q", "-f", "-d", self.level(), "-m",
                        "raid1" if self.n > 1 else "dup"] + self.loops)
-        self.mount()
+        else:
+            if self.n > 1:
+                self.array = f"/dev/md/tagfs-bench-{os.getpid()}"
+                # Both are zeros: there is nothing to be made equal.
+                bench.run(["mdadm", "--create", self.array, "--quiet",
+                           "--run", "--assume-clean", "--bitmap=none",
+                           "--level=1", f"--raid-devices={self.n}"] +
+                          self.loops)
+            bench.run(["mkfs.ext4", "-q", "-F", self.array or self.loops[0]])
 
     def image(self, i):
         return os.path.join(self.work, f"leg{i}")
@@ -108,13 +121,15 @@ class Peer:
         return "raid1" if self.n > 1 else "single"
 
     def mount(self, options=()):
-        options = list(options) + [f"device={d}" for d in self.loops[1:]]
+        options = list(options)
+        if self.kind != "ext4":
+            options += [f"device={d}" for d in self.loops[1:]]
         opt = ["-o", ",".join(options)] if options else []
         if self.kind == "tagfs":
             bench.run([self.args.tagfs] + opt + [self.loops[0], self.mnt])
         else:
-            bench.run(["mount", "-t", "btrfs"] + opt +
-                      [self.loops[0], self.mnt])
+            bench.run(["mount", "-t", self.kind] + opt +
+                      [self.array or self.loops[0], self.mnt])
 
     def unmount(self):
         bench.run(["umount", self.mnt])
@@ -129,6 +144,9 @@ class Peer:
     def remove(self):
         if bench.mounted(self.mnt):
             self.unmount()
+        if self.array:
+            with contextlib.suppress(bench.Failure):
+                bench.run(["mdadm", "--stop", self.array])
         for dev in self.loops:
             with contextlib.suppress(bench.Failure):
                 bench.run(["losetup", "-d", dev])
@@ -191,26 +209,30 @@ def has_md():
 
 
 def speeds(args, work):
-    names = ["tagfs single", "tagfs mirror", "btrfs single", "btrfs mirror"]
-    rounds = {name: [] for name in names}
+    kinds = ["tagfs", "btrfs", "ext4"]
     if not has_md():
-        print("md: SKIPPED, this kernel has none")
+        print("ext4 on md: SKIPPED, this kernel has none")
+        kinds.remove("ext4")
+    pairs = [(f"{kind} single", f"{kind} mirror") for kind in kinds]
+    names = [name for pair in pairs for name in pair]
+    rounds = {name: [] for name in names}
     for i in range(args.rounds):
-        for name in names[i % 4:] + names[:i % 4]:
+        first = i % len(names)
+        for name in names[first:] + names[:first]:
             try:
                 rounds[name].append(measure(Peer(name, args, work)))
             except bench.Failure as e:
                 print(f"{name}: SKIPPED, {e}")
     print(f"\n{'':<12}" + "".join(f"{n:>14}" for n in names) +
-          f"{'tagfs share':>14}{'btrfs share':>14}")
+          "".join(f"{kind + ' share':>14}" for kind in kinds))
     for key, _, unit in PHASES:
         cells = [statistics.median(r[key] for r in rounds[n]) if rounds[n]
                  else 0 for n in names]
         shares = []
-        for one, two in ((names[0], names[1]), (names[2], names[3])):
-            pairs = list(zip(rounds[one], rounds[two]))
-            shares.append(statistics.median(b[key] / a[key] for a, b in pairs)
-                          if pairs else 0)                  # (2)
+        for one, two in pairs:
+            both = list(zip(rounds[one], rounds[two]))
+            shares.append(statistics.median(b[key] / a[key] for a, b in both)
+                          if both else 0)                   # (2)
         print(f"{key:<12}" + "".join(f"{c:>14.0f}" for c in cells) +
               "".join(f"{s:>14.2f}" for s in shares) + f"  {unit}")
 
