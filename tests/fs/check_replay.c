@@ -867,7 +867,7 @@ int main(void)
 	Suite *s = suite_create("replay");
 	TCase *tc = tcase_create("replay");
 
-	tcase_set_timeout(tc, 60);
+	tcase_set_timeout(tc, 240);
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_loop_test(tc, log_may_say_anything, 0, CASES);
 	tcase_add_test(tc, promises_survive);
