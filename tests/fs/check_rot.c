@@ -41,13 +41,26 @@ static unsigned int scrub(struct pair *p)
 	return beside;
 }
 
+/* What was there before, now and of each leg alone after a scrub. */
+static void all_comes_back(struct pair *p, const char *before)
+{
+	char *after = fs_state(p->fs);
+
+	ck_assert_str_eq(after, before);
+	ck_assert_uint_eq(scrub(p), 0);
+	must(p, shut(p), "unmount");
+	each_says(p, before);
+	legs_are_equal(p);
+	free(after);
+}
+
 /* Each leg loses every other cluster, of everything that is in use and some
  * more; all comes back, and after a scrub each leg has all of it. */
 START_TEST(rot_on_both_comes_back)
 {
 	uint64_t seed = (uint64_t)_i;
 	struct pair p;
-	char *before, *after;
+	char *before;
 
 	make_pair(&p, 2, (uint64_t)_i);
 	must(&p, open_mask(&p, 3, false, false), "mount");
@@ -62,14 +75,8 @@ START_TEST(rot_on_both_comes_back)
 			 data_at(&p, (addr + (uint64_t)_i) % 2, addr) +
 			 addr * 37 % 4096, 0x20);
 	eng_dev_drop_caches(p.dev);
-	after = fs_state(p.fs);
-	ck_assert_str_eq(after, before);
-	ck_assert_uint_eq(scrub(&p), 0);
-	must(&p, shut(&p), "unmount");
-	each_says(&p, before);
-	legs_are_equal(&p);
+	all_comes_back(&p, before);
 	free(before);
-	free(after);
 	free_pair(&p);
 }
 END_TEST
@@ -322,7 +329,7 @@ START_TEST(what_any_leg_has_is_rebuilt)
 {
 	uint64_t seed = (uint64_t)_i, first, end;
 	struct pair p, then = { .n = 0 };
-	char *before, *after;
+	char *before;
 
 	make_pair(&p, 2, (uint64_t)_i);
 	must(&p, open_mask(&p, 3, false, false), "mount");
@@ -354,14 +361,8 @@ START_TEST(what_any_leg_has_is_rebuilt)
 	must(&p, shut(&p), "unmount");
 	rebuild(&p);
 	must(&p, open_mask(&p, 3, false, false), "mount what was rebuilt");
-	after = fs_state(p.fs);
-	ck_assert_str_eq(after, before);
-	ck_assert_uint_eq(scrub(&p), 0);
-	must(&p, shut(&p), "unmount");
-	each_says(&p, before);
-	legs_are_equal(&p);
+	all_comes_back(&p, before);
 	free(before);
-	free(after);
 	drop_sims(&then);
 	free_pair(&p);
 }
