@@ -91,3 +91,15 @@ namespaces()
 		arguments+=("/dev/pi/$n" "$format" "$work/ns$n")
 	done
 }
+
+# layer DISK N: the Nth layer of a disk of $mib MiB, $work/DISKN.qcow2, where
+# nothing has a place yet: all that is written from now on is lost unless it was
+# flushed (see run).
+layer()
+{
+	local base=()
+
+	[ "$2" -eq 0 ] || base=(-b "$work/$1$(($2 - 1)).qcow2" -F qcow2)
+	qemu-img create -q -f qcow2 -o cluster_size=4096 "${base[@]}" \
+		"$work/$1$2.qcow2" $((mib * 1048576 / 512 * 520))
+}

@@ -10,27 +10,13 @@ rounds=$(amount 1 2 10)
 mib=96
 format=512+8
 
-# What is written to a leg from now on has no place yet, as in
-# scene_pi_power.sh.
-layer()
-{
-	local leg base
-
-	for leg in a b; do
-		base=()
-		[ "$1" -eq 0 ] ||
-			base=(-b "$work/$leg$(($1 - 1)).qcow2" -F qcow2)
-		qemu-img create -q -f qcow2 -o cluster_size=4096 "${base[@]}" \
-			"$work/$leg$1.qcow2" $((mib * 1048576 / 512 * 520))
-	done
-}
-
 # boot STATUS PART SECONDS SEED [SEED]...: of mirror.sh
 boot()
 {
 	local status
 
-	layer "$boots"
+	layer a $boots
+	layer b $boots
 	guest -n "$format:type1:img=$work/a$boots.qcow2" \
 		-n "$format:type1:own:img=$work/b$boots.qcow2" -- \
 		mirror.sh "$work" "${@:2}"

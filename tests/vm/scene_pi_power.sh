@@ -10,17 +10,6 @@ cuts=$(amount 1 3 40)
 mib=128
 format=512+8
 
-# A new top layer, where nothing has a place yet: all that is written from now
-# on is lost unless it was flushed (see vm/run).
-layer()
-{
-	local base=()
-
-	[ "$1" -eq 0 ] || base=(-b "$work/$(($1 - 1)).qcow2" -F qcow2)
-	qemu-img create -q -f qcow2 -o cluster_size=4096 "${base[@]}" \
-		"$work/$1.qcow2" $((mib * 1048576 / 512 * 520))
-}
-
 seeds=()
 for ((i = 0; i <= cuts; i++)); do
 	seed=$((RANDOM % 10000 * 100 + i))
@@ -29,8 +18,8 @@ for ((i = 0; i <= cuts; i++)); do
 	# Both ways to the device, taking turns.
 	suite=trixie-backports
 	[ $((i % 2)) -eq 0 ] || suite=bookworm
-	layer $i
-	guest -k $suite -n "$format:type1:img=$work/$i.qcow2" -- \
+	layer disk $i
+	guest -k $suite -n "$format:type1:img=$work/disk$i.qcow2" -- \
 		power.sh "$work" "$seconds" "$seed" "${seeds[@]}"
 	status=$?
 	if [ $status -ne 90 ] && { [ $status -ne 0 ] || [ $seconds != 0 ]; }
