@@ -104,3 +104,23 @@ log_is_empty()
 {
 	check "$1: nothing to complain of" eval 'cat "$log"; test ! -s "$log"'
 }
+
+# rage SEED SECONDS STATE: a storm that goes on until the power is cut, so many
+# seconds after it has begun.  STATE keeps its journal.  Returns only by exit.
+rage()
+{
+	storm run "$mnt/$1" "$3/journal.$1" "$1" 60 2>"$3/storm.err" &
+	until [ -s "$3/journal.$1" ]; do
+		if ! kill -0 $! 2>/dev/null; then
+			cat "$3/storm.err"
+			fail "seed $1: the storm begins"
+			exit 1
+		fi
+		sleep 0.1
+	done
+	echo "$2" >"$VM_CUT"
+	wait $!
+	cat "$3/storm.err"
+	fail "the power is cut before the storm ends"
+	exit 1
+}

@@ -74,25 +74,6 @@ check_storms()
 	done
 }
 
-rage()
-{
-	storm run "$mnt/$seed" "$state/journal.$seed" "$seed" 60 \
-		2>"$state/storm.err" &
-	until [ -s "$state/journal.$seed" ]; do
-		if ! kill -0 $! 2>/dev/null; then
-			cat "$state/storm.err"
-			fail "seed $seed: the storm begins"
-			exit 1
-		fi
-		sleep 0.1
-	done
-	echo "$seconds" >"$VM_CUT"
-	wait $!
-	cat "$state/storm.err"
-	fail "the power is cut before the storm ends"
-	exit 1
-}
-
 new()
 {
 	check "a mirror of two devices is made" \
@@ -187,4 +168,4 @@ on /dev/pi/1 512+8
 $part
 [ "$seconds" = 0 ] && finish
 [ $failed -eq 0 ] || exit 1
-rage
+rage "$seed" "$seconds" "$state"

@@ -43,17 +43,4 @@ if [ $# -gt 0 ]; then
 fi
 [ "$seconds" = 0 ] && finish
 [ $failed -eq 0 ] || exit 1
-storm run "$mnt/$seed" "$state/journal.$seed" "$seed" 60 \
-	2>"$state/storm.err" &
-until [ -s "$state/journal.$seed" ]; do
-	if ! kill -0 $! 2>/dev/null; then
-		cat "$state/storm.err"
-		fail "seed $seed: the storm begins"
-		exit 1
-	fi
-	sleep 0.1
-done
-echo "$seconds" >"$VM_CUT"
-wait $!
-cat "$state/storm.err"
-fail "the power is cut before the storm ends"
+rage "$seed" "$seconds" "$state"
