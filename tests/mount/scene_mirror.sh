@@ -24,16 +24,9 @@ sums()
 	(cd "$mnt" && find . -type f -print0 | sort -z | xargs -0 cat | sha256sum)
 }
 
-# The mirror's line of the status, until it says so.
 status_says()
 {
-	for _ in $(seq 300); do
-		tagfsctl status "$mnt" >"$work/status"
-		grep -q "^mirror:.*$1" "$work/status" && return
-		sleep 0.1
-	done
-	cat "$work/status"
-	return 1
+	mirror_says 30 "$1"
 }
 
 # Of all legs this one alone has healed something.

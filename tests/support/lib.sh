@@ -74,6 +74,20 @@ check()
 	fi
 }
 
+# mirror_says SECONDS TEXT: the mirror's line of the status, by then.
+mirror_says()
+{
+	local i
+
+	for ((i = 0; i < $1 * 10; i++)); do
+		tagfsctl status "$mnt" >"$work/status"
+		grep -q "^mirror:.*$2" "$work/status" && return
+		sleep 0.1
+	done
+	cat "$work/status" "$log"
+	return 1
+}
+
 # Run a program of ours that says its promises itself.
 cases()
 {

@@ -39,16 +39,9 @@ counts()
 	echo "$(count bad "$1") $(count errors "$1") $(count healed_intervals "$1")"
 }
 
-# The mirror's line of the status, until it says so.
 status_says()
 {
-	for _ in $(seq 100); do
-		tagfsctl status "$mnt" >"$work/status"
-		grep -q "^mirror:.*$1" "$work/status" && return
-		sleep 0.2
-	done
-	cat "$work/status" "$log"
-	return 1
+	mirror_says 20 "$1"
 }
 
 # A scrub finds what it says it does: nothing, if legs have the same.
