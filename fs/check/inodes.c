@@ -90,6 +90,15 @@ static int orphan_fn(struct tfs_txn *tx, void *arg)
 	return tfs_txn_put(tx, tfs_key(0, TFS_T_ORPHAN, in->ino), NULL, 0);
 }
 
+/* Whatever flags it has: a user could not. */
+static int drop_acl_fn(struct tfs_txn *tx, void *arg)
+{
+	struct tfs_inode *in = arg;
+	int err = tfs_acl_set(tx, in, TFS_ACL_ACCESS, NULL, 0, false);
+
+	return err ? err : tfs_inode_put(tx, in);
+}
+
 /* An inode for items that have none: nobody but root may look. */
 static int revive_fn(struct tfs_txn *tx, void *arg)
 {
@@ -252,9 +261,9 @@ static int check_acl(struct current *cur)
 		}
 	} else if (n > 0 && tfs_found(cur->ck, TFS_F_ACL, in->ino, 0, true,
 				      "the access list can't be obeyed")) {
-		err = tfs_found_fixed(cur->ck,
-				      tfs_removexattr(cur->ck->fs, in->ino,
-						      TFS_ACL_ACCESS));
+		in->ctime = tfs_now();
+		err = tfs_found_fixed(cur->ck, tfs_fix(cur->ck, drop_acl_fn,
+						       in));
 	}
 	free(acl);
 	return err;

@@ -293,6 +293,7 @@ START_TEST(mode_and_access_list_agree)
 {
 	static struct tree t;
 	struct seek_item s;
+	struct tfs_inode in;
 
 	make_tree(&t, _i);
 	ck_assert_int_eq(tfs_setxattr(t.bed.fs, t.big, TFS_ACL_ACCESS, acl,
@@ -304,7 +305,10 @@ START_TEST(mode_and_access_list_agree)
 	s = first(&t, t.big, TFS_T_XATTR, 0);
 	s.val[s.len - 8] = 77;		/* the last entry's tag */
 	set_item(&t, s.key, s.val, s.len);
+	ck_assert_int_eq(tfs_setflags(t.bed.fs, t.big, TFS_INODE_IMMUTABLE,
+				      &in), 0);
 	must_be_put_right(&t, "a list that can't be obeyed", TFS_F_ACL);
+	ck_assert_uint_eq(inode_of(&t, t.big).flags, TFS_INODE_IMMUTABLE);
 	bed_free(&t.bed);
 }
 END_TEST
