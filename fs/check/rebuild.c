@@ -62,6 +62,16 @@ static int root_fn(struct tfs_txn *tx, void *arg)
 	return tfs_inode_put(tx, &root);
 }
 
+static int note_made(struct rebuild *rb, uint32_t ino)
+{
+	int err = tfs_array_grow(&rb->made, &rb->made_room, rb->made_n + 1,
+				 sizeof(rb->made[0]));
+
+	if (!err)
+		rb->made[rb->made_n++] = ino;
+	return err;
+}
+
 static bool found(struct tfs_check *c, const struct tfs_finding *f)
 {
 	struct rebuild *rb = c->arg;
@@ -69,7 +79,7 @@ static bool found(struct tfs_check *c, const struct tfs_finding *f)
 	if (rb->how->found)
 		rb->how->found(rb->how, f);
 	rb->how->problems++;
-	if (f->kind == TFS_F_STRAY && tfs_rb_note_made(rb, f->ino))
+	if (f->kind == TFS_F_STRAY && note_made(rb, f->ino))
 		return false;
 	return true;
 }
@@ -102,15 +112,11 @@ static int mark_made(struct rebuild *rb)
 	static const char text[] = "content and number are known by its tags; "
 		"owner, mode, times and name are lost, the size is that of "
 		"whole clusters";
-	uint32_t last = 0;
 	int err = 0;
 
 	for (size_t i = 0; i < rb->made_n && !err; i++) {
-		if (rb->made[i] == last)
-			continue;
-		last = rb->made[i];
-		err = tfs_setxattr(rb->fs, last, MARK, text, strlen(text), 0,
-				   false);
+		err = tfs_setxattr(rb->fs, rb->made[i], MARK, text,
+				   strlen(text), 0, false);
 		if (err == -ENOENT)
 			err = 0;	/* it did not come back */
 		else if (!err)

@@ -10,7 +10,6 @@ struct gap {
 	struct rebuild	*rb;
 	struct tfs_extent ext;		/* what tags say, from here on */
 	uint32_t	ino;
-	bool		lost;		/* its inode is */
 	uint64_t	done, mapped;
 };
 
@@ -38,7 +37,6 @@ static int allowed(struct tfs_txn *tx, struct gap *g, uint64_t *end)
 	int err = tfs_inode_get(tx, g->ino, &in);
 
 	*end = TFS_FILE_CLUSTERS;
-	g->lost = err == -ENOENT;
 	if (err == -ENOENT && in_hole(g->rb, &key))
 		return 0;
 	*end = 0;
@@ -78,19 +76,6 @@ static int gap_fn(struct tfs_txn *tx, void *arg)
 	return tfs_extent_map(tx, g->ino, &part, false);
 }
 
-int tfs_rb_note_made(struct rebuild *rb, uint32_t ino)
-{
-	int err;
-
-	if (rb->made_n && rb->made[rb->made_n - 1] == ino)
-		return 0;
-	err = tfs_array_grow(&rb->made, &rb->made_room, rb->made_n + 1,
-			     sizeof(rb->made[0]));
-	if (!err)
-		rb->made[rb->made_n++] = ino;
-	return err;
-}
-
 static int fill_run(struct rebuild *rb, const struct range *r,
 		    const struct tfs_piece *p)
 {
@@ -108,8 +93,6 @@ static int fill_run(struct rebuild *rb, const struct range *r,
 		err = tfs_txn_write(rb->fs, gap_fn, &g, 0);
 		if (err == -EUCLEAN)	/* an extent makes no sense */
 			return 0;
-		if (!err && g.mapped && g.lost)
-			err = tfs_rb_note_made(rb, g.ino);
 		rb->how->clusters += g.mapped;
 		if (g.mapped && g.ino >= rb->fs->next_ino)
 			rb->fs->next_ino = g.ino + 1;

@@ -32,7 +32,7 @@ struct rebuild {
 	struct tfs_sorter *leaves;	/* pieces, ascending */
 	struct tfs_sorter *data;
 	uint64_t	data_clusters;	/* in these */
-	uint32_t	*made;		/* inodes that were lost, ascending */
+	uint32_t	*made;		/* inodes that are lost, in the log too */
 	size_t		made_n, made_room;
 	struct tfs_node	*node;		/* a leaf that is being read */
 };
@@ -113,7 +113,5 @@ int tfs_rb_choose(struct rebuild *rb);
 
 /* (4) */
 int tfs_rb_fill(struct rebuild *rb);
-/* This inode was lost. */
-int tfs_rb_note_made(struct rebuild *rb, uint32_t ino);
 
 #endif

@@ -37,6 +37,7 @@ static const struct kind kinds[] = {
 	{ "1 % of the leaves", 0, 1, false, false },
 	{ "10 % of the leaves", 0, 10, false, false },
 	{ "50 % of the leaves", 0, 50, false, false },
+	{ "all leaves", 0, 100, false, false },
 	{ "inner nodes, 10 % of the leaves", RUIN_INNER, 10, false, false },
 	{ "all nodes, slots, log", RUIN_INNER | RUIN_SLOTS | RUIN_LOG, 100,
 	  false, true },
@@ -93,7 +94,7 @@ END_TEST
  * in a file. */
 START_TEST(memory_makes_no_difference)
 {
-	static const unsigned int which[] = { 5, 9, 12 };
+	static const unsigned int which[] = { 5, 9, 13 };
 	const struct kind *k = &kinds[which[_i]];
 	struct tfs_rebuild how[2] = {
 		{ .rdonly = true },

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/xattr.h>
 
+#include "format.h"
 #include "support/fs_state.h"
 
 #define DEPTH		6
@@ -75,7 +76,8 @@ static void show(struct walk *w, uint32_t ino, struct tfs_inode *in)
 		in->mode = 0;
 		return;
 	}
-	fprintf(w->f, " %o links %u size %llu clusters %llu", in->mode,
+	fprintf(w->f, " %o %u:%u +%x links %u size %llu clusters %llu",
+		in->mode, in->uid, in->gid, in->flags & TFS_INODE_USER,
 		in->nlink, (unsigned long long)in->size,
 		(unsigned long long)in->clusters);
 	if (S_ISREG(in->mode))

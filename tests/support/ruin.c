@@ -11,6 +11,7 @@
 #include "base/state.h"
 #include "check/treewalk.h"
 #include "file/extent.h"
+#include "format.h"
 #include "soft/dev_soft.h"
 #include "soft/soft_priv.h"
 #include "support/fs_check.h"
@@ -60,6 +61,13 @@ static void put_acl(struct tfs *fs, uint32_t ino)
 				      sizeof(acl), 0, false), 0);
 }
 
+static void put_flags(struct tfs *fs, uint32_t ino, uint32_t flags)
+{
+	struct tfs_inode in;
+
+	ck_assert_int_eq(tfs_setflags(fs, ino, flags, &in), 0);
+}
+
 static void one_file(struct tfs *fs, uint32_t dir, unsigned int i)
 {
 	char name[64];
@@ -85,6 +93,8 @@ static void one_file(struct tfs *fs, uint32_t dir, unsigned int i)
 				 0);
 		tfs_unref(fs, ino, 2);
 	}
+	if (i % 12 == 8)	/* nobody deletes it; each of the four */
+		put_flags(fs, ino, TFS_INODE_IMMUTABLE << i / 12 % 4);
 }
 
 static void live(struct tfs *fs, unsigned int from, unsigned int to)
@@ -97,6 +107,8 @@ static void live(struct tfs *fs, unsigned int from, unsigned int to)
 			snprintf(name, sizeof(name), "dir %u", i);
 			dir = make(fs, i % 200 ? dir : TFS_ROOT_INO, name,
 				   S_IFDIR | 0755);
+			if (i % 200 == 160)
+				put_flags(fs, dir, TFS_INODE_HEIRLOOMS);
 		}
 		one_file(fs, dir, i);
 		if (i % 6 == 5) {	/* what was deleted is reused */
@@ -117,6 +129,19 @@ static uint64_t count_names(const char *state)
 	for (; *state; state++)
 		n += *state == '\n';
 	return n - 1;
+}
+
+/* Directories of which no name may go. */
+static void still(struct tfs *fs)
+{
+	uint32_t dir = make(fs, TFS_ROOT_INO, "still", S_IFDIR | 0755);
+	uint32_t ino = make(fs, dir, "log", S_IFREG | 0600);
+
+	put(fs, ino, 0, 3 * CSIZE, 800);
+	put_flags(fs, ino, TFS_INODE_APPEND);
+	put_flags(fs, make(fs, dir, "grows", S_IFDIR | 0755),
+		  TFS_INODE_APPEND);
+	put_flags(fs, dir, TFS_INODE_IMMUTABLE | TFS_INODE_NODUMP);
 }
 
 /* In several pieces, with holes. */
@@ -146,6 +171,16 @@ static int see_item(struct tfs_treewalk *w, const struct tfs_item *item)
 	return 0;
 }
 
+/* The log has the inode, and says that nobody may change it. */
+static void protect_large(struct tfs *fs)
+{
+	struct tfs_inode in;
+
+	ck_assert_int_eq(tfs_lookup(fs, TFS_ROOT_INO, "large", &in), 0);
+	put_flags(fs, in.ino, TFS_INODE_IMMUTABLE);
+	tfs_unref(fs, in.ino, 1);
+}
+
 static void find_data(struct ruin *st)
 {
 	struct tfs_treewalk w = { .fs = st->b.fs, .arg = st,
@@ -163,6 +198,7 @@ void ruin_make(struct ruin *st, uint64_t seed)
 	*st = (struct ruin){ .disk = NULL };
 	bed_make(b, RUIN_PROFILE, 24000, seed);
 	large(b->fs);
+	still(b->fs);
 	live(b->fs, 0, RUIN_FILES / 2);
 	bed_remount(b, 0);
 	live(b->fs, RUIN_FILES / 2, RUIN_FILES);
@@ -171,6 +207,7 @@ void ruin_make(struct ruin *st, uint64_t seed)
 	st->next_older = b->fs->next_ino;
 	st->names_older = count_names(st->older);
 	live(b->fs, RUIN_FILES, RUIN_FILES + 60);
+	protect_large(b->fs);
 	ck_assert_int_eq(tfs_sync(b->fs), 0);
 	st->state = fs_state(b->fs);
 	st->names = count_names(st->state);
