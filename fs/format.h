@@ -99,6 +99,8 @@ _Static_assert(sizeof(struct tfs_disk_ptr) == 0x18, "node pointer");
 #define TFS_SLOT_MAGIC	0x544c5354u	/* "TSLT" */
 #define TFS_SLOT_NUMBER_MAX	(UINT64_MAX >> 1)
 #define TFS_SLOT_CLEAN	1u		/* nothing was written since: no log */
+#define TFS_SLOT_BEGUN	2u		/* none: a rebuild has begun, and
+					 * nodes above seq are of nobody */
 
 /* One checkpoint.  Slot number & 1 holds it, both copies; the valid one with
  * the highest number is mounted. */

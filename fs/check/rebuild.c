@@ -19,7 +19,10 @@
  *      than the newest node or commit.  The log comes last, as in a mount.
  *  (7) With a scratch file, nodes that are made anew are in it beside half of the
  *      memory that may be used; what is found takes three eighths.
- *  (8) Counts, links, names and the map are the checker's, in memory, too. */
+ *  (8) Counts, links, names and the map are the checker's, in memory, too.
+ *  (9) Without a slot nothing says which nodes count.  So before the first is
+ *      written, a slot says that those above (6) do not; the checkpoint's slot
+ *      ends that.  Cut in between, the next one finds what this one found. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -180,20 +183,39 @@ static void say_others(const struct rebuild *rb)
 	}
 }
 
+/* (9) In rb->slot, which has none. */
+static int look_for_mark(struct rebuild *rb)
+{
+	int err = rb->how->slots_lost ? tfs_slot_begun(rb->fs, &rb->slot) :
+		-ENOENT;
+
+	if (err)
+		return err == -ENOENT ? 0 : err;
+	rb->sv.mark = rb->slot.seq;
+	eng_log(LOG_NOTICE, "a rebuild was interrupted; what it wrote does "
+		"not count");
+	return 0;
+}
+
 /* Where nothing but the first nodes said whose it is, most of them may be
  * somebody else's. */
 static int scan_for(struct rebuild *rb)
 {
 	struct tfs *fs = rb->fs;
 	const struct tfs_vote *most;
-	int err = tfs_salvage_scan(&rb->sv);
+	int err = look_for_mark(rb);
+
+	if (!err)
+		err = tfs_salvage_scan(&rb->sv);
 
 	most = tfs_votes_most(&rb->sv.votes, NULL);
 	if (!err && rb->unsure && most && !is_own(rb, most)) {
 		memcpy(fs->super.nonce, most->nonce, TFS_NONCE);
 		tfs_record_key_init(&fs->key, fs->super.nonce);
 		tfs_salvage_clear(&rb->sv);
-		err = tfs_salvage_scan(&rb->sv);
+		err = look_for_mark(rb);
+		if (!err)
+			err = tfs_salvage_scan(&rb->sv);
 	}
 	if (!err)
 		say_others(rb);
@@ -212,13 +234,16 @@ static int scan(struct rebuild *rb)
 	sv->scratch = &rb->how->scratch;
 	err = scan_for(rb);
 	rb->how->unreadable = sv->unreadable;
-	rb->limit = rb->how->slots_lost ? sv->seq : rb->slot.seq;
+	rb->limit = rb->how->slots_lost && !sv->mark ? sv->seq : rb->slot.seq;
+	if (fs->seq <= tfs_slot_top(&rb->slot))
+		fs->seq = tfs_slot_top(&rb->slot) + TFS_SEQ_JUMP + 1;
 	if (fs->seq <= sv->seq)
 		fs->seq = sv->seq + TFS_SEQ_JUMP + 1;
 	if (!err && fs->seq >= TFS_SEQ_MAX - TFS_SEQ_JUMP)
 		err = -EOVERFLOW;
 	if (rb->how->slots_lost)
-		fs->slot_number = sv->checkpoint + 2;
+		fs->slot_number = sv->checkpoint + 2 > rb->slot.number ?
+			sv->checkpoint + 2 : rb->slot.number;
 	if (rb->how->super_lost && sv->log_end > fs->super.log_clusters)
 		fs->super.log_clusters = sv->log_end;
 	return err;
@@ -289,6 +314,17 @@ static void release(struct rebuild *rb)
 
 /* ---- writing it --------------------------------------------------------- */
 
+/* (9) In the slot that the second checkpoint will take. */
+static int write_mark(struct rebuild *rb)
+{
+	const struct tfs_slot mark = {
+		.number = rb->fs->slot_number, .flags = TFS_SLOT_BEGUN,
+		.seq = rb->limit, .used = rb->fs->seq - 1,
+	};
+
+	return tfs_slot_write(rb->fs, &mark);
+}
+
 /* (1) Both slots, then superblocks: as mkfs does. */
 static int write_all(struct rebuild *rb)
 {
@@ -301,8 +337,9 @@ static int write_all(struct rebuild *rb)
 	fs->log.newest = fs->ckpt.durable = fs->seq - 1;
 	tfs_fence_look(fs);	/* all that took long */
 	err = atomic_load(&fs->error);
-	if (!err && !how->slots_lost)
-		err = tfs_begin_life(fs, &rb->slot, true);
+	if (!err)
+		err = how->slots_lost ? write_mark(rb) :
+			tfs_begin_life(fs, &rb->slot, true);
 	if (!err)
 		err = tfs_ckpt_force(fs, false);
 	if (!err)

@@ -32,7 +32,7 @@ struct rebuild {
 	struct tfs_sorter *leaves;	/* pieces, ascending */
 	struct tfs_sorter *data;
 	uint64_t	data_clusters;	/* in these */
-	uint32_t	*made;		/* inodes that are lost, in the log too */
+	uint32_t	*made;		/* inodes lost, in the log as well */
 	size_t		made_n, made_room;
 	struct tfs_node	*node;		/* a leaf that is being read */
 };

@@ -11,6 +11,8 @@
  *  (4) Tags of something else decode to a record one time in 4096, with any
  *      sequence.  So that of data counts as the highest only if it is no more
  *      than a few lives above one that does.
+ *  (5) What a rebuild wrote that did not end is kept as any other, since others
+ *      decide; it is no more than the highest sequence.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -48,7 +50,9 @@ static int see_node(struct tfs_salvage *sv, uint64_t addr, uint8_t *data,
 	    tfs_node_decode(sv->fs, &node, rec->owner, &span.low, &span.high))
 		return 0;
 	sv->nodes++;
-	if (rec->seq > sv->node_seq)
+	if (rec->seq > sv->seq)
+		sv->seq = rec->seq;
+	if (rec->seq > sv->node_seq && (!sv->mark || rec->seq <= sv->mark))
 		sv->node_seq = rec->seq;
 	span.addr[rec->index] = addr;
 	return rec->owner ? 0 : tfs_sorter_add(sv->leaves, &span);
@@ -158,8 +162,6 @@ static void find_top(struct tfs_salvage *sv)
 {
 	const struct tfs_lives *l = sv->lives;
 
-	if (sv->seq < sv->node_seq)
-		sv->seq = sv->node_seq;
 	for (uint64_t i = sv->seq / NEAR; i <= TFS_SEQ_MAX / NEAR; i++) {
 		uint64_t low = i * NEAR + l->at[i].low - 1;
 		uint64_t high = i * NEAR + l->at[i].high - 1;
@@ -219,7 +221,7 @@ void tfs_salvage_clear(struct tfs_salvage *sv)
 	tfs_sorter_destroy(sv->data);
 	*sv = (struct tfs_salvage){
 		.fs = sv->fs, .arg = sv->arg, .progress = sv->progress,
-		.scratch = sv->scratch,
+		.scratch = sv->scratch, .mark = sv->mark,
 	};
 }
 

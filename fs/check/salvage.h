@@ -29,12 +29,14 @@ struct tfs_salvage {
 	bool		(*progress)(struct tfs_salvage *sv, unsigned int done);
 
 	struct tfs_scratch *scratch;	/* for what is found */
+	uint64_t	mark;		/* nodes above it are of nobody; 0: none
+					 * are */
 
 	/* The result. */
 	struct tfs_sorter *leaves;	/* spans, ascending */
 	struct tfs_sorter *data;	/* spans, as they lie on the medium */
 	uint64_t	clusters, unreadable, nodes;
-	uint64_t	node_seq;	/* the highest of a node */
+	uint64_t	node_seq;	/* the highest of a node up to mark */
 	uint64_t	seq;		/* the highest of all: salvage.c (4) */
 	uint64_t	checkpoint;	/* the highest that the log names */
 	uint64_t	log_end;	/* highest position in the log, and one */

@@ -457,7 +457,8 @@ static const char *slot_decode(const struct tfs *fs,
 	if (s->free > n || s->reserved > s->free)
 		return "free space";
 	if (s->log_pos >= fs->super.log_clusters ||
-	    s->flags & ~TFS_SLOT_CLEAN || !tfs_all_zero(d->pad, sizeof(d->pad)))
+	    s->flags & ~(TFS_SLOT_CLEAN | TFS_SLOT_BEGUN) ||
+	    !tfs_all_zero(d->pad, sizeof(d->pad)))
 		return "log position, flags or padding";
 	return NULL;
 }
@@ -474,6 +475,7 @@ struct slot_copy {
 	int		err;		/* -ENOENT: never written */
 	const char	*why;		/* it is no good, else NULL */
 	bool		bytes;		/* all the same they are a slot's */
+	bool		begun;		/* it is one, of TFS_SLOT_BEGUN */
 };
 
 static bool slot_tags(const struct tfs *fs, unsigned int i, unsigned int copy,
@@ -503,6 +505,9 @@ static void slot_judge(struct tfs *fs, unsigned int i, unsigned int copy,
 		why = strerror(-c->err);
 	else if (!why && !slot_tags(fs, i, copy, &c->slot, tags))
 		why = "application tags";
+	c->begun = !why && c->slot.flags & TFS_SLOT_BEGUN;
+	if (c->begun)
+		why = "a rebuild has begun, and did not end";
 	if (c->err == -EBADMSG && fault->kind == ENG_FAULT_ESCAPE)
 		c->err = -ENOENT;
 	else if (why && !c->err)
@@ -643,6 +648,23 @@ int tfs_slot_read(struct tfs *fs, struct tfs_slot *out, unsigned int *odd)
 	}
 	*out = best->slot;
 	return 0;
+}
+
+int tfs_slot_begun(struct tfs *fs, struct tfs_slot *out)
+{
+	unsigned int leg = 0;
+	int err = 0;
+
+	*out = (struct tfs_slot){ .number = 0 };
+	while (!err && (leg = tfs_leg_next(fs, leg)))
+		for (unsigned int i = 0; i < 4 && !err; i++) {
+			struct slot_copy c = { .err = 0 };
+
+			err = slot_read_leg(fs, leg, i / 2, i % 2, 0, &c);
+			if (!err && c.begun && c.slot.used > out->used)
+				*out = c.slot;
+		}
+	return err ? err : out->number ? 0 : -ENOENT;
 }
 
 /* What one leg has; *newest: of what is good anywhere. */

@@ -59,6 +59,9 @@ enum {
 };
 /* The newest one that is good; *odd: the above. */
 int tfs_slot_read(struct tfs *fs, struct tfs_slot *out, unsigned int *odd);
+/* Of slots that are none since a rebuild has begun, the newest.  -ENOENT: there
+ * is none. */
+int tfs_slot_begun(struct tfs *fs, struct tfs_slot *out);
 /* One copy of slot i, as the medium has it.  NULL or what is wrong with it. */
 const char *tfs_slot_look(struct tfs *fs, unsigned int i, unsigned int copy,
 			  struct tfs_slot *out);

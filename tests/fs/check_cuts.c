@@ -7,7 +7,8 @@
  * afterwards, and nothing in between; a second run comes to its end, and to the
  * same end; and after that there is nothing to be found.
  *
- * TAGFS_CASE=JOB:PROFILE:WRITE:ARRIVE, from a message, is one case alone. */
+ * TAGFS_CASE=JOB:PROFILE:WRITE:ARRIVE, from a message, is one case alone;
+ * TAGFS_CHANCES=N is how many ways are left to chance. */
 #include <unistd.h>
 
 #include "check/scrubber.h"
@@ -148,13 +149,12 @@ static void root_gone(struct tree *t)
 	nodes_gone(t, true);
 }
 
-static void all_but_leaves_gone(struct tree *t)
+/* What has a fixed place, but for the log. */
+static void slots_gone(struct tree *t)
 {
 	uint64_t end = t->bed.fs->super.clusters;
 
 	nodes_gone(t, true);
-	for (uint64_t i = 0; i < t->bed.fs->super.log_clusters; i++)
-		flip(t, tfs_log_addr(t->bed.fs, i));
 	flip(t, TFS_AT_SUPER);
 	flip(t, end - TFS_END_SUPER);
 	for (unsigned int i = 0; i < 2; i++) {
@@ -163,6 +163,13 @@ static void all_but_leaves_gone(struct tree *t)
 	}
 	sim_flip(t->bed.sim, 9, 1);
 	sim_flip(t->bed.sim, sim_raw(t->bed.sim)->size - SOFT_BLOCK + 9, 1);
+}
+
+static void all_but_leaves_gone(struct tree *t)
+{
+	slots_gone(t);
+	for (uint64_t i = 0; i < t->bed.fs->super.log_clusters; i++)
+		flip(t, tfs_log_addr(t->bed.fs, i));
 }
 
 /* ---- what puts it right -------------------------------------------------- */
@@ -227,7 +234,8 @@ static const struct job {
 	{ "fsck -y, copies", one_copy, fsck, false },
 	{ "fsck -y, a leaf", a_leaf_gone, fsck, false },
 	{ "rebuild, the root", root_gone, rebuild, true },
-	{ "rebuild, all but leaves", all_but_leaves_gone, rebuild, false },
+	{ "rebuild, all but leaves", all_but_leaves_gone, rebuild, true },
+	{ "rebuild, all but leaves and log", slots_gone, rebuild, false },
 	{ "scrub", one_copy_and_data, scrub, false },
 };
 
@@ -235,9 +243,19 @@ static const struct job {
 
 /* ---- the cuts ------------------------------------------------------------ */
 
-static const char *const arrivals[SIM_ARRIVES] = {
-	"nothing", "all", "fronts", "backs", "others", "the newest",
+static const char *const arrivals[SIM_ARRIVES + 1] = {
+	"nothing", "all", "fronts", "backs", "others", "the newest", "any",
 };
+
+/* Then as many in which chance has it: both copies of a node can be lost. */
+static unsigned int chances(const struct job *job)
+{
+	const char *wish = getenv("TAGFS_CHANCES");
+
+	if (wish)
+		return (unsigned int)atoi(wish);
+	return getenv("TAGFS_TEST_QUICK") ? job->run == rebuild : 4;
+}
 
 struct plan {
 	const struct job *job;
@@ -317,7 +335,7 @@ static void judge(struct plan *p, struct bed *b)
 }
 
 /* Not what was tried already, or is the same. */
-static bool is_new(struct plan *p, enum sim_arrive how)
+static bool is_new(struct plan *p, unsigned int how)
 {
 	struct sim_counts c;
 
@@ -337,12 +355,15 @@ static bool is_new(struct plan *p, enum sim_arrive how)
 	}
 }
 
-static void cut(struct plan *p, enum sim_arrive how)
+static void cut(struct plan *p, unsigned int n, unsigned int how)
 {
 	struct bed b;
 
 	bed_take(&b, sim_clone(p->b.sim), 0);
-	sim_crash_as(b.sim, how);
+	if (how < SIM_ARRIVES)
+		sim_crash_as(b.sim, how);
+	else
+		sim_crash(b.sim, 2 + n * 1000ull + how);
 	judge(p, &b);
 	bed_free(&b);
 }
@@ -352,7 +373,7 @@ static bool cut_at(struct plan *p, unsigned int job, unsigned int profile,
 		   unsigned int n)
 {
 	const char *wish = getenv("TAGFS_CASE");
-	unsigned int only[4];
+	unsigned int only[4], ways = SIM_ARRIVES + chances(p->job);
 	bool off, one = wish && sscanf(wish, "%u:%u:%u:%u", &only[0], &only[1],
 				       &only[2], &only[3]) == 4;
 
@@ -360,15 +381,16 @@ static bool cut_at(struct plan *p, unsigned int job, unsigned int profile,
 	sim_power_off_at(p->b.sim, n);
 	p->job->run(&p->b);
 	off = sim_is_off(p->b.sim);
-	for (unsigned int how = 0; off && how < SIM_ARRIVES; how++) {
+	for (unsigned int how = 0; off && how < ways; how++) {
 		if (one && (only[0] != job || only[1] != profile ||
 			    only[2] != n || only[3] != how))
 			continue;
 		if (!one && !is_new(p, how))
 			continue;
 		snprintf(p->where, sizeof(p->where), "%s, %u:%u:%u:%u (%s)",
-			 p->job->name, job, profile, n, how, arrivals[how]);
-		cut(p, how);
+			 p->job->name, job, profile, n, how, arrivals[
+			 how < SIM_ARRIVES ? how : SIM_ARRIVES]);
+		cut(p, n, how);
 	}
 	bed_free(&p->b);
 	return off;
