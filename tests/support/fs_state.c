@@ -80,6 +80,8 @@ static void show(struct walk *w, uint32_t ino, struct tfs_inode *in)
 		in->mode, in->uid, in->gid, in->flags & TFS_INODE_USER,
 		in->nlink, (unsigned long long)in->size,
 		(unsigned long long)in->clusters);
+	if (in->rdev_major)
+		fprintf(w->f, " %u:%u", in->rdev_major, in->rdev_minor);
 	if (S_ISREG(in->mode))
 		show_content(w, ino, in->size);
 	if (S_ISLNK(in->mode) && tfs_readlink(w->fs, ino, &target))

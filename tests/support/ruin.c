@@ -4,6 +4,7 @@
  *  (1) What is destroyed is of the disk as it would be after a cut: there is a
  *      log to be replayed. */
 #include <check.h>
+#include <linux/falloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,7 +47,7 @@ static uint32_t make(struct tfs *fs, uint32_t dir, const char *name,
 }
 
 /* An access list as setfacl writes it: rw- for user 7. */
-static void put_acl(struct tfs *fs, uint32_t ino)
+static void put_acl(struct tfs *fs, uint32_t ino, const char *name)
 {
 	static const uint8_t acl[] = {
 		2, 0, 0, 0,
@@ -57,8 +58,8 @@ static void put_acl(struct tfs *fs, uint32_t ino)
 		32, 0, 4, 0, 255, 255, 255, 255,
 	};
 
-	ck_assert_int_eq(tfs_setxattr(fs, ino, "system.posix_acl_access", acl,
-				      sizeof(acl), 0, false), 0);
+	ck_assert_int_eq(tfs_setxattr(fs, ino, name, acl, sizeof(acl), 0,
+				      false), 0);
 }
 
 static void put_flags(struct tfs *fs, uint32_t ino, uint32_t flags)
@@ -85,7 +86,7 @@ static void one_file(struct tfs *fs, uint32_t dir, unsigned int i)
 		ck_assert_int_eq(tfs_setxattr(fs, ino, "user.some", name,
 					      40, 0, false), 0);
 	if (i % 20 == 4)
-		put_acl(fs, ino);
+		put_acl(fs, ino, "system.posix_acl_access");
 	if (i % 30 == 6) {
 		snprintf(name, sizeof(name), "a link to number %u", i);
 		ck_assert_int_eq(tfs_ref(fs, ino, 1), 0);
@@ -171,6 +172,36 @@ static int see_item(struct tfs_treewalk *w, const struct tfs_item *item)
 	return 0;
 }
 
+/* What is no file of bytes; space that is promised; a list for new names. */
+static void others(struct tfs *fs)
+{
+	struct tfs_new disk = { .mode = S_IFBLK | 0660, .rdev_major = 8,
+				.rdev_minor = 17 };
+	uint32_t dir = make(fs, TFS_ROOT_INO, "others", S_IFDIR | 0755);
+	uint32_t ino = make(fs, dir, "reserved", S_IFREG | 0600);
+	struct tfs_inode in;
+
+	put(fs, ino, 3 * CSIZE, 2 * CSIZE, 801);
+	ck_assert_int_eq(tfs_fallocate(fs, ino, FALLOC_FL_KEEP_SIZE, 0,
+				       40 * CSIZE), 0);
+	ck_assert_int_eq(tfs_create(fs, dir, "disk", &disk, &in), 0);
+	tfs_unref(fs, in.ino, 1);
+	make(fs, dir, "pipe", S_IFIFO | 0600);
+	put_acl(fs, dir, "system.posix_acl_default");
+	make(fs, dir, "heir", S_IFREG | 0666);
+}
+
+/* A file without a name, that somebody has open. */
+static uint32_t nameless(struct tfs *fs, uint64_t seed)
+{
+	struct tfs_new new = { .mode = S_IFREG | 0600 };
+	struct tfs_inode in;
+
+	ck_assert_int_eq(tfs_create(fs, TFS_ROOT_INO, NULL, &new, &in), 0);
+	put(fs, in.ino, 0, 3 * CSIZE, seed);
+	return in.ino;
+}
+
 /* The log has the inode, and says that nobody may change it. */
 static void protect_large(struct tfs *fs)
 {
@@ -194,13 +225,16 @@ static void find_data(struct ruin *st)
 void ruin_make(struct ruin *st, uint64_t seed)
 {
 	struct bed *b = &st->b;
+	uint32_t open[2];
 
 	*st = (struct ruin){ .disk = NULL };
 	bed_make(b, RUIN_PROFILE, 24000, seed);
 	large(b->fs);
 	still(b->fs);
+	others(b->fs);
 	live(b->fs, 0, RUIN_FILES / 2);
 	bed_remount(b, 0);
+	open[0] = nameless(b->fs, 802);
 	live(b->fs, RUIN_FILES / 2, RUIN_FILES);
 	st->nodes = fs_nodes(b->fs, &st->node);
 	st->older = fs_state(b->fs);
@@ -208,11 +242,14 @@ void ruin_make(struct ruin *st, uint64_t seed)
 	st->names_older = count_names(st->older);
 	live(b->fs, RUIN_FILES, RUIN_FILES + 60);
 	protect_large(b->fs);
+	open[1] = nameless(b->fs, 803);
 	ck_assert_int_eq(tfs_sync(b->fs), 0);
 	st->state = fs_state(b->fs);
 	st->names = count_names(st->state);
 	st->disk = sim_clone(b->sim);
 	sim_settle(st->disk, true);
+	for (unsigned int i = 0; i < 2; i++)
+		tfs_unref(b->fs, open[i], 1);
 	st->log_start = b->fs->super.log_start;
 	st->log_end = st->log_start + b->fs->super.log_clusters;
 	st->clusters = b->fs->super.clusters;
