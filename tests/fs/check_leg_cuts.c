@@ -9,29 +9,10 @@
  * others.
  *
  * TAGFS_CASE=JOB:WHO:WRITE:ARRIVE, from a message, is one case alone. */
-#include "check/scrub.h"
 #include "fs/legs_bed.h"
 #include "mount/legs.h"
 
 /* ---- what is to be done -------------------------------------------------- */
-
-static void no_finding(struct tfs_scrub *s, const struct tfs_scrub_finding *f)
-{
-	(void)s;
-	(void)f;
-}
-
-static int scrub(struct pair *p)
-{
-	struct tfs_scrub s = { .fs = p->fs, .data = true, .meta = true,
-			       .found = no_finding };
-	int err = tfs_scrub_begin(&s);
-
-	while (!err && !s.done)
-		err = tfs_scrub_step(&s);
-	tfs_scrub_end(&s);
-	return err ? err : s.uncorrectable ? -EIO : 0;
-}
 
 static int catch_up(struct pair *p)
 {
@@ -129,7 +110,7 @@ static const struct job {
 } jobs[] = {
 	{ "resilver", one_is_behind, catch_up, 3, 0, 3 },
 	{ "healing, reads", both_have_rotted, read_all, 3, 0, 0 },
-	{ "healing, scrub", both_have_rotted, scrub, 3, 0, 0 },
+	{ "healing, scrub", both_have_rotted, scrub_legs, 3, 0, 0 },
 	{ "add", two_and_a_new_one, add, 3, 4, 7 },
 	{ "replace", two_and_a_new_one, replace, 1, 4, 5 },
 };
@@ -248,7 +229,7 @@ static void pack(struct pair *p, unsigned int mask)
 static void judge(struct plan *plan, struct pair *p, bool done, bool each)
 {
 	const struct job *job = plan->job;
-	bool heals = job->run == scrub || job->run == read_all;
+	bool heals = job->run == scrub_legs || job->run == read_all;
 	unsigned int mask;
 
 	p->n = LEGS;
@@ -257,7 +238,7 @@ static void judge(struct plan *plan, struct pair *p, bool done, bool each)
 	if (mask != 1 && !all_current(p))
 		must(p, catch_up(p), "resilver");
 	if (heals)
-		must(p, scrub(p), "scrub");
+		must(p, scrub_legs(p), "scrub");
 	ck_assert_msg(mask == 1 || all_current(p), "%s: a leg is behind",
 		      p->where);
 	must(p, shut(p), "unmount");

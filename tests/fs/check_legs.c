@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "check/rebuild.h"
 #include "commit/super.h"
 #include "mount/legs.h"
 #include "mount/mount.h"
@@ -565,6 +566,87 @@ START_TEST(a_torn_superblock_is_no_loss)
 }
 END_TEST
 
+/* ---- what can't be walked ------------------------------------------------ */
+
+/* On both legs, or what has two copies in the tree and data on one of them. */
+static void spoil(struct pair *p, uint64_t addr, bool both)
+{
+	for (unsigned int leg = 0; leg < 2; leg++)
+		if (both || leg == addr % 2)
+			sim_flip(p->sim[leg], data_at(p, leg, addr) + 77, 1);
+}
+
+static int spoil_node(struct tfs_treewalk *w, const struct tfs_treewalk_node *n)
+{
+	for (unsigned int i = 0; i < 2; i++)
+		spoil(w->arg, n->at.ptr.addr[i], n->at.level);
+	return 0;
+}
+
+static int spoil_item(struct tfs_treewalk *w, const struct tfs_item *item)
+{
+	struct tfs_extent ext;
+
+	if (item->key.obj && item->key.type == TFS_T_EXTENT &&
+	    !tfs_extent_decode(w->fs, item, &ext) && ext.addr)
+		for (uint64_t i = 0; i < ext.len; i++)
+			spoil(w->arg, ext.addr + i, false);
+	return 0;
+}
+
+/* The way to all leaves is lost on both legs, and half of the rest on each. */
+static void spoil_all(struct pair *p, bool slots)
+{
+	struct tfs_treewalk w = { .fs = p->fs, .arg = p,
+				  .node = spoil_node, .item = spoil_item };
+
+	ck_assert_uint_gt(p->fs->root_level, 0);
+	must(p, tfs_treewalk_begin(&w), "walk");
+	must(p, tfs_treewalk_run(&w), "walk");
+	tfs_treewalk_end(&w);
+	for (unsigned int i = 0; slots && i < 4; i++)
+		spoil(p, tfs_slot_addr(p->fs, i / 2, i % 2), true);
+}
+
+/* _i: are slots left? */
+START_TEST(a_rebuild_takes_what_any_leg_has)
+{
+	struct tfs_rebuild how = { .rdonly = false };
+	uint64_t seed = 5;
+	struct pair p;
+	char *state, *now;
+	int err;
+
+	make_pair(&p, 2, 5);
+	must(&p, open_mask(&p, 3, false, false), "mount");
+	for (unsigned int i = 0; i < 60; i++)
+		must(&p, fs_step(p.fs, &seed), "step");
+	must(&p, shut(&p), "unmount");
+	must(&p, open_mask(&p, 3, false, true), "mount");
+	state = fs_state(p.fs);
+	spoil_all(&p, _i);
+	must(&p, shut(&p), "unmount");
+
+	must(&p, open_mirror(&p, (unsigned int[]){ 1, 0 }, 2, false, false),
+	     "open");
+	how.dev = p.dev;
+	err = tfs_rebuild(&how);
+	free(how.gap);
+	eng_dev_close(p.dev);
+	must(&p, err, "rebuild");
+	ck_assert_uint_gt(how.lost, 0);
+	must(&p, open_mask(&p, 3, false, false), "mount after it");
+	now = fs_state(p.fs);
+	ck_assert_msg(!strcmp(now, state), "%s: not what was there", p.where);
+	must(&p, scrub_legs(&p), "scrub");
+	must(&p, shut(&p), "unmount");
+	each_says(&p, state);
+	free(state);
+	free(now);
+	free_pair(&p);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("legs");
@@ -585,6 +667,7 @@ int main(void)
 	tcase_add_loop_test(tc, a_new_uuid_can_be_cut, 0, 2);
 	tcase_add_test(tc, a_damaged_list_is_refused);
 	tcase_add_test(tc, a_torn_superblock_is_no_loss);
+	tcase_add_loop_test(tc, a_rebuild_takes_what_any_leg_has, 0, 2);
 	suite_add_tcase(s, tc);
 	return bed_run_suite(s);
 }

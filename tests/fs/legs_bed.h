@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "check/resilver.h"
+#include "check/scrub.h"
 #include "check/treewalk.h"
 #include "file/extent.h"
 #include "mirror/mirror.h"
@@ -187,6 +188,26 @@ static inline void resilver(struct pair *p)
 	must(p, tfs_resilver_stop(r, true), "resilver");
 	ck_assert_msg(all_current(p), "%s: a leg is behind after a resilver",
 		      p->where);
+}
+
+/* All legs are read, and what one has wrong comes from the others. */
+static inline void no_finding(struct tfs_scrub *s,
+			      const struct tfs_scrub_finding *f)
+{
+	(void)s;
+	(void)f;
+}
+
+static inline int scrub_legs(struct pair *p)
+{
+	struct tfs_scrub s = { .fs = p->fs, .data = true, .meta = true,
+			       .found = no_finding };
+	int err = tfs_scrub_begin(&s);
+
+	while (!err && !s.done)
+		err = tfs_scrub_step(&s);
+	tfs_scrub_end(&s);
+	return err ? err : s.uncorrectable ? -EIO : 0;
 }
 
 /* Each leg by itself says that state, and is whole.  Nothing is written. */
