@@ -384,6 +384,7 @@ enum tfs_flaw_kind {
 	TFS_FLAW_SUPER	= 4,	/* one copy of the superblock */
 	TFS_FLAW_SLOT	= 5,	/* one copy of a checkpoint slot */
 	TFS_FLAW_LOG	= 6,	/* a place of the log */
+	TFS_FLAW_LEGS	= 7,	/* one copy of a leg's list of legs */
 	TFS_FLAW_KINDS
 };
 

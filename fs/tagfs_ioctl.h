@@ -104,6 +104,7 @@ enum {
 	TAGFS_ERROR_SUPER,
 	TAGFS_ERROR_SLOT,
 	TAGFS_ERROR_LOG,	/* (the only one) */
+	TAGFS_ERROR_LEGS,	/* a leg's own list of the legs of a mirror */
 };
 
 enum {

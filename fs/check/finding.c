@@ -7,6 +7,7 @@ static const char *const names[TFS_F_KINDS] = {
 	[TFS_F_UNREAD]		= "container-unreadable",
 	[TFS_F_SUPER]		= "superblock",
 	[TFS_F_SLOT]		= "slot",
+	[TFS_F_LEGS]		= "leg-list",
 	[TFS_F_LOG]		= "log",
 	[TFS_F_OLDER]		= "older-state",
 	[TFS_F_COPY]		= "node-copy",

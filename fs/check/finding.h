@@ -11,6 +11,7 @@ enum tfs_finding_kind {
 	TFS_F_UNREAD,		/* the same, where the medium can't read it */
 	TFS_F_SUPER,		/* a copy of the superblock */
 	TFS_F_SLOT,		/* a copy of a checkpoint slot */
+	TFS_F_LEGS,		/* a copy of the list of legs, of one leg */
 	TFS_F_LOG,		/* a place of the log that nobody needs */
 	TFS_F_OLDER,		/* something acknowledged is missing */
 	TFS_F_COPY,		/* a copy of a node is bad */

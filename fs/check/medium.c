@@ -26,6 +26,7 @@
 #include "commit/ckpt.h"
 #include "commit/log.h"
 #include "commit/super.h"
+#include "mount/legs.h"
 #include "mount/recover.h"
 
 #define LOOKS		3u	/* (2) */
@@ -164,6 +165,48 @@ static int look_slots(struct tfs_medium *m)
 				slot_found(m, leg, i, s.why[leg][i],
 					   tfs_rdonly(m->fs) ||
 					   !(left.bad[leg] >> i & 1));
+	return err;
+}
+
+/* ---- the list of a mirror's legs, of each leg ---------------------------- */
+
+static void list_found(struct tfs_medium *m, unsigned int leg,
+		       unsigned int copy, const char *why, bool mended)
+{
+	struct tfs_finding f = {
+		.kind = TFS_F_LEGS, .fixable = mended, .copy = copy,
+		.leg = leg, .err = -EUCLEAN,
+		.cluster = m->fs->super.clusters - TFS_END_LEG + copy,
+	};
+
+	snprintf(f.text, sizeof(f.text), "copy %u of the list of legs is no "
+		 "good: %s", copy, why);
+	tell(m, &f);
+}
+
+static int look_list(struct tfs_medium *m, unsigned int leg)
+{
+	struct tfs *fs = m->fs;
+	struct tfs_legs_look l;
+	bool fix = mend_begin(fs);
+	int err = tfs_legs_look(fs, leg, fix, &l);
+
+	if (fix)
+		mend_end(fs);
+	for (unsigned int copy = 0; copy < 2 && !err; copy++)
+		if (l.why[copy])
+			list_found(m, leg, copy, l.why[copy],
+				   !fix || l.mended);
+	return err;
+}
+
+/* Also of those that are behind. */
+static int look_lists(struct tfs_medium *m)
+{
+	int err = 0;
+
+	for (unsigned int leg = 1; leg <= TFS_LEGS_MAX && !err; leg++)
+		err = look_list(m, leg);
 	return err;
 }
 
@@ -380,6 +423,8 @@ static int step_beside(struct tfs_medium *m)
 		look_super(m, 0);
 		look_super(m, 1);
 		err = look_slots(m);
+		if (!err)
+			err = look_lists(m);
 		m->looked = !err;
 		m->done = !(fs->super.incompat & TFS_INCOMPAT_LOG);
 	}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* medium.h - what there is beside tree and content: what the device keeps for
- * itself, superblocks, checkpoint slots, the log.  Each copy is looked at.
+ * itself, superblocks, checkpoint slots, lists of a mirror's legs, the log.
+ * Each copy is looked at.
  *
  * For a filesystem that is open, also beside others who use it. */
 #ifndef TFS_MEDIUM_H

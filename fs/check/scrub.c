@@ -495,6 +495,7 @@ static void found_beside(struct tfs_medium *m, const struct tfs_finding *at)
 		[TFS_F_UNREAD]		= TFS_SCRUB_DEVICE,
 		[TFS_F_SUPER]		= TFS_SCRUB_SUPER,
 		[TFS_F_SLOT]		= TFS_SCRUB_SLOT,
+		[TFS_F_LEGS]		= TFS_SCRUB_LEGS,
 		[TFS_F_LOG]		= TFS_SCRUB_LOG,
 	};
 	struct tfs_scrub *s = m->arg;

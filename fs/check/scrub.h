@@ -18,6 +18,7 @@ enum tfs_scrub_kind {
 	TFS_SCRUB_SUPER,
 	TFS_SCRUB_SLOT,
 	TFS_SCRUB_LOG,		/* (the only one) */
+	TFS_SCRUB_LEGS,		/* a leg's own list of the legs */
 };
 
 struct tfs_scrub_finding {

@@ -107,6 +107,7 @@ static void found(struct tfs_scrub *s, const struct tfs_scrub_finding *f)
 		[TFS_SCRUB_SUPER] = TFS_FLAW_SUPER,
 		[TFS_SCRUB_SLOT] = TFS_FLAW_SLOT,
 		[TFS_SCRUB_LOG] = TFS_FLAW_LOG,
+		[TFS_SCRUB_LEGS] = TFS_FLAW_LEGS,
 	};
 	struct tfs_flaw flaw = {
 		.kind = kinds[f->kind], .ino = f->ino, .off = f->off,

@@ -17,7 +17,9 @@
  *  (6) Nor does one with all legs that the last one had, if nothing happens to
  *      them.  So as long as the list is the same, a leg that is behind got
  *      every write: how far its resilver was holds.
- *  (7) A place of ls->leg is that of the mirror; it may be empty. */
+ *  (7) A place of ls->leg is that of the mirror; it may be empty.
+ *  (8) A copy that is older than the other one is what an interrupted change
+ *      leaves, and no damage.  It is written anew as damage is. */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -112,37 +114,47 @@ static const char *list_decode(const struct tfs *at,
 	return bad;
 }
 
+/* NULL: it is good, and *l. */
+static const char *copy_read(struct tfs *at, unsigned int copy,
+			     unsigned int flags, uint8_t *buf,
+			     struct tfs_leg_list *l, char text[TFS_LEGS_TEXT],
+			     int *err)
+{
+	uint64_t addr = list_addr(at, copy);
+	struct tfs_record rec = { .kind = TFS_K_LEG, .index = copy };
+	uint16_t tags[TFS_LANES], lanes[TFS_LANES];
+	struct eng_fault fault;
+	const char *why;
+
+	*err = tfs_cluster_tags(at, addr, 1, flags, buf, tags, &fault);
+	if (*err)
+		return tfs_fault_text(*err, &fault, text, TFS_LEGS_TEXT);
+	why = list_decode(at, (void *)buf, copy, l);
+	if (why)
+		return why;
+	rec.owner = l->self;
+	rec.seq = l->generation;
+	tfs_record_encode(&at->key, &rec, addr, lanes);
+	return memcmp(lanes, tags, sizeof(lanes)) ? "application tags" : NULL;
+}
+
 /* The newer of two good copies. */
 int tfs_legs_read(struct tfs *at, const char *name, struct tfs_leg_list *out)
 {
 	uint8_t *buf = eng_buf_get(at->dev, at->csize);
 	const char *why[2] = { NULL };
-	char text[2][160];
+	char text[2][TFS_LEGS_TEXT];
 	int err, good = 0;
 
 	if (!buf)
 		return -ENOMEM;
 	for (unsigned int i = 0; i < 2; i++) {
-		uint16_t tags[TFS_LANES], lanes[TFS_LANES];
-		struct tfs_record rec = { .kind = TFS_K_LEG, .index = i };
-		struct eng_fault fault;
 		struct tfs_leg_list l;
 
-		err = tfs_cluster_tags(at, list_addr(at, i), 1, 0, buf, tags,
-				       &fault);
+		why[i] = copy_read(at, i, 0, buf, &l, text[i], &err);
 		if (err == -ENOMEM)
 			break;
-		why[i] = err ? tfs_fault_text(err, &fault, text[i],
-					      sizeof(text[i])) :
-			list_decode(at, (void *)buf, i, &l);
-		if (why[i])
-			continue;
-		rec.owner = l.self;
-		rec.seq = l.generation;
-		tfs_record_encode(&at->key, &rec, list_addr(at, i), lanes);
-		if (memcmp(lanes, tags, sizeof(lanes)))
-			why[i] = "application tags";
-		else if (!good++ || l.generation > out->generation)
+		if (!why[i] && (!good++ || l.generation > out->generation))
 			*out = l;
 	}
 	eng_buf_put(at->dev, buf, at->csize);
@@ -154,30 +166,98 @@ int tfs_legs_read(struct tfs *at, const char *name, struct tfs_leg_list *out)
 	return good ? 0 : -EUCLEAN;
 }
 
+static int copy_write(struct tfs_legs *ls, struct tfs_leg *leg,
+		      unsigned int copy, uint8_t *buf)
+{
+	struct tfs *at = leg->at;
+	struct tfs_record rec = { .kind = TFS_K_LEG, .owner = leg->member,
+				  .index = copy, .seq = ls->list.generation };
+	int err;
+
+	memset(buf, 0, at->csize);
+	list_encode(at, (void *)buf, &ls->list, leg->member, copy);
+	err = tfs_cluster_write(at, list_addr(at, copy), &rec, buf);
+	return err ? err : eng_dev_flush(at->dev);
+}
+
 /* One copy after the other. */
 int tfs_legs_write(struct tfs_legs *ls, struct tfs_leg *leg)
 {
 	struct tfs *at = leg->at;
-	struct tfs_record rec = { .kind = TFS_K_LEG, .owner = leg->member,
-				  .seq = ls->list.generation };
 	uint8_t *buf = eng_buf_get(at->dev, at->csize);
 	int err = 0;
 
 	if (!buf)
 		return -ENOMEM;
-	memset(buf, 0, at->csize);
 	leg->tried = ls->list.id;
-	for (rec.index = 0; rec.index < 2 && !err; rec.index++) {
-		list_encode(at, (void *)buf, &ls->list, leg->member,
-			    rec.index);
-		err = tfs_cluster_write(at, list_addr(at, rec.index), &rec,
-					buf);
-		if (!err)
-			err = eng_dev_flush(at->dev);
-	}
+	for (unsigned int i = 0; i < 2 && !err; i++)
+		err = copy_write(ls, leg, i, buf);
 	eng_buf_put(at->dev, buf, at->csize);
 	if (!err)
 		leg->id = ls->list.id;
+	return err;
+}
+
+/* ---- are both copies there? --------------------------------------------- */
+
+/* Of the list in use every byte is known. */
+static bool as_given(struct tfs_legs *ls, const struct tfs_leg *leg,
+		     unsigned int copy, const uint8_t *buf)
+{
+	struct tfs_disk_leg d;
+
+	if (leg->id != ls->list.id)
+		return true;
+	list_encode(leg->at, &d, &ls->list, leg->member, copy);
+	return !memcmp(&d, buf, sizeof(d)) &&
+		tfs_all_zero(buf + sizeof(d), leg->at->csize - sizeof(d));
+}
+
+/* (8)  The one that is good is not touched. */
+static int look_locked(struct tfs_legs *ls, struct tfs_leg *leg, bool fix,
+		       struct tfs_legs_look *out)
+{
+	uint8_t *buf = eng_buf_get(leg->at->dev, leg->at->csize);
+	bool older[2] = { false };
+	int err = buf ? 0 : -ENOMEM;
+
+	for (unsigned int i = 0; i < 2 && err != -ENOMEM; i++) {
+		struct tfs_leg_list l;
+
+		out->why[i] = copy_read(leg->at, i, ENG_IO_MEDIUM, buf, &l,
+					out->text[i], &err);
+		older[i] = !out->why[i] && l.id != leg->id;
+		if (!out->why[i] && !older[i] && !as_given(ls, leg, i, buf))
+			out->why[i] = "not what was written";
+	}
+	if (err == -ENOMEM)
+		goto out;
+	err = fix && leg->id == ls->list.id ? 0 : -EROFS;
+	for (unsigned int i = 0; i < 2 && !err; i++)
+		if (out->why[i] || older[i])
+			err = copy_write(ls, leg, i, buf);
+	out->mended = !err;
+	err = 0;
+out:
+	eng_buf_put(leg->at->dev, buf, leg->at->csize);
+	return err;
+}
+
+int tfs_legs_look(struct tfs *fs, unsigned int leg, bool fix,
+		  struct tfs_legs_look *out)
+{
+	struct tfs_legs *ls = fs->legs;
+	int err = 0;
+
+	out->why[0] = out->why[1] = NULL;
+	out->mended = false;
+	if (!ls)
+		return 0;
+	pthread_mutex_lock(&ls->lock);
+	if (leg <= ls->n && ls->leg[leg - 1].at &&
+	    !tfs_legs_lost(ls, &ls->leg[leg - 1]))
+		err = look_locked(ls, &ls->leg[leg - 1], fix, out);
+	pthread_mutex_unlock(&ls->lock);
 	return err;
 }
 

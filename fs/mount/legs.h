@@ -27,6 +27,20 @@ bool tfs_legs_behind(struct tfs *fs, uint64_t *left);
 uint64_t tfs_legs_list(struct tfs *fs);
 /* They have everything that is older than now. */
 int tfs_legs_caught_up(struct tfs *fs);
+/* A leg's own list as the medium has it: of each copy NULL, or what is wrong
+ * with it; and whether that was put right. */
+#define TFS_LEGS_TEXT	160u
+struct tfs_legs_look {
+	const char	*why[2];
+	char		text[2][TFS_LEGS_TEXT];	/* where why may be */
+	bool		mended;
+};
+
+/* Of the leg in that place of the mirror, from 1; NULL if there is none.  fix:
+ * what is bad is written anew from memory, durably; under fs->remount.  0 or
+ * -ENOMEM. */
+int tfs_legs_look(struct tfs *fs, unsigned int leg, bool fix,
+		  struct tfs_legs_look *out);
 /* Those of the mirror's legs that a mask of the device names: "leg 2 (PATH)". */
 const char *tfs_legs_name(struct tfs *fs, unsigned int mask, char *buf,
 			  size_t size);

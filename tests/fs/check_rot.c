@@ -127,6 +127,9 @@ static uint64_t place(const struct pair *p, unsigned int leg, unsigned int i)
 		return data_at(p, leg, TFS_AT_SUPER) + 20;
 	case 5:
 		return data_at(p, leg, end - TFS_END_SUPER) + 20;
+	case 10:
+	case 11:
+		return data_at(p, leg, end - TFS_END_LEG + i % 2) + 20;
 	default:
 		return data_at(p, leg, i < 8 ? TFS_AT_SLOT + i % 2 :
 			       end - TFS_END_SLOT + i % 2) + 20;
@@ -139,7 +142,7 @@ START_TEST(each_legs_own_is_healed)	/* _i: leg */
 {
 	static const enum tfs_scrub_kind kinds[] = {
 		TFS_SCRUB_DEVICE, TFS_SCRUB_DEVICE, TFS_SCRUB_SUPER,
-		TFS_SCRUB_SLOT, TFS_SCRUB_SLOT,
+		TFS_SCRUB_SLOT, TFS_SCRUB_SLOT, TFS_SCRUB_LEGS,
 	};
 	uint64_t seed = (uint64_t)_i;
 	unsigned int leg = (unsigned int)_i;
@@ -150,7 +153,7 @@ START_TEST(each_legs_own_is_healed)	/* _i: leg */
 	must(&p, open_mask(&p, 3, false, false), "mount");
 	for (unsigned int k = 0; k < 40; k++)
 		must(&p, fs_step(p.fs, &seed), "step");
-	for (unsigned int i = 0; i < 10; i++) {
+	for (unsigned int i = 0; i < 12; i++) {
 		must(&p, tfs_ckpt_run(p.fs), "checkpoint");
 		eng_dev_drop_caches(p.dev);
 		sim_flip(p.sim[leg], place(&p, leg, i), 1);

@@ -850,7 +850,7 @@ class Tagfs:
          check, flags, place) = struct.unpack('<9QIIIBBBB', value)
         need((addr or what > 2) and addr < self.n and seq < 1 << 44 and commit < 1 << 44,
              'place of an error')
-        need(error < 4096 and what <= 6 and check <= 5 and flags <= 1 and
+        need(error < 4096 and what <= 7 and check <= 5 and flags <= 1 and
              place < 10 and (what > 2 or not place), 'kind of an error')
         if kind == FLAW:
             first, end = at // self.csize, -(-(at + count) // self.csize)

@@ -80,6 +80,7 @@ static bool is_safe(enum tfs_finding_kind kind)
 	case TFS_F_CONTAINER:
 	case TFS_F_SUPER:
 	case TFS_F_SLOT:
+	case TFS_F_LEGS:
 	case TFS_F_LOG:
 	case TFS_F_COPY:
 	case TFS_F_DIFFER:

@@ -228,6 +228,7 @@ static void out_error(const struct tagfs_error *e)
 		[TAGFS_ERROR_SUPER]	= "superblock",
 		[TAGFS_ERROR_SLOT]	= "slot",
 		[TAGFS_ERROR_LOG]	= "log",
+		[TAGFS_ERROR_LEGS]	= "leg-list",
 	};
 	const unsigned int n = sizeof(kinds) / sizeof(kinds[0]);
 	bool beside = e->kind >= TAGFS_ERROR_DEVICE;
