@@ -8,6 +8,7 @@
  *      where none is, that is an error. */
 #include <string.h>
 
+#include "mirror/mirror.h"
 #include "check/ahead.h"
 
 static void over(struct eng_io *io)
@@ -40,7 +41,8 @@ static void finish(struct tfs_ahead_io *at, int *err)
 	if (*err)
 		return;
 	*err = res && res != -ENOMEM ?
-		a->failed(a->arg, at->addr, at->n, at->tags, at->buf) : res;
+		a->failed(a->arg, at->leg, at->addr, at->n, at->tags,
+			  at->buf) : res;
 }
 
 /* (2) */
@@ -53,8 +55,8 @@ int tfs_ahead_wait(struct tfs_ahead *a)
 	return err;
 }
 
-int tfs_ahead_read(struct tfs_ahead *a, uint64_t addr, uint32_t n,
-		   uint16_t *tags)
+int tfs_ahead_read(struct tfs_ahead *a, unsigned int leg, uint64_t addr,
+		   uint32_t n, uint16_t *tags)
 {
 	struct tfs_ahead_io *at = &a->io[a->next];
 	struct eng_io *io;
@@ -71,9 +73,11 @@ int tfs_ahead_read(struct tfs_ahead *a, uint64_t addr, uint32_t n,
 	if (!io)
 		return err ? err : -ENOMEM;
 	*at = (struct tfs_ahead_io){ .a = a, .buf = at->buf, .io = io,
-				     .addr = addr, .n = n, .tags = tags };
+				     .leg = leg, .addr = addr, .n = n,
+				     .tags = tags };
 	io->op = ENG_READ;
 	io->flags = ENG_IO_TAGS_OUT | ENG_IO_MEDIUM | ENG_IO_ESCAPES;
+	io->leg = eng_mirror_legs(a->fs->dev) ? leg : 0;
 	io->start = addr * a->fs->ipc;
 	io->end = over;
 	io->arg = at;

@@ -14,6 +14,7 @@ struct tfs_ahead_io {
 	struct tfs_ahead *a;
 	uint8_t		*buf;
 	struct eng_io	*io;		/* NULL: free */
+	unsigned int	leg;
 	uint64_t	addr;
 	uint32_t	n;
 	uint16_t	*tags;
@@ -25,8 +26,8 @@ struct tfs_ahead {
 	uint32_t	most;		/* clusters of a request */
 	/* Could not be read, or does not verify, as a whole: nothing is on its
 	 * way in buf, which has room for it.  0, or why to go no further. */
-	int		(*failed)(void *arg, uint64_t addr, uint32_t n,
-				  uint16_t *tags, uint8_t *buf);
+	int		(*failed)(void *arg, unsigned int leg, uint64_t addr,
+				  uint32_t n, uint16_t *tags, uint8_t *buf);
 	void		*arg;
 
 	/* ahead.c's own */
@@ -39,10 +40,10 @@ struct tfs_ahead {
 /* fs, most, failed and arg are set.  0 or -ENOMEM. */
 int tfs_ahead_begin(struct tfs_ahead *a);
 void tfs_ahead_end(struct tfs_ahead *a);
-/* n clusters, at most as many as a request has; their tags are there when
- * tfs_ahead_wait() has returned 0. */
-int tfs_ahead_read(struct tfs_ahead *a, uint64_t addr, uint32_t n,
-		   uint16_t *tags);
+/* n clusters of a leg (tfs_leg_next()), at most as many as a request has; their
+ * tags are there when tfs_ahead_wait() has returned 0. */
+int tfs_ahead_read(struct tfs_ahead *a, unsigned int leg, uint64_t addr,
+		   uint32_t n, uint16_t *tags);
 /* Nothing is on its way any more when it returns, whatever that is. */
 int tfs_ahead_wait(struct tfs_ahead *a);
 

@@ -15,8 +15,9 @@
  *      many, they are looked up before more are read.
  *  (5) What was written after the look at the map is not missed: it is younger
  *      than the scrub.
- *  (6) A mirror's legs are all looked at with what must be there, so that what
- *      one has wrong is put right: there everything is a suspect.
+ *  (6) A mirror's legs are all looked at.  What they don't all have in the same
+ *      way is a suspect, and read from all of them with what must be there, so
+ *      that who has it wrong gets it.  While one is behind, that is everything.
  *  (7) What the device keeps for itself is looked at before content that lies
  *      there: reading the latter would put it right unseen. */
 #include <stdlib.h>
@@ -52,9 +53,14 @@ static int suspect(struct tfs_scrub *s, uint64_t addr, uint64_t n)
 }
 
 /* (6) */
-static bool all_legs(const struct tfs_scrub *s)
+static bool one_is_behind(const struct tfs_scrub *s)
 {
-	return eng_mirror_legs(s->fs->dev);
+	const struct eng_dev *dev = s->fs->dev;
+
+	for (unsigned int i = 0; i < eng_mirror_legs(dev); i++)
+		if (eng_mirror_state(dev, i) == ENG_LEG_BEHIND)
+			return true;
+	return false;
 }
 
 /* ---- the map ------------------------------------------------------------ */
@@ -116,19 +122,25 @@ static int look(struct tfs_scrub *s, struct look *l)
 
 /* ---- reading in the order of the device --------------------------------- */
 
-static uint16_t *tags_of(struct tfs_scrub *s, uint32_t i)
+static uint16_t *tags_of(struct tfs_scrub *s, unsigned int leg, uint32_t i)
 {
-	return s->tags + (size_t)i * s->fs->ipc;
+	return s->tags + ((size_t)leg * batch_clusters(s) + i) * s->fs->ipc;
+}
+
+static void forget_tags(struct tfs_scrub *s, uint32_t i, uint32_t n)
+{
+	memset(tags_of(s, 0, i), 0xff, (size_t)n * s->fs->ipc *
+	       sizeof(*s->tags));
 }
 
 /* What can't be read as a whole.  A cluster that can't is left without tags. */
-static int read_run(void *arg, uint64_t addr, uint32_t n, uint16_t *tags,
-		    uint8_t *buf)
+static int read_run(void *arg, unsigned int leg, uint64_t addr, uint32_t n,
+		    uint16_t *tags, uint8_t *buf)
 {
 	struct tfs_scrub *s = arg;
 	struct eng_fault fault;
-	int err = tfs_cluster_tags(s->fs, addr, n, ENG_IO_MEDIUM |
-				   ENG_IO_ESCAPES, buf, tags, &fault);
+	int err = tfs_cluster_leg(s->fs, leg, addr, n, ENG_IO_MEDIUM |
+				  ENG_IO_ESCAPES, buf, tags, &fault);
 	uint32_t half = n / 2;
 
 	if (!err || err == -ENOMEM)
@@ -137,38 +149,81 @@ static int read_run(void *arg, uint64_t addr, uint32_t n, uint16_t *tags,
 		memset(tags, 0xff, s->fs->ipc * sizeof(*tags));
 		return 0;
 	}
-	err = read_run(s, addr, half, tags, buf);
-	return err ? err : read_run(s, addr + half, n - half,
+	err = read_run(s, leg, addr, half, tags, buf);
+	return err ? err : read_run(s, leg, addr + half, n - half,
 				    tags + (size_t)half * s->fs->ipc, buf);
 }
 
-/* The next batch of the region; *count clusters, 0 at its end. */
-static int read_batch(struct tfs_scrub *s, const struct look *l,
-		      uint32_t *count)
+/* The next batch of the region, so many clusters; 0 at its end. */
+static uint32_t choose_batch(struct tfs_scrub *s, const struct look *l)
 {
-	uint32_t most = batch_clusters(s), n;
-	uint64_t base = s->region * TFS_REGION_BITS;
-	int err = 0, last;
+	uint32_t most = batch_clusters(s), count = 0, n;
 
-	for (*count = 0; *count < most && !err; *count += n) {
+	while (count < most) {
 		unsigned int bit = tfs_bits_next(l->map, s->bit, true);
 
 		n = tfs_bits_next(l->map, bit, false) - bit;
 		s->bit = bit;
 		if (bit == TFS_REGION_BITS)
 			break;
-		if (n > most - *count)
-			n = most - *count;
-		if (n > io_clusters(s))
-			n = io_clusters(s);
+		if (n > most - count)
+			n = most - count;
 		for (uint32_t i = 0; i < n; i++)
-			s->at[*count + i] = bit + i;
-		err = all_legs(s) ? 0 : tfs_ahead_read(&s->ahead, base + bit, n,
-						       tags_of(s, *count));
+			s->at[count++] = bit + i;
 		s->bit = bit + n;
+	}
+	return count;
+}
+
+/* Neighbours from there on, as many as one request takes. */
+static uint32_t run_from(const struct tfs_scrub *s, uint32_t i, uint32_t count)
+{
+	uint32_t n = 1;
+
+	while (i + n < count && n < io_clusters(s) &&
+	       s->at[i + n] == s->at[i] + n)
+		n++;
+	return n;
+}
+
+/* From each leg at once; a device that is no mirror is its only one. */
+static int read_all(struct tfs_scrub *s, uint32_t count)
+{
+	uint64_t base = s->region * TFS_REGION_BITS;
+	unsigned int leg[TFS_LEGS_MAX], next = 0;
+	int err = 0, last;
+	uint32_t n;
+
+	for (s->legs = 0; (next = tfs_leg_next(s->fs, next)); s->legs++)
+		leg[s->legs] = next;
+	for (uint32_t i = 0; i < count && !err; i += n) {
+		n = run_from(s, i, count);
+		for (unsigned int k = 0; k < s->legs && !err; k++)
+			err = tfs_ahead_read(&s->ahead, leg[k],
+					     base + s->at[i], n,
+					     tags_of(s, k, i));
 	}
 	last = tfs_ahead_wait(&s->ahead);
 	return err ? err : last;
+}
+
+/* (6)  Tags that not all have are nobody's. */
+static int read_batch(struct tfs_scrub *s, uint32_t count)
+{
+	size_t bytes = s->fs->ipc * sizeof(*s->tags);
+	int err;
+
+	s->legs = 0;
+	if (one_is_behind(s)) {
+		forget_tags(s, 0, count);
+		return 0;
+	}
+	err = read_all(s, count);
+	for (uint32_t i = 0; i < count && !err; i++)
+		for (unsigned int k = 1; k < s->legs; k++)
+			if (memcmp(tags_of(s, 0, i), tags_of(s, k, i), bytes))
+				forget_tags(s, i, 1);
+	return err;
 }
 
 /* ---- does the tree agree? ----------------------------------------------- */
@@ -239,14 +294,10 @@ static int judge_batch(struct tfs_scrub *s, uint64_t base, uint32_t count)
 	struct claim c = { .n = 0 };
 	int err = 0;
 
-	for (uint32_t i = 0; i < count && !err && all_legs(s); i++)
-		err = suspect(s, base + s->at[i], 1);
-	if (all_legs(s))
-		return err;
 	for (uint32_t i = 0; i < count && !err; i++) {
 		uint64_t addr = base + s->at[i];
 		struct tfs_record rec;
-		bool known = tfs_record_decode(&s->fs->key, tags_of(s, i),
+		bool known = tfs_record_decode(&s->fs->key, tags_of(s, 0, i),
 					       addr, &rec);
 
 		if (known && rec.kind == TFS_K_DATA &&
@@ -276,10 +327,11 @@ static int step_data(struct tfs_scrub *s)
 		err = look(s, l);
 	}
 	if (!err) {
-		err = read_batch(s, l, &count);
+		count = choose_batch(s, l);
+		err = read_batch(s, count);
 		tfs_reader_exit(s->fs, l->ticket);		/* (3) */
 	}
-	s->moved += (uint64_t)count * s->fs->csize;
+	s->moved += (uint64_t)count * s->legs * s->fs->csize;
 	if (!err)
 		err = judge_batch(s, s->region * TFS_REGION_BITS, count);
 	if (!err && s->bit >= TFS_REGION_BITS) {
@@ -608,7 +660,8 @@ int tfs_scrub_begin(struct tfs_scrub *s)
 		s->region = s->regions;
 	s->buf_size = most * s->fs->csize;
 	s->buf = eng_buf_get(s->fs->dev, s->buf_size);
-	s->tags = calloc((size_t)batch_clusters(s) * s->fs->ipc,
+	s->tags = calloc((size_t)batch_clusters(s) * s->fs->ipc *
+			 (eng_mirror_legs(s->fs->dev) ? TFS_LEGS_MAX : 1),
 			 sizeof(s->tags[0]));
 	s->at = calloc(batch_clusters(s), sizeof(s->at[0]));
 	s->ahead = (struct tfs_ahead){ .fs = s->fs, .most = (uint32_t)most,

@@ -72,7 +72,8 @@ struct tfs_scrub {
 	bool		reads_ahead;
 	uint8_t		*buf;
 	size_t		buf_size;
-	uint16_t	*tags;
+	uint16_t	*tags;		/* of the batch, of each leg */
+	unsigned int	legs;		/* that it was read from */
 	uint32_t	*at;		/* which clusters of the region */
 };
 
