@@ -323,7 +323,7 @@ int image_log_scan(struct image *g)
 
 	if (tfs_slot_read(g->from, &slot, &odd))
 		slot.seq = 0;
-	if (!err)
+	if (!err && g->commits)
 		qsort(g->commit, g->commits, sizeof(g->commit[0]), by_seq);
 	for (size_t i = 0; i < g->commits && !err; i++) {	/* (1) */
 		struct text t = { .old = NULL };
