@@ -5,7 +5,9 @@
  *      link in it is followed.  Of an earlier run only what has MISSING_MARK
  *      is copied again.
  *  (2) A directory gets its attributes when all in it is there, so that its
- *      times are its own. */
+ *      times are its own.
+ *  (3) A directory is entered once.  In a tree that lies it may be in several
+ *      others, or within itself. */
 #include "config.h"
 
 #include <errno.h>
@@ -179,12 +181,24 @@ static int one_file(struct restore *r, const struct tfs_inode *in, int dir,
 
 static int one_dir(struct restore *r, const struct tfs_inode *in, int fd);
 
+/* (3)  1: it was. */
+static int enter(struct restore *r, const struct tfs_inode *in)
+{
+	if (r->linked_room && link_at(r, in->ino)->path) {
+		note_text(r, "it is a directory that has another name");
+		return 1;
+	}
+	return note_link(r, in);
+}
+
 /* Made even if nothing in it is wanted: it has attributes of its own. */
 static int sub_dir(struct restore *r, const struct tfs_inode *in, int dir,
 		   const char *name)
 {
-	int fd, err;
+	int fd, err = enter(r, in);
 
+	if (err)
+		return err < 0 ? err : 0;
 	if (r->list) {
 		if (wanted(r))
 			show(r, in);
@@ -263,6 +277,8 @@ int restore_all(struct restore *r, const char *target)
 	struct tfs_inode root;
 	int err = tfs_getattr(r->fs, TFS_ROOT_INO, &root);
 
+	if (!err)
+		err = note_link(r, &root);
 	if (err || r->list)
 		return err ? err : one_dir(r, &root, -1);
 	if (mkdir(target, 0700) && errno != EEXIST)
