@@ -3,10 +3,11 @@
  * which follow from a seed.
  *
  *	TAGFS_INPUTS=n		of each target
- *	TAGFS_CASE=fsck:17	this one alone
+ *	TAGFS_CASE=fsck:17	this one alone; fsck:17:100: so many from it on
  *
  *  (1) Each target is a process of its own, since it may die; what it was at is
- *      in memory that it shares with us. */
+ *      in memory that it shares with us, and its files are in a folder of ours.
+ */
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -16,7 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "support/fs_bed.h"
+#include "fuzz/ctl.h"
 
 #define EDIT	16u
 #define INPUTS	160u
@@ -27,7 +28,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const char *const targets[] = {
 	"head", "page", "super", "slot", "node", "log", "image", "fsck",
-	"rebuild",
+	"rebuild", "restore", "ctlimage",
 };
 
 static volatile unsigned int *at;		/* (1): the seed */
@@ -90,22 +91,35 @@ static bool try(const char *target, unsigned int first, unsigned int n)
 	return !status;
 }
 
+static bool all(unsigned int n)
+{
+	bool ok = true;
+
+	for (size_t i = 0; i < sizeof(targets) / sizeof(targets[0]); i++)
+		ok &= try(targets[i], 0, n);
+	return ok;
+}
+
 int main(void)
 {
+	char folder[] = "/dev/shm/tagfs-alone.XXXXXX";
 	const char *alone = getenv("TAGFS_CASE"), *inputs;
-	unsigned int seed, n;
+	unsigned int seed, n = 1;
 	char target[16];
-	bool ok = true;
+	bool ok;
 
 	at = mmap(NULL, sizeof(*at), PROT_READ | PROT_WRITE, MAP_SHARED |
 		  MAP_ANONYMOUS, -1, 0);
 	if (at == MAP_FAILED)
 		return 99;
-	if (alone && sscanf(alone, "%15[a-z]:%u", target, &seed) == 2)
-		return try(target, seed, 1) ? 0 : 1;
+	if (mkdtemp(folder))		/* (1); else wherever it can */
+		setenv("TMPDIR", folder, 1);
 	inputs = getenv("TAGFS_INPUTS");
-	n = inputs ? (unsigned int)atoi(inputs) : BED_LESS(INPUTS);
-	for (size_t i = 0; i < sizeof(targets) / sizeof(targets[0]); i++)
-		ok &= try(targets[i], 0, n);
+	if (alone && sscanf(alone, "%15[a-z]:%u:%u", target, &seed, &n) >= 2)
+		ok = try(target, seed, n);
+	else
+		ok = all(inputs ? (unsigned int)atoi(inputs) :
+			 BED_LESS(INPUTS));
+	fuzz_remove(folder);
 	return ok ? 0 : 1;
 }

@@ -10,6 +10,7 @@
  *	TAGFS_FUZZ=image	all of them, and changes
  *	TAGFS_FUZZ=fsck		all of them; checked and repaired, as mend.h says
  *	TAGFS_FUZZ=rebuild	all of them; rebuilt, and that is whole then
+ *	TAGFS_FUZZ=restore, ctlimage	all of them; what tagfsctl makes of it
  *
  *  (1) Nothing but the input decides what happens.
  *  (2) An edit is EDIT bytes: kind, which, place, mask, value. */
@@ -22,6 +23,7 @@
 #include "base/hash.h"
 #include "commit/log.h"
 #include "commit/super.h"
+#include "fuzz/ctl.h"
 #include "soft/dev_soft.h"
 #include "soft/soft_priv.h"
 #include "support/fs_bed.h"
@@ -40,10 +42,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* Kinds of structures, which are targets, and other targets. */
 enum { HEAD, PAGE, SUPER, SLOT, NODE, LOG, KINDS, IMAGE = KINDS, FSCK, REBUILD,
-	TARGETS };
+	RESTORE, CTLIMAGE, TARGETS };
 static const char *const targets[TARGETS] = {
 	"head", "page", "super", "slot", "node", "log", "image", "fsck",
-	"rebuild",
+	"rebuild", "restore", "ctlimage",
 };
 
 static struct sim *base;
@@ -347,6 +349,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		mend_anything(&b);
 	else if (target == REBUILD)
 		rebuild(&b);
+	else if (target == RESTORE)
+		fuzz_restore(&b);
+	else if (target == CTLIMAGE)
+		fuzz_image(&b);
 	else
 		look(&b);
 	bed_free(&b);
