@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "core/log.h"
 #include "core/text.h"
 #include "tagpi.h"
 
@@ -20,21 +21,38 @@ static void to_stderr(int level, const char *line)
 
 static void (*log_fn)(int level, const char *line) = to_stderr;
 
+static eng_log_fn *fields_fn;		/* NULL: log_fn */
+
 void eng_log_to(void (*fn)(int level, const char *line))
 {
 	log_fn = fn ? fn : to_stderr;
 }
 
-void eng_log(int level, const char *fmt, ...)
+void eng_log_fields_to(eng_log_fn *fn)
+{
+	fields_fn = fn;
+}
+
+void eng_log_fields(int level, const struct eng_field *field, unsigned int n,
+		    const char *fmt, va_list ap)
 {
 	char text[TEXT], line[ENG_LINE];
 	int saved = errno;
+
+	vsnprintf(text, sizeof(text), fmt, ap);
+	eng_text_line(line, text);				/* (1) */
+	if (fields_fn)
+		fields_fn(level, line, field, n);
+	else
+		log_fn(level, line);
+	errno = saved;
+}
+
+void eng_log(int level, const char *fmt, ...)
+{
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
+	eng_log_fields(level, NULL, 0, fmt, ap);
 	va_end(ap);
-	eng_text_line(line, text);				/* (1) */
-	log_fn(level, line);
-	errno = saved;
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "mirror/mirror.h"
+#include "base/about.h"
 #include "base/cluster.h"
 #include "base/hash.h"
 
@@ -131,9 +132,12 @@ static int cluster_io_loud(struct tfs *fs, enum eng_op op, uint64_t addr,
 	if (!err || err == -ENOMEM || addr >= fs->super.clusters)
 		return err;
 	tfs_fault_count(fs, err, fault);
-	eng_log(LOG_ERR, "metadata cluster %llu: cannot %s: %s",
-		(unsigned long long)addr, op == ENG_READ ? "read" : "write",
-		tfs_fault_text(err, fault, text, sizeof(text)));
+	tfs_log_about(LOG_ERR, &(struct tfs_about){
+			.cluster = addr, .check = tfs_check_name(err, fault) },
+		      "metadata cluster %llu: cannot %s: %s",
+		      (unsigned long long)addr,
+		      op == ENG_READ ? "read" : "write",
+		      tfs_fault_text(err, fault, text, sizeof(text)));
 	return err;
 }
 

@@ -20,6 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/about.h"
 #include "base/cluster.h"
 #include "check/kept.h"
 #include "check/scrubber.h"
@@ -78,22 +79,33 @@ static uint64_t micros(void)
 static void say(struct tfs *fs, const struct tfs_scrub_finding *f)
 {
 	char *path = malloc(PATH_TEXT), fault[160];
+	struct tfs_about about = { .ino = 0 };
 	const char *why = f->why ? f->why :
 		tfs_fault_text(f->err, &f->fault, fault, sizeof(fault));
 
-	if (f->kind == TFS_SCRUB_DATA)
-		eng_log(LOG_ERR, "scrub: %s: bytes %llu-%llu are bad (inode "
-			"%u): %s", path ? tfs_path(fs, f->ino, path,
-						   PATH_TEXT) : "?",
-			(unsigned long long)f->off,
-			(unsigned long long)f->off + f->len - 1, f->ino, why);
-	else if (f->kind >= TFS_SCRUB_DEVICE)
-		eng_log(LOG_ERR, "scrub: %s%s", why, f->healed ?
-			"; it was rewritten" : "");
-	else
-		eng_log(LOG_ERR, "scrub: tree node at cluster %llu: %s%s",
-			(unsigned long long)f->cluster, why, f->healed ?
-			"; the next checkpoint heals it" : "");
+	about.check = f->why ? "structure" :
+		tfs_check_name(f->err, &f->fault);
+	if (f->kind == TFS_SCRUB_DATA) {
+		about.ino = f->ino;
+		about.off = f->off;
+		about.len = f->len;
+		about.path = path ? tfs_path(fs, f->ino, path, PATH_TEXT) :
+			NULL;
+		tfs_log_about(LOG_ERR, &about, "scrub: %s: bytes %llu-%llu are "
+			      "bad (inode %u): %s", path ? about.path : "?",
+			      (unsigned long long)f->off,
+			      (unsigned long long)f->off + f->len - 1, f->ino,
+			      why);
+	} else if (f->kind >= TFS_SCRUB_DEVICE) {
+		tfs_log_about(LOG_ERR, &about, "scrub: %s%s", why, f->healed ?
+			      "; it was rewritten" : "");
+	} else {
+		about.cluster = f->cluster;
+		tfs_log_about(LOG_ERR, &about, "scrub: tree node at cluster "
+			      "%llu: %s%s", (unsigned long long)f->cluster,
+			      why, f->healed ?
+			      "; the next checkpoint heals it" : "");
+	}
 	free(path);
 }
 

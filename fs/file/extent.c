@@ -7,6 +7,7 @@
  *      clusters follows from it. */
 #include <string.h>
 
+#include "base/about.h"
 #include "tree/freemap.h"
 #include "file/extent.h"
 
@@ -39,8 +40,10 @@ int tfs_extent_decode(struct tfs *fs, const struct tfs_item *item,
 out:
 	if (!bad)
 		return 0;
-	eng_log(LOG_ERR, "inode %u: extent at cluster %llu: wrong %s",
-		item->key.obj, (unsigned long long)out->lc, bad);
+	tfs_log_about(LOG_ERR, &(struct tfs_about){
+			.ino = item->key.obj, .check = "structure" },
+		      "inode %u: extent at cluster %llu: wrong %s",
+		      item->key.obj, (unsigned long long)out->lc, bad);
 	return -EUCLEAN;
 }
 

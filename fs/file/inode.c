@@ -8,6 +8,7 @@
 #include <string.h>
 #include <syslog.h>
 
+#include "base/about.h"
 #include "tfs.h"
 #include "file/inode.h"
 
@@ -23,8 +24,10 @@ struct timespec tfs_now(void)
 
 int tfs_item_bad(const struct tfs_key *key, const char *what)
 {
-	eng_log(LOG_ERR, "inode %u, item type %u, offset %#llx: %s",
-		key->obj, key->type, (unsigned long long)key->off, what);
+	tfs_log_about(LOG_ERR, &(struct tfs_about){
+			.ino = key->obj, .check = "structure" },
+		      "inode %u, item type %u, offset %#llx: %s", key->obj,
+		      key->type, (unsigned long long)key->off, what);
 	return -EUCLEAN;
 }
 
@@ -164,7 +167,9 @@ int tfs_inode_named(struct tfs_txn *tx, uint32_t ino, struct tfs_inode *out)
 	int err = tfs_inode_get(tx, ino, out);
 
 	if (err == -ENOENT) {
-		eng_log(LOG_ERR, "inode %u is named but not there", ino);
+		tfs_log_about(LOG_ERR, &(struct tfs_about){
+				.ino = ino, .check = "structure" },
+			      "inode %u is named but not there", ino);
 		err = -EUCLEAN;
 	}
 	return err;

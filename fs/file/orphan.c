@@ -15,6 +15,7 @@
 #include <string.h>
 #include <syslog.h>
 
+#include "base/about.h"
 #include "file/cut.h"
 #include "file/extent.h"
 #include "file/orphan.h"
@@ -127,8 +128,8 @@ static int reclaim(struct tfs *fs, uint32_t ino)
 	while (!err && !rc.gone)
 		err = tfs_txn_write(fs, step_fn, &rc, TFS_TXN_FREES);
 	if (err)
-		eng_log(LOG_WARNING, "inode %u: not freed: %s", ino,
-			strerror(-err));
+		tfs_log_about(LOG_WARNING, &(struct tfs_about){ .ino = ino },
+			      "inode %u: not freed: %s", ino, strerror(-err));
 	return err;
 }
 

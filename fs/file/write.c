@@ -24,6 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/about.h"
 #include "base/cluster.h"
 #include "tree/alloc.h"
 #include "tree/fetch.h"
@@ -352,11 +353,13 @@ static int retry_failed(struct work *w)
 
 		if (!w->run[i].err)
 			continue;
-		eng_log(LOG_WARNING, "inode %u: writing %llu clusters at "
-			"cluster %llu failed: %s; trying elsewhere",
-			w->c->ino, (unsigned long long)bad.len,
-			(unsigned long long)bad.addr,
-			strerror(-w->run[i].err));
+		tfs_log_about(LOG_WARNING, &(struct tfs_about){
+				.ino = w->c->ino, .cluster = bad.addr },
+			      "inode %u: writing %llu clusters at cluster %llu "
+			      "failed: %s; trying elsewhere", w->c->ino,
+			      (unsigned long long)bad.len,
+			      (unsigned long long)bad.addr,
+			      strerror(-w->run[i].err));
 		atomic_fetch_add(&w->c->fs->count.write_retries, 1);
 		give_back(w->c->fs, &bad);
 		w->run[i].ext.len = 0;

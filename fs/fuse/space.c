@@ -29,6 +29,7 @@
 #include <string.h>
 #include <syslog.h>
 
+#include "base/about.h"
 #include "format.h"
 #include "fuse/ops_priv.h"
 #include "fuse/reply.h"
@@ -76,16 +77,19 @@ static bool lost_any(struct tfs_ops *ops, uint32_t ino, bool forget)
 void tfs_space_lost(struct tfs_ops *ops, uint32_t ino, uint64_t off,
 		    size_t len, int err)
 {
+	struct tfs_about about = { .ino = ino, .off = off, .len = len };
 	char *path;
 
 	if (!lost_add(ops, ino))
 		return;
 	path = malloc(PATH_TEXT);
-	eng_log(LOG_ERR, "%s: bytes %llu-%llu, written by a program and not "
-		"yet durable, can't be stored: %s",
-		path ? tfs_path(ops->fs, ino, path, PATH_TEXT) : "a file",
-		(unsigned long long)off, (unsigned long long)off + len - 1,
-		strerror(tfs_errno(err)));
+	if (path)
+		about.path = tfs_path(ops->fs, ino, path, PATH_TEXT);
+	tfs_log_about(LOG_ERR, &about, "%s: bytes %llu-%llu, written by a "
+		      "program and not yet durable, can't be stored: %s",
+		      path ? about.path : "a file", (unsigned long long)off,
+		      (unsigned long long)off + len - 1,
+		      strerror(tfs_errno(err)));
 	free(path);
 }
 

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/about.h"
 #include "base/cluster.h"
 #include "base/notes.h"
 #include "commit/ckpt.h"
@@ -34,6 +35,9 @@
 /* (4) */
 static void say_legs(struct tfs *fs, const struct tfs_report *r)
 {
+	struct tfs_about about = {
+		.ino = r->ino, .off = r->off, .len = r->len,
+	};
 	char *path, legs[LEGS_TEXT];
 
 	if (fs->legs_said > LEG_LINES)
@@ -45,25 +49,32 @@ static void say_legs(struct tfs *fs, const struct tfs_report *r)
 		return;
 	}
 	path = malloc(PATH_TEXT);
-	eng_log(LOG_WARNING, "%s: bytes %llu-%llu are bad on %s (inode %u): "
-		"another leg has answered, and %s",
-		path ? tfs_path(fs, r->ino, path, PATH_TEXT) : "?",
-		(unsigned long long)r->off,
-		(unsigned long long)r->off + r->len - 1,
-		tfs_legs_name(fs, r->legs, legs, sizeof(legs)), r->ino,
-		r->healed ? "they were rewritten" : "nothing is rewritten");
+	if (path)
+		about.path = tfs_path(fs, r->ino, path, PATH_TEXT);
+	tfs_log_about(LOG_WARNING, &about, "%s: bytes %llu-%llu are bad on %s "
+		      "(inode %u): another leg has answered, and %s",
+		      path ? about.path : "?", (unsigned long long)r->off,
+		      (unsigned long long)r->off + r->len - 1,
+		      tfs_legs_name(fs, r->legs, legs, sizeof(legs)), r->ino,
+		      r->healed ? "they were rewritten" :
+		      "nothing is rewritten");
 	free(path);
 }
 
 static void say(struct tfs *fs, const struct tfs_report *r)
 {
 	char *path = malloc(PATH_TEXT), text[160];
+	struct tfs_about about = {
+		.ino = r->ino, .off = r->off, .len = r->len,
+		.path = path ? tfs_path(fs, r->ino, path, PATH_TEXT) : NULL,
+		.check = tfs_check_name(r->err, &r->fault),
+	};
 
-	eng_log(LOG_ERR, "%s: bytes %llu-%llu are bad (inode %u): %s",
-		path ? tfs_path(fs, r->ino, path, PATH_TEXT) : "?",
-		(unsigned long long)r->off,
-		(unsigned long long)r->off + r->len - 1, r->ino,
-		tfs_fault_text(r->err, &r->fault, text, sizeof(text)));
+	tfs_log_about(LOG_ERR, &about, "%s: bytes %llu-%llu are bad (inode "
+		      "%u): %s", path ? about.path : "?",
+		      (unsigned long long)r->off,
+		      (unsigned long long)r->off + r->len - 1, r->ino,
+		      tfs_fault_text(r->err, &r->fault, text, sizeof(text)));
 	free(path);
 }
 

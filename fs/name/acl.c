@@ -16,6 +16,7 @@
 #include <string.h>
 #include <syslog.h>
 
+#include "base/about.h"
 #include "name/acl.h"
 #include "name/xattr_item.h"
 #include "tfs.h"
@@ -198,7 +199,9 @@ static int acl_load(struct tfs_txn *tx, uint32_t ino, const char *name,
 	len = tfs_xattr_get(tx, ino, name, *out, *size + 1);
 	err = len < 0 ? (int)len : 0;
 	if (!err && tfs_acl_check(*out, *size)) {	/* (2) */
-		eng_log(LOG_ERR, "inode %u: %s is damaged", ino, name);
+		tfs_log_about(LOG_ERR, &(struct tfs_about){
+				.ino = ino, .check = "structure" },
+			      "inode %u: %s is damaged", ino, name);
 		err = -EUCLEAN;
 	}
 	if (err) {

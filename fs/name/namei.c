@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <syslog.h>
 
+#include "base/about.h"
 #include "tfs.h"
 #include "file/orphan.h"
 #include "file/refs.h"
@@ -74,7 +75,9 @@ static int set_put(struct tfs_txn *tx, const struct set *set)
 
 static int damage(const struct tfs_inode *in, const char *what)
 {
-	eng_log(LOG_ERR, "inode %u: %s", in->ino, what);
+	tfs_log_about(LOG_ERR, &(struct tfs_about){
+			.ino = in->ino, .check = "structure" },
+		      "inode %u: %s", in->ino, what);
 	return -EUCLEAN;
 }
 

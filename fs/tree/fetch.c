@@ -13,6 +13,7 @@
  *      had from anywhere: nothing may be made of such a tree. */
 #include <string.h>
 
+#include "base/about.h"
 #include "base/cluster.h"
 #include "base/gate.h"
 #include "base/notes.h"
@@ -41,9 +42,11 @@ static int read_copy(struct tfs *fs, struct tfs_node *node,
 	bad = tfs_node_decode(fs, node, f->level, &f->low, &f->high);
 	if (!bad)
 		return 0;
-	eng_log(LOG_ERR, "tree node at cluster %llu (level %u, commit %llu): "
-		"wrong %s", (unsigned long long)f->ptr.addr[copy], f->level,
-		(unsigned long long)f->ptr.seq, bad);
+	tfs_log_about(LOG_ERR, &(struct tfs_about){
+			.cluster = f->ptr.addr[copy], .check = "structure" },
+		      "tree node at cluster %llu (level %u, commit %llu): "
+		      "wrong %s", (unsigned long long)f->ptr.addr[copy],
+		      f->level, (unsigned long long)f->ptr.seq, bad);
 	return -EUCLEAN;
 }
 
@@ -94,10 +97,13 @@ static void tell_bad(struct tfs *fs, const struct tfs_miss *f,
 		     const struct tfs_report *bad)
 {
 	note(fs, bad);
-	eng_log(LOG_ERR, "tree node (level %u) at clusters %llu and %llu: %s",
-		f->level, (unsigned long long)f->ptr.addr[0],
-		(unsigned long long)f->ptr.addr[1], ptr_sound(fs, &f->ptr) ?
-		"both copies are bad" : "can't be there");
+	tfs_log_about(LOG_ERR, &(struct tfs_about){
+			.cluster = f->ptr.addr[0], .check = "structure" },
+		      "tree node (level %u) at clusters %llu and %llu: %s",
+		      f->level, (unsigned long long)f->ptr.addr[0],
+		      (unsigned long long)f->ptr.addr[1],
+		      ptr_sound(fs, &f->ptr) ? "both copies are bad" :
+		      "can't be there");
 }
 
 static void tell_healed(struct tfs *fs, const struct tfs_miss *f,
@@ -105,10 +111,14 @@ static void tell_healed(struct tfs *fs, const struct tfs_miss *f,
 {
 	note(fs, bad);
 	atomic_fetch_add(&fs->count.healed, 1);
-	eng_log(LOG_WARNING, "tree node at cluster %llu: bad copy, using the "
-		"one at cluster %llu; %s", (unsigned long long)f->ptr.addr[0],
-		(unsigned long long)f->ptr.addr[1], tfs_rdonly(fs) ?
-		"not repaired, read-only" : "the next checkpoint heals it");
+	tfs_log_about(LOG_WARNING, &(struct tfs_about){
+			.cluster = f->ptr.addr[0],
+			.check = tfs_check_name(bad->err, &bad->fault) },
+		      "tree node at cluster %llu: bad copy, using the one at "
+		      "cluster %llu; %s", (unsigned long long)f->ptr.addr[0],
+		      (unsigned long long)f->ptr.addr[1], tfs_rdonly(fs) ?
+		      "not repaired, read-only" :
+		      "the next checkpoint heals it");
 }
 
 /* (1) Nothing is wrong with it yet. */

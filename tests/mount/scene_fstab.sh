@@ -277,6 +277,67 @@ else
 fi
 chmod 644 "$img"
 
+# ---- the journal ------------------------------------------------------------
+
+mount -t tmpfs none /run
+mkdir -p /run/systemd/journal
+python3 - >"$work/journal" <<'END' &
+import json
+import socket
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.bind("/run/systemd/journal/socket")
+s.settimeout(120)
+while True:
+    left, entry = s.recv(1 << 18), {}
+    while left:
+        name, left = left.split(b"\n", 1)
+        if b"=" in name:
+            name, value = name.split(b"=", 1)
+        else:
+            n = int.from_bytes(left[:8], "little")
+            value, left = left[8:8 + n], left[9 + n:]
+        entry[name.decode()] = value.decode()
+    print(json.dumps(entry), flush=True)
+END
+listener=$!
+for ((i = 0; i < 100; i++)); do
+	[ ! -S /run/systemd/journal/socket ] || break
+	sleep 0.1
+done
+mount -t tagfs "$img" "$mnt"
+bad=$'two\nlines'
+dd if=/dev/urandom of="$mnt/$bad" bs=64K count=1 conv=fsync status=none
+at=$(tagfsctl locate --json "$mnt/$bad" 12000 |
+	sed -n 's/.*"sector": \([0-9]*\).*/\1/p')
+umount "$mnt"
+printf 'something else' |
+	dd of="$img" bs=512 seek="$at" conv=notrunc status=none
+mount -t tagfs "$img" "$mnt"
+check "what was damaged is an error" eval "! cat '$mnt/$bad'"
+for ((i = 0; i < 100; i++)); do
+	! grep -q TAGFS_CHECK "$work/journal" || break
+	sleep 0.1
+done
+check "the journal has a line with fields" python3 -c '
+import json, sys
+lines = [json.loads(line) for line in open(sys.argv[1])]
+e = [e for e in lines if "TAGFS_CHECK" in e][0]
+want = {"PRIORITY": "3", "SYSLOG_IDENTIFIER": "tagfs",
+        "TAGFS_MOUNT": sys.argv[2], "TAGFS_DEVICE": sys.argv[3],
+        "TAGFS_INODE": sys.argv[4], "TAGFS_CHECK": "guard",
+        "TAGFS_PATH": "/two\nlines", "TAGFS_UUID": sys.argv[5]}
+for name, value in want.items():
+    assert e.get(name) == value, (name, value, e)
+off, n = int(e["TAGFS_OFFSET"]), int(e["TAGFS_LENGTH"])
+assert off <= 12000 < off + n, e
+assert e["MESSAGE"].startswith(sys.argv[2] + ": "), e
+assert "\n" not in e["MESSAGE"], e' \
+	"$work/journal" "$mnt" "$img" "$(stat -c %i "$mnt/$bad")" \
+	"$(tagfsctl probe --udev "$img" | sed -n 's/^ID_FS_UUID=//p')"
+kill "$listener"
+umount "$mnt"
+umount /run
+
 # ---- a user -----------------------------------------------------------------
 
 user=$(getent passwd nobody | cut -d: -f3)

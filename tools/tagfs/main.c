@@ -30,6 +30,7 @@
 #include "fds.h"
 #include "find.h"
 #include "core/lock.h"
+#include "core/log.h"
 #include "check/tell.h"
 #include "fs.h"
 #include "fuse/ops.h"
@@ -40,6 +41,7 @@
 #include "report.h"
 #include "sandbox.h"
 #include "umount.h"
+#include "uuid.h"
 
 #define FENCE_SECONDS	5
 /* As much as one request holds: while a program reads what one has brought,
@@ -272,6 +274,17 @@ static void enter_sandbox(const struct mount *m)
 			m->point, strerror(-err));
 }
 
+static void report_elsewhere(const struct mount *m)
+{
+	char uuid[UUID_TEXT];
+	const struct report_mount of = {
+		.point = m->point, .device = m->path, .uuid = uuid,
+	};
+
+	uuid_format(tfs_uuid(m->fs), uuid);
+	report_ready(&of, m->parent >= 0);
+}
+
 /* (1), (2) */
 static bool on_ready(void *arg)
 {
@@ -280,9 +293,9 @@ static bool on_ready(void *arg)
 
 	raise_readahead(&m->place);
 	enter_sandbox(m);
+	report_elsewhere(m);
 	if (m->parent < 0)
 		return true;
-	report_background(m->point);
 	if (chdir("/"))
 		eng_log(LOG_WARNING, "/: %m");
 	detach_stdio();
@@ -495,7 +508,7 @@ int main(int argc, char **argv)
 
 	if (fds_tidy())
 		return EXIT_SYSTEM;
-	eng_log_to(report_line);
+	eng_log_fields_to(report_line);
 	if (options_called(argv[0], "umount."))
 		return umount_main(argc, argv);
 	res = options_parse(&m.opt, argc, argv);

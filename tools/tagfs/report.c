@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* report.c - messages: standard error while somebody is there to read it,
- * syslog afterwards, and a file at any time if there is one.
+/* report.c - messages: standard error while somebody is there to read it, the
+ * journal or syslog afterwards, and a file at any time if there is one.
  *
  * (1) A line is one write to a file opened for appending, so that threads and
  *     log rotation don't cut it.
@@ -18,14 +18,16 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/log.h"
 #include "core/text.h"
+#include "journal.h"
 #include "report.h"
 #include "tagpi.h"
 
 static int file = -1;		/* these two: fixed once threads run */
 static char path[PATH_MAX];	/* works from any directory */
-static atomic_bool background;
-static char mount_point[ENG_LINE];	/* as in lines; fixed before that */
+static atomic_bool background, journal;
+static char mount_point[ENG_LINE];	/* as in lines; fixed before these */
 
 static void to_file(const char *line)
 {
@@ -47,22 +49,28 @@ static void to_file(const char *line)
 }
 
 /* The log is that of all mounts: each line names its own. */
-static void to_syslog(int level, const char *line)
+static const char *named(char *buf, size_t size, const char *line)
 {
 	size_t len = strlen(mount_point);
 
 	if (!strncmp(line, mount_point, len) && line[len] == ':')
-		syslog(LOG_DAEMON | level, "%s", line);
-	else
-		syslog(LOG_DAEMON | level, "%s: %s", mount_point, line);
+		return line;
+	snprintf(buf, size, "%s: %s", mount_point, line);
+	return buf;
 }
 
-void report_line(int level, const char *line)
+void report_line(int level, const char *line, const struct eng_field *field,
+		 unsigned int n)
 {
+	char buf[2 * ENG_LINE];
+
 	if (file >= 0)
 		to_file(line);
+	if (journal &&
+	    journal_send(level, named(buf, sizeof(buf), line), field, n))
+		return;
 	if (background)
-		to_syslog(level, line);
+		syslog(LOG_DAEMON | level, "%s", named(buf, sizeof(buf), line));
 	else
 		fprintf(stderr, "tagfs: %s\n", line);
 }
@@ -112,11 +120,26 @@ void report_reopen(void)
 	eng_log(LOG_INFO, "%s was opened anew", path);
 }
 
-void report_background(const char *point)
+static bool to_journal(const struct report_mount *m)
 {
-	eng_text_line(mount_point, point);
+	const struct eng_field field[] = {
+		{ "TAGFS_UUID", m->uuid, 0 },
+		{ "TAGFS_MOUNT", m->point, 0 },
+		{ "TAGFS_DEVICE", m->device, 0 },
+	};
+
+	return journal_open(field, sizeof(field) / sizeof(field[0]));
+}
+
+void report_ready(const struct report_mount *m, bool back)
+{
+	eng_text_line(mount_point, m->point);
+	if (back || journal_reads_stderr())
+		journal = to_journal(m);
+	if (!back)
+		return;
 	openlog("tagfs", LOG_PID, LOG_DAEMON);
-	if (file < 0 && access("/dev/log", F_OK))
+	if (file < 0 && !journal && access("/dev/log", F_OK))
 		fprintf(stderr, "tagfs: no system log here: later messages "
 			"are lost without -o log=FILE\n");
 	background = true;
