@@ -58,9 +58,11 @@ enum {
 #define TFS_INCOMPAT_LOG	1u	/* a mount must look at the log */
 #define TFS_INCOMPAT_MIRROR	2u	/* this is one leg of a mirror */
 #define TFS_INCOMPAT_IMAGE	4u	/* no content is in it: see SPEC 8.1 */
-#define TFS_INCOMPAT_FLAGS	16u	/* inodes may have TFS_INODE_USER */
+#define TFS_INCOMPAT_LOCKS	16u	/* inodes may have TFS_INODE_LOCKS */
+#define TFS_INCOMPAT_MARKS	32u	/* or TFS_INODE_HEIRLOOMS */
 #define TFS_INCOMPAT_KNOWN	(TFS_INCOMPAT_LOG | TFS_INCOMPAT_MIRROR | \
-				 TFS_INCOMPAT_IMAGE | TFS_INCOMPAT_FLAGS)
+				 TFS_INCOMPAT_IMAGE | TFS_INCOMPAT_LOCKS | \
+				 TFS_INCOMPAT_MARKS)
 
 struct tfs_disk_super {
 /*00*/	__u8	magic[8];	/* this, version, uuid, label: for ever */

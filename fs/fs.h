@@ -250,7 +250,7 @@ int tfs_setattr(struct tfs *fs, uint32_t ino, unsigned int mask,
 /* Set those of TFS_INODE_USER that flags has, and clear the others; *out is the
  * new whole.  What was being written is written before, and afterwards the
  * calls above and below fail with -EPERM as the flags say. */
-bool tfs_has_flags(const struct tfs *fs);	/* may have been set ever */
+bool tfs_has_locks(const struct tfs *fs);	/* i or a was ever set */
 int tfs_setflags(struct tfs *fs, uint32_t ino, uint32_t flags,
 		 struct tfs_inode *out);
 uint32_t tfs_cluster_size(const struct tfs *fs);

@@ -41,7 +41,8 @@ static int guess_super(struct rebuild *rb)
 		.seq = 1, .cluster_size = fs->csize,
 		.interval = fs->geo->profile->interval,
 		.log_start = TFS_AT_LOG,
-		.incompat = TFS_INCOMPAT_LOG | TFS_INCOMPAT_FLAGS,
+		.incompat = TFS_INCOMPAT_LOG | TFS_INCOMPAT_LOCKS |
+			TFS_INCOMPAT_MARKS,
 		.created = (uint64_t)time(NULL),
 		.clusters = fs->geo->intervals / fs->ipc,
 	};

@@ -109,7 +109,7 @@ int tfs_ops_create(struct tfs_ops **out, struct tfs *fs,
 	ops->sync = how->sync;
 	ops->dirsync = how->sync || how->dirsync;
 	ops->noacl = how->noacl;
-	ops->opens = tfs_has_flags(fs);
+	ops->opens = tfs_has_locks(fs);
 	ops->watch = tfs_space_watch;
 	ops->max_read = how->max_read;
 	ops->held = tfs_room_held();

@@ -148,21 +148,27 @@ int tfs_setattr(struct tfs *fs, uint32_t ino, unsigned int mask,
 /* ---- flags ---------------------------------------------------------------- */
 
 /* (3) */
-static int announce(struct tfs *fs)
+static int announce(struct tfs *fs, uint32_t flags)
 {
+	uint64_t bits = 0;
 	int err;
+
+	if (flags & TFS_INODE_LOCKS)
+		bits |= TFS_INCOMPAT_LOCKS;
+	if (flags & TFS_INODE_HEIRLOOMS)
+		bits |= TFS_INCOMPAT_MARKS;
 
 	pthread_mutex_lock(&fs->remount);
 	err = tfs_rdonly(fs) ? -EROFS : 0;
 	if (!err)
-		err = tfs_super_need(fs, TFS_INCOMPAT_FLAGS);
+		err = tfs_super_need(fs, bits);
 	pthread_mutex_unlock(&fs->remount);
 	return err;
 }
 
-bool tfs_has_flags(const struct tfs *fs)
+bool tfs_has_locks(const struct tfs *fs)
 {
-	return fs->super.incompat & TFS_INCOMPAT_FLAGS;
+	return fs->super.incompat & TFS_INCOMPAT_LOCKS;
 }
 
 static int setflags_fn(struct tfs_txn *tx, void *p)
@@ -191,7 +197,7 @@ int tfs_setflags(struct tfs *fs, uint32_t ino, uint32_t flags,
 
 	if (flags & ~TFS_INODE_USER)
 		return -EOPNOTSUPP;
-	err = flags ? announce(fs) : 0;
+	err = flags ? announce(fs, flags) : 0;
 	if (!err)
 		err = tfs_range_lock(fs, ino, 0, TFS_FILE_CLUSTERS);
 	if (err)

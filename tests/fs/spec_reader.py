@@ -434,7 +434,7 @@ class Tagfs:
         version, crc = struct.unpack_from('<II', raw, 8)
         need(crc == crc32c_without(raw, 0x0c), 'superblock checksum')
         incompat, seq = struct.unpack_from('<QQ', raw, 0x50)
-        need(version == 1 and not incompat & ~17,
+        need(version == 1 and not incompat & ~49,
              'superblock version or features')
         need(raw[0x98] == copy and not any(raw[0x99:]), 'superblock padding')
         n, csize, interval, log, logs = \

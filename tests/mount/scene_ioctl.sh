@@ -75,7 +75,7 @@ refused()
 # flags NAME: as lsattr shows them, without the dashes
 flags()
 {
-	lsattr -d "$mnt/$1" | cut -d ' ' -f 1 | tr -d -
+	lsattr -d "$mnt/$1" | cut -d ' ' -f 1 | tr -d e-
 }
 
 # put NAME MODE TEXT: open with >MODE< and write
@@ -115,6 +115,14 @@ locked()
 	check "$1: which changes nothing of that" same
 	sleep 0.1
 	check "$1: no write after somebody looked" refused put fixed O_RDWR x
+}
+
+# Requests to open something since it was mounted.
+opens()
+{
+	getfattr --absolute-names --only-values -n tagfs.stats "$mnt" |
+		"$python" -c 'import json, sys
+print(json.load(sys.stdin)["requests"].get("open", 0))'
 }
 
 chattr_scene()
@@ -169,7 +177,7 @@ for i in range(3000):
 		"! chattr +c '$mnt/kind' 2>/dev/null"
 	kill_fs
 	check "$how: the image says it to older programs" grep -q \
-		incompat=17 <(tagfsctl dump super "$img")
+		incompat=49 <(tagfsctl dump super "$img")
 	must_mount -o "$how"
 	check "$how: it is all there after a crash" test \
 		"$(flags fixed) $(flags dir) $(flags log)" = "i a a"
@@ -190,6 +198,25 @@ for i in range(3000):
 
 if command -v chattr >/dev/null && command -v setfattr >/dev/null; then
 	umount_fs
+	rm "$img"
+	mkfs 128M
+	must_mount
+	touch "$mnt/light"
+	chattr +dA "$mnt/light"
+	remount_fs
+	for ((i = 0; i < 20; i++)); do
+		cat "$mnt/light"
+	done
+	check "d and A cost no opens" test "$(opens)" -le 1
+	chattr +a "$mnt/light"
+	remount_fs
+	for ((i = 0; i < 20; i++)); do
+		cat "$mnt/light"
+	done
+	check "a does" test "$(opens)" -ge 20
+	umount_fs
+	rm "$img"
+	mkfs 128M
 	for how in $(amount writeback "no_writeback writeback"); do
 		must_mount -o "$how"
 		chattr_scene "$how"
