@@ -75,7 +75,7 @@ refused()
 # flags NAME: as lsattr shows them, without the dashes
 flags()
 {
-	lsattr -d "$mnt/$1" | cut -d ' ' -f 1 | tr -d e-
+	lsattr -d "${2-$mnt}/$1" | cut -d ' ' -f 1 | tr -d e-
 }
 
 # put NAME MODE TEXT: open with >MODE< and write
@@ -115,6 +115,17 @@ locked()
 	check "$1: which changes nothing of that" same
 	sleep 0.1
 	check "$1: no write after somebody looked" refused put fixed O_RDWR x
+}
+
+# To $work/back, with flags.
+restored()
+{
+	local back=$work/back
+
+	tagfsctl restore --map "$work/map" "$img" "$back" &&
+		test "$(flags light "$back") $(flags dir "$back")" = "adA i" &&
+		test "$(flags second "$back")" = i &&
+		test "$back/second" -ef "$back/dir/fixed"
 }
 
 # Requests to open something since it was mounted.
@@ -214,7 +225,20 @@ if command -v chattr >/dev/null && command -v setfattr >/dev/null; then
 		cat "$mnt/light"
 	done
 	check "a does" test "$(opens)" -ge 20
+	mkdir "$mnt/dir"
+	echo text >"$mnt/dir/fixed"
+	ln "$mnt/dir/fixed" "$mnt/second"
+	chattr +i "$mnt/dir/fixed" "$mnt/dir"
 	umount_fs
+	if touch "$work/try" && chattr +i "$work/try" 2>/dev/null; then
+		chattr -i "$work/try"
+		check "restore brings flags back" restored
+		check "also those of a run before" restored
+		chattr -R -i -a "$work/back"
+		rm -r "$work/back"
+	else
+		skip "restore of flags: not in $work"
+	fi
 	rm "$img"
 	mkfs 128M
 	for how in $(amount writeback "no_writeback writeback"); do

@@ -29,6 +29,7 @@ enum on_error { AS_HOLE, SKIP_FILE, STOP };
 struct linked {
 	uint32_t	ino;
 	char		*path;
+	bool		whole;
 };
 
 /* What the checker put right, in memory, where something was lost. */
@@ -62,6 +63,7 @@ struct restore {
 	const char	*why;
 	uint64_t	missing_here;	/* of this file, bytes and all else */
 	uint64_t	files, bytes, missing, failed, kept;
+	uint64_t	flagless;	/* not as chattr had them */
 };
 
 /* ---- restore_note.c ------------------------------------------------------- */
@@ -91,6 +93,14 @@ int copy_file(struct restore *r, const struct tfs_inode *in, int dir,
 int copy_other(struct restore *r, const struct tfs_inode *in, int dir,
 	       const char *name);
 void put_attributes(struct restore *r, const struct tfs_inode *in, int fd);
+/* What chattr had set; i and a only with locks, since nothing can be changed
+ * afterwards.  put_flags_at(): of a file, by name. */
+void put_flags(struct restore *r, const struct tfs_inode *in, int fd,
+	       bool locks);
+void put_flags_at(struct restore *r, const struct tfs_inode *in, int dir,
+		  const char *name, bool locks);
+/* Take i and a away from what an earlier run has finished. */
+void take_locks(int fd);
 
 /* ---- restore_tree.c ----------------------------------------------------------- */
 

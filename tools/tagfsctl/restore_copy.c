@@ -7,13 +7,17 @@
  *  (2) Where a read fails, less is read, down to one interval: a bad interval
  *      costs itself alone.
  *  (3) A file of which bytes are missing has MISSING_MARK, so that the next run
- *      tries again. */
+ *      tries again.
+ *  (4) What is immutable or append-only gets no other name and can't be made
+ *      anew, so that comes last of all, and not to what is not whole. */
 #include "config.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
@@ -70,6 +74,57 @@ void put_attributes(struct restore *r, const struct tfs_inode *in, int fd)
 	put_xattrs(r, in, fd);
 	if (fchmod(fd, in->mode & 07777) || futimens(fd, times))
 		could_not(r, "mode and times");
+}
+
+/* ---- flags of chattr ------------------------------------------------------- */
+
+#define FLAG_SHIFT	3
+_Static_assert(TFS_INODE_IMMUTABLE << FLAG_SHIFT == FS_IMMUTABLE_FL &&
+	       TFS_INODE_APPEND << FLAG_SHIFT == FS_APPEND_FL &&
+	       TFS_INODE_NODUMP << FLAG_SHIFT == FS_NODUMP_FL &&
+	       TFS_INODE_NOATIME << FLAG_SHIFT == FS_NOATIME_FL, "flags");
+
+static int change_flags(int fd, uint32_t set, uint32_t clear)
+{
+	int flags = 0, want;
+
+	if (ioctl(fd, FS_IOC_GETFLAGS, &flags))
+		return -errno;
+	want = (flags & ~(int)(clear << FLAG_SHIFT)) |
+		(int)(set << FLAG_SHIFT);
+	return want == flags || !ioctl(fd, FS_IOC_SETFLAGS, &want) ? 0 : -errno;
+}
+
+/* (4) */
+void put_flags(struct restore *r, const struct tfs_inode *in, int fd,
+	       bool locks)
+{
+	uint32_t set = in->flags & (locks ? TFS_INODE_USER :
+				    TFS_INODE_HEIRLOOMS);
+
+	if (set && change_flags(fd, set, 0))
+		r->flagless++;
+}
+
+void put_flags_at(struct restore *r, const struct tfs_inode *in, int dir,
+		  const char *name, bool locks)
+{
+	int fd;
+
+	if (!(in->flags & TFS_INODE_USER) || !S_ISREG(in->mode))
+		return;
+	fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0) {
+		r->flagless++;
+		return;
+	}
+	put_flags(r, in, fd, locks);
+	close(fd);
+}
+
+void take_locks(int fd)
+{
+	change_flags(fd, 0, TFS_INODE_LOCKS);
 }
 
 /* ---- content ------------------------------------------------------------------ */
@@ -262,6 +317,9 @@ int copy_file(struct restore *r, const struct tfs_inode *in, int dir,
 		err = could_not(r, "write") ? -errno : GIVEN_UP;
 	if (!err)
 		err = give_name(r, dir, name);
+	if (!err)
+		put_flags_at(r, in, dir, name, in->nlink == 1 &&
+			     !r->missing_here);			/* (4) */
 	if (err)
 		unlinkat(r->top, PART, 0);
 	if (err != GIVEN_UP)

@@ -84,13 +84,19 @@ void report_begin(struct restore *r)
 void report_end(struct restore *r, int err)
 {
 	note_end(r);
+	if (r->flagless)
+		say("%llu files or directories lack flags of chattr: the "
+		    "target does not take them", (unsigned long long)
+		    r->flagless);
 	if (!r->report)
 		return;
 	fprintf(r->report, "],\n \"files\": %llu, \"bytes\": %llu, "
-		"\"kept\": %llu, \"bytes_missing\": %llu, "
+		"\"kept\": %llu, \"without_flags\": %llu, "
+		"\"bytes_missing\": %llu, "
 		"\"device_bytes_bad\": %llu, \"complete\": %s}\n",
 		(unsigned long long)r->files, (unsigned long long)r->bytes,
-		(unsigned long long)r->kept, (unsigned long long)r->missing,
+		(unsigned long long)r->kept, (unsigned long long)r->flagless,
+		(unsigned long long)r->missing,
 		(unsigned long long)(r->map ? map_bad(r->map) : 0),
 		err || r->failed ? "false" : "true");
 }

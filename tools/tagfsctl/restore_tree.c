@@ -7,7 +7,9 @@
  *  (2) A directory gets its attributes when all in it is there, so that its
  *      times are its own.
  *  (3) A directory is entered once.  In a tree that lies it may be in several
- *      others, or within itself. */
+ *      others, or within itself.
+ *  (4) A file with several names gets i and a of chattr when all of them are
+ *      there; what is not whole never does, since the next run replaces it. */
 #include "config.h"
 
 #include <errno.h>
@@ -39,10 +41,16 @@ static struct linked *link_at(const struct restore *r, uint32_t ino)
 	return &r->linked[i];
 }
 
+/* Of what was copied.  NULL: it was not. */
+static const char *other_name(const struct restore *r, uint32_t ino)
+{
+	return r->linked_room ? link_at(r, ino)->path : NULL;
+}
+
 /* Its other name was copied.  -ENOENT: it was not. */
 static int copy_link(struct restore *r, const struct tfs_inode *in)
 {
-	const char *path = r->linked_room ? link_at(r, in->ino)->path : NULL;
+	const char *path = other_name(r, in->ino);
 
 	if (!path)
 		return -ENOENT;
@@ -71,7 +79,7 @@ static int grow_links(struct restore *r)
 	return 0;
 }
 
-static int note_link(struct restore *r, const struct tfs_inode *in)
+static int note_link(struct restore *r, const struct tfs_inode *in, bool whole)
 {
 	char *path = strdup(r->path);
 
@@ -79,9 +87,22 @@ static int note_link(struct restore *r, const struct tfs_inode *in)
 		free(path);
 		return -ENOMEM;
 	}
-	*link_at(r, in->ino) = (struct linked){ in->ino, path };
+	*link_at(r, in->ino) = (struct linked){ in->ino, path, whole };
 	r->linked_n++;
 	return 0;
+}
+
+/* (4) */
+static void lock_linked(struct restore *r)
+{
+	struct tfs_inode in;
+
+	for (size_t i = 0; i < r->linked_room; i++) {
+		const struct linked *l = &r->linked[i];
+
+		if (l->path && l->whole && !tfs_getattr(r->fs, l->ino, &in))
+			put_flags_at(r, &in, r->top, l->path + 1, true);
+	}
 }
 
 /* ---- names ----------------------------------------------------------------------- */
@@ -164,8 +185,9 @@ static int one_file(struct restore *r, const struct tfs_inode *in, int dir,
 	}
 	if (is_done(r, dir, name)) {
 		r->kept++;
-		return in->nlink > 1 && copy_link(r, in) == -ENOENT ?
-			note_link(r, in) : 0;
+		put_flags_at(r, in, dir, name, in->nlink == 1);
+		return in->nlink > 1 && !other_name(r, in->ino) ?
+			note_link(r, in, true) : 0;
 	}
 	if (in->nlink > 1)
 		err = copy_link(r, in);
@@ -173,7 +195,7 @@ static int one_file(struct restore *r, const struct tfs_inode *in, int dir,
 		err = S_ISREG(in->mode) ? copy_file(r, in, dir, name) :
 			copy_other(r, in, dir, name);
 		if (!err && in->nlink > 1)
-			err = note_link(r, in);
+			err = note_link(r, in, !r->missing_here);
 	}
 	r->files += !err;
 	return err == GIVEN_UP ? 0 : err;
@@ -188,13 +210,14 @@ static int enter(struct restore *r, const struct tfs_inode *in)
 		note_text(r, "it is a directory that has another name");
 		return 1;
 	}
-	return note_link(r, in);
+	return note_link(r, in, false);
 }
 
 /* Made even if nothing in it is wanted: it has attributes of its own. */
 static int sub_dir(struct restore *r, const struct tfs_inode *in, int dir,
 		   const char *name)
 {
+	uint64_t failed = r->failed;
 	int fd, err = enter(r, in);
 
 	if (err)
@@ -209,10 +232,14 @@ static int sub_dir(struct restore *r, const struct tfs_inode *in, int dir,
 	fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return could_not(r, "open");
+	if (r->resume && in->flags & TFS_INODE_LOCKS)
+		take_locks(fd);
 	err = one_dir(r, in, fd);
 	if (!err)
 		put_attributes(r, in, fd);			/* (2) */
 	note_end(r);
+	if (!err)
+		put_flags(r, in, fd, r->failed == failed);	/* (4) */
 	close(fd);
 	return err;
 }
@@ -278,7 +305,7 @@ int restore_all(struct restore *r, const char *target)
 	int err = tfs_getattr(r->fs, TFS_ROOT_INO, &root);
 
 	if (!err)
-		err = note_link(r, &root);
+		err = note_link(r, &root, false);
 	if (err || r->list)
 		return err ? err : one_dir(r, &root, -1);
 	if (mkdir(target, 0700) && errno != EEXIST)
@@ -287,6 +314,8 @@ int restore_all(struct restore *r, const char *target)
 	if (r->top < 0)
 		return -errno;
 	err = one_dir(r, &root, r->top);
+	if (!err)
+		lock_linked(r);
 	close(r->top);
 	return err;
 }
