@@ -154,6 +154,9 @@ struct tfs {
 
 	pthread_mutex_t	remount;	/* held by tfs_remount(), first of all */
 	atomic_bool	paused;		/* read-only, for now; see remount.c */
+	struct tfs_slot	*late;		/* remount: writing may begin yet, from
+					 * there; NULL: it did, or must not */
+	bool		late_replayed;	/* fixed */
 	atomic_int	error;		/* final: read-only from then on */
 	bool		replaying;	/* tfs_open() alone is here */
 	struct tfs_commit *closed;	/* the leader's */

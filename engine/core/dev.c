@@ -4,6 +4,7 @@
  *  (2) Close begins when nothing is in flight and no end() runs any more. */
 #include <errno.h>
 #include <stdio.h>
+#include <syslog.h>
 #include <time.h>
 
 #include "core/buf.h"
@@ -98,6 +99,26 @@ void eng_dev_drop_caches(struct eng_dev *dev)
 {
 	if (dev->ops->drop_caches)
 		dev->ops->drop_caches(dev);
+}
+
+static int lock_to_write(struct eng_dev *dev)
+{
+	char why[512];
+	int err = dev->lock ? eng_lock_write(&dev->lock, why, sizeof(why)) : 0;
+
+	if (err)
+		eng_log(LOG_ERR, "the storage %s%s", why, dev->lock ? "" :
+			"; what is read from here on may be out of date");
+	return err;
+}
+
+int eng_dev_writable(struct eng_dev *dev)
+{
+	int err = dev->ops->reopen ? dev->ops->reopen(dev) : -EOPNOTSUPP;
+
+	if (!err)
+		err = lock_to_write(dev);
+	return err ? err : dev->ops->begin_writes(dev);
 }
 
 int eng_dev_stats(struct eng_dev *dev, char *buf, size_t size)

@@ -57,6 +57,11 @@ struct eng_dev_ops {
 	uint64_t (*byte_of)(const struct eng_dev *dev, uint64_t interval);
 	/* May be NULL: nothing is kept twice. */
 	int	(*audit)(struct eng_dev *dev, struct eng_audit *a);
+	/* May be NULL: what is opened to be read stays so.  reopen() takes what
+	 * it needs to be written, and changes nothing on error; begin_writes()
+	 * comes when the lock is a writer's. */
+	int	(*reopen)(struct eng_dev *dev);
+	int	(*begin_writes)(struct eng_dev *dev);
 	/* Free what the backend allocated, the struct eng_dev included. */
 	void	(*close)(struct eng_dev *dev);
 };
@@ -105,6 +110,12 @@ int eng_dev_interval(const struct eng_dev *dev, uint64_t byte,
  * nothing is kept.  Beside I/O, too: what is being written is passed over.
  * 0, or why it can't go on. */
 int eng_dev_audit(struct eng_dev *dev, struct eng_audit *a);
+
+/* What was opened to be read may be written from here on, beside reads.  The
+ * caller looks whether somebody else has written meanwhile.  -EOPNOTSUPP: not
+ * this kind of device; -EROFS; -EBUSY: others read it, or have it now.  On
+ * error it is still to be read only, and what can be said was said. */
+int eng_dev_writable(struct eng_dev *dev);
 
 static inline struct eng_hook *eng_dev_hook(const struct eng_dev *dev)
 {

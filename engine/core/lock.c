@@ -538,6 +538,29 @@ void eng_lock_put(struct eng_lock *lock)
 	free(lock);
 }
 
+/* A descriptor of its own is its name meanwhile. */
+int eng_lock_write(struct eng_lock **lock, char *why, size_t size)
+{
+	const struct timespec tick = { .tv_nsec = 5000000 };
+	int fd = eng_fd_reopen((*lock)->fd, O_RDONLY), err;
+	char name[32], none[16];
+
+	snprintf(why, size, "%s", strerror(fd < 0 ? -fd : EBUSY));
+	if (fd < 0)
+		return fd;
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
+	eng_lock_put(*lock);
+	err = eng_lock_get(lock, name, 0, why, size);
+	for (int i = 0; err && i < TRIES; i++) {
+		if (!eng_lock_get(lock, name, ENG_OPEN_RDONLY, none,
+				  sizeof(none)))
+			break;
+		nanosleep(&tick, NULL);
+	}
+	close(fd);
+	return err;
+}
+
 int eng_lock_fd(const struct eng_lock *lock)
 {
 	return lock->fd;

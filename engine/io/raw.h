@@ -47,6 +47,10 @@ struct eng_raw_ops {
 	void	(*close)(struct eng_raw *raw);
 	/* May be NULL: clean caches of the range are not worth keeping. */
 	void	(*forget)(struct eng_raw *raw, uint64_t off, uint64_t len);
+	/* May be NULL: what is opened to be read stays so.  Else open the same
+	 * anew to be written, beside I/O; nothing is shared with the lock's
+	 * descriptor afterwards.  On error all is as it was. */
+	int	(*reopen)(struct eng_raw *raw);
 	/* May be NULL: let some I/O complete in the calling thread.  Called
 	 * where one would wait otherwise; storage without threads has it. */
 	void	(*pump)(struct eng_raw *raw);

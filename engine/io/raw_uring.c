@@ -15,7 +15,9 @@
  *      O_DIRECT.  Where there is none, or memory and offset are not aligned
  *      for it, the range is written back and dropped first, or afterwards.
  *  (5) One of ring and plain is there.  What is said of the ring goes for the
- *      other, only that end() runs on one of its threads. */
+ *      other, only that end() runs on one of its threads.
+ *  (6) Descriptors keep their numbers for as long as there may be I/O: what is
+ *      opened anew takes that of the old one. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -250,12 +252,47 @@ static void uring_close(struct eng_raw *raw)
 	uring_free(u);
 }
 
+static int write_protected(int fd)
+{
+	int on = 0;
+
+	return !ioctl(fd, BLKROGET, &on) && on ? -EROFS : 0;
+}
+
+/* (6) */
+static int uring_reopen(struct eng_raw *raw)
+{
+	struct uring_raw *u = to_uring(raw);
+	int fd = eng_fd_reopen(u->fd, O_RDWR), direct, err;
+
+	if (fd < 0)
+		return fd;
+	err = u->bdev ? write_protected(fd) : 0;
+	if (err)
+		goto out;
+	if (u->direct >= 0) {
+		direct = eng_fd_reopen(u->fd, O_RDWR | O_DIRECT);
+		if (direct < 0) {
+			err = direct;
+			goto out;
+		}
+		dup3(direct, u->direct, O_CLOEXEC);
+		close(direct);
+	}
+	dup3(fd, u->fd, O_CLOEXEC);
+	raw->rdonly = false;
+out:
+	close(fd);
+	return err;
+}
+
 static const struct eng_raw_ops uring_ops = {
 	.submit = uring_submit,
 	.flush = uring_flush,
 	.discard = uring_discard,
 	.close = uring_close,
 	.forget = uring_forget,
+	.reopen = uring_reopen,
 };
 
 /* ---- open ------------------------------------------------------------- */

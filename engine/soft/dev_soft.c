@@ -5,7 +5,9 @@
  *  (2) What is there when it is opened for writing is made durable before it
  *      is read: a process that was killed leaves pages which the host's cache
  *      alone has, and the older ones, which alone are durable, would be
- *      overwritten next. */
+ *      overwritten next.
+ *  (3) What was opened to be read and is to be written from now on is made
+ *      durable then; pages are loaded anew, so that they know what to mend. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -97,7 +99,7 @@ static int soft_bypass(struct eng_dev *dev, enum eng_op op, uint64_t start,
 	(void)tags;	/* tuples are what it goes around */
 	if (start >= l->intervals || count > soft_zone_count(l, zone) - first)
 		return -EINVAL;
-	if (op == ENG_WRITE && s->rdonly)
+	if (op == ENG_WRITE && soft_rdonly(s))
 		return -EROFS;
 	return eng_raw_direct(s->raw, op == ENG_WRITE,
 			      soft_data_off(l, zone, first), buf, bytes);
@@ -112,6 +114,46 @@ static uint64_t soft_byte_of(const struct eng_dev *dev, uint64_t interval)
 			     interval % l->zone_intervals);
 }
 
+/* (2) */
+static int soft_settle(struct soft *s)
+{
+	int err = s->raw->ops->flush(s->raw);
+
+	if (err)
+		eng_log(LOG_ERR, "%s: what is there can't be made durable: %s",
+			s->raw->name, strerror(-err));
+	return err;
+}
+
+/* Its header may say that a newer version may write, and we may not. */
+static int soft_reopen(struct eng_dev *dev)
+{
+	struct soft *s = (struct soft *)dev;
+	struct soft_head now;
+	int err = s->raw->ops->reopen ? soft_pages_write_too(s) : -EOPNOTSUPP;
+
+	if (!err)
+		err = s->raw->ops->reopen(s->raw);
+	if (!err)
+		err = soft_head_find(s->raw, &now, false);
+	if (err)
+		s->raw->rdonly = true;
+	return err;
+}
+
+/* (3) */
+static int soft_begin_writes(struct eng_dev *dev)
+{
+	struct soft *s = (struct soft *)dev;
+	int err = soft_settle(s);
+
+	if (err)
+		return err;
+	__atomic_store_n(&s->rdonly, false, __ATOMIC_RELAXED);
+	soft_drop(s);
+	return 0;
+}
+
 static const struct eng_dev_ops soft_ops = {
 	.submit = soft_submit,
 	.room = soft_room,
@@ -122,6 +164,8 @@ static const struct eng_dev_ops soft_ops = {
 	.stats = soft_stats,
 	.byte_of = soft_byte_of,
 	.audit = soft_audit,
+	.reopen = soft_reopen,
+	.begin_writes = soft_begin_writes,
 	.close = soft_close,
 };
 
@@ -137,24 +181,13 @@ static void soft_set_up(struct soft *s, const struct eng_open *how)
 	s->dev.geo.image = s->head.compat & SOFT_COMPAT_IMAGE;
 }
 
-/* (2) */
-static int soft_settle(struct soft *s)
-{
-	int err = s->rdonly ? 0 : s->raw->ops->flush(s->raw);
-
-	if (err)
-		eng_log(LOG_ERR, "%s: what is there can't be made durable: %s",
-			s->raw->name, strerror(-err));
-	return err;
-}
-
 /* What is opened, or has to be found by its pages.  One that is cut short is
  * none that lost its headers, and what a newer version made is not guessed
  * at. */
 static int soft_find(struct soft *s, const struct eng_open *how)
 {
 	bool rescue = how->flags & ENG_OPEN_RESCUE;
-	int err = soft_head_find(s->raw, &s->head, rescue && s->rdonly);
+	int err = soft_head_find(s->raw, &s->head, rescue && soft_rdonly(s));
 
 	if (!err || !rescue || s->head.cut || err == -ENOMEM ||
 	    err == -EOPNOTSUPP)
@@ -173,7 +206,7 @@ int eng_soft_open(struct eng_dev **out, struct eng_raw *raw,
 		return -ENOMEM;
 	s->raw = raw;
 	s->rdonly = raw->rdonly || how->flags & ENG_OPEN_RDONLY;
-	err = soft_settle(s);
+	err = soft_rdonly(s) ? 0 : soft_settle(s);
 	if (!err)
 		err = soft_find(s, how);
 	if (err)

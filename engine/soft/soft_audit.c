@@ -98,7 +98,7 @@ static bool page_anew(struct audit_zone *z, unsigned int i)
 
 	if (!z->au->a->rewrite || !z->unread[i] || z->why[!i] || z->req.err)
 		return false;
-	if (s->rdonly)
+	if (soft_rdonly(s))
 		return true;
 	if (eng_bufs_alloc(&buf, SOFT_BLOCK, SOFT_BLOCK))
 		return false;
@@ -218,7 +218,7 @@ static int heads(struct audit *au)
 		if (!err && same_head(&now, &s->head) && !now.bad[i])
 			continue;
 		head_say(au, i);
-		if (!s->rdonly)
+		if (!soft_rdonly(s))
 			head_mend(s, i);
 	}
 	return 0;

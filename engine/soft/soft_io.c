@@ -380,7 +380,7 @@ static int soft_io_check(struct soft *s, const struct eng_io *io)
 		return -EINVAL;
 	if (io->op != ENG_WRITE)
 		return 0;
-	return s->rdonly ? -EROFS : soft_throttle(s);
+	return soft_rdonly(s) ? -EROFS : soft_throttle(s);
 }
 
 void soft_submit(struct eng_dev *dev, struct eng_io *io)
@@ -457,7 +457,7 @@ int soft_discard(struct eng_dev *dev, uint64_t start, uint64_t count)
 
 	if (start > l->intervals || count > l->intervals - start)
 		return -EINVAL;
-	if (s->rdonly)
+	if (soft_rdonly(s))
 		return -EROFS;
 	soft_count(&s->stats.discards, 1);
 	for (; count && !err; start += n, count -= n) {

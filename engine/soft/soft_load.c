@@ -236,7 +236,7 @@ static void pair_next_gen(struct soft_load *load)
 	}
 	load->page->gen = gen;
 	load->page->heal = 0;
-	if ((!a->what && !b->what) || load->s->rdonly || a->err || b->err)
+	if ((!a->what && !b->what) || soft_rdonly(load->s) || a->err || b->err)
 		return;			/* (5) */
 	/* If the page kept has lost something too, it is next. */
 	load->page->heal = load->image[pair_keep(load)].what ? 2 : 1;

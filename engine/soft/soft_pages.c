@@ -422,7 +422,7 @@ int soft_flush(struct soft *s)
 	uint64_t need;
 	int err;
 
-	if (s->rdonly)
+	if (soft_rdonly(s))
 		return 0;
 	soft_count(&s->stats.flushes, 1);
 	pthread_mutex_lock(&s->lock);
@@ -514,6 +514,23 @@ static int snaps_init(struct soft *s)
 	return 0;
 }
 
+static void snaps_exit(struct soft *s)
+{
+	for (unsigned int i = 0; s->snaps && i < SOFT_SNAPS; i++)
+		free(s->snaps[i].buf);
+	free(s->snaps);
+	s->snaps = s->free_snaps = NULL;
+}
+
+int soft_pages_write_too(struct soft *s)
+{
+	int err = s->snaps ? 0 : snaps_init(s);
+
+	if (err)
+		snaps_exit(s);
+	return err;
+}
+
 int soft_pages_init(struct soft *s, size_t cache)
 {
 	size_t slots = 64;
@@ -533,7 +550,7 @@ int soft_pages_init(struct soft *s, size_t cache)
 	s->hash = calloc(slots, sizeof(*s->hash));
 	if (!s->hash)
 		return -ENOMEM;
-	return s->rdonly ? 0 : snaps_init(s);
+	return soft_rdonly(s) ? 0 : snaps_init(s);
 }
 
 void soft_stop(struct soft *s)
@@ -551,9 +568,7 @@ void soft_pages_exit(struct soft *s)
 	for (size_t i = 0; s->hash && i <= s->hash_mask; i++)
 		while (s->hash[i])
 			page_free_locked(s, s->hash[i]);
-	for (unsigned int i = 0; s->snaps && i < SOFT_SNAPS; i++)
-		free(s->snaps[i].buf);
-	free(s->snaps);
+	snaps_exit(s);
 	free(s->hash);
 	pthread_mutex_destroy(&s->lock);
 	pthread_cond_destroy(&s->room);

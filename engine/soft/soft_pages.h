@@ -6,6 +6,8 @@
 #include "soft/soft_priv.h"
 
 int soft_pages_init(struct soft *s, size_t cache);
+/* What writing takes, of what was opened to be read.  0 or -ENOMEM. */
+int soft_pages_write_too(struct soft *s);
 /* No thread runs after it. */
 void soft_stop(struct soft *s);
 /* After soft_stop(), with no I/O in flight. */

@@ -83,7 +83,7 @@ struct soft {
 	struct eng_raw	*raw;
 	struct soft_head head;		/* fixed after open, except head.bad,
 					 * which the running flush changes */
-	bool		rdonly;
+	bool		rdonly;		/* atomic */
 
 	pthread_mutex_t	lock;
 	pthread_cond_t	room;		/* a snapshot came back */
@@ -117,6 +117,11 @@ struct soft {
 			throttled;
 	} stats;
 };
+
+static inline bool soft_rdonly(const struct soft *s)
+{
+	return __atomic_load_n(&s->rdonly, __ATOMIC_RELAXED);
+}
 
 static inline void soft_count(uint64_t *counter, uint64_t n)
 {

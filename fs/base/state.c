@@ -18,7 +18,8 @@ void tfs_fail(struct tfs *fs, int err, const char *what)
 
 bool tfs_rdonly(const struct tfs *fs)
 {
-	return fs->opt.rdonly || atomic_load(&fs->paused) ||
+	return __atomic_load_n(&fs->opt.rdonly, __ATOMIC_RELAXED) ||
+		atomic_load(&fs->paused) ||
 		atomic_load(&fs->error);
 }
 

@@ -170,7 +170,7 @@ int tfs_sync(struct tfs *fs)
 {
 	uint64_t want;
 
-	if (fs->opt.rdonly)
+	if (__atomic_load_n(&fs->opt.rdonly, __ATOMIC_RELAXED))
 		return 0;
 	if (atomic_load(&fs->error))
 		return atomic_load(&fs->error);

@@ -16,7 +16,9 @@
  *      while it waited for one of them is read again.
  *  (7) The legs of a mirror know who is missing before anything else is
  *      written, and have the same superblocks and slots before anything is
- *      served: cuts may have left them different. */
+ *      served: cuts may have left them different.
+ *  (8) A read-only mount that was merely asked for can begin to write later:
+ *      all that comes before a write is done then; see remount.c. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -71,6 +73,7 @@ void tfs_free_fs(struct tfs *fs)
 {
 	if (!fs)
 		return;
+	free(fs->late);
 	tfs_commits_destroy(fs);
 	tfs_flaws_destroy(fs);
 	tfs_refs_destroy(fs->refs);
@@ -165,7 +168,7 @@ static int repair_super(struct tfs *fs)
 }
 
 /* (3): what was replayed is in a checkpoint before anything else is. */
-static int start_writing(struct tfs *fs, struct tfs_slot *slot, bool replayed)
+int tfs_start_writing(struct tfs *fs, struct tfs_slot *slot, bool replayed)
 {
 	int err;
 
@@ -181,8 +184,6 @@ static int start_writing(struct tfs *fs, struct tfs_slot *slot, bool replayed)
 		err = repair_super(fs);
 	fs->log.on = !err;
 	fs->log.newest = fs->ckpt.durable = fs->seq - 1;
-	if (!err)
-		err = tfs_orphan_reclaim_all(fs);
 	return err;
 }
 
@@ -197,8 +198,10 @@ static void only_read(struct tfs *fs, struct tfs_mount *how, int err)
 static int open_rw(struct tfs *fs, struct tfs_slot *slot, bool replayed,
 		   struct tfs_mount *how)
 {
-	int err = start_writing(fs, slot, replayed);
+	int err = tfs_start_writing(fs, slot, replayed);
 
+	if (!err)
+		err = tfs_orphan_reclaim_all(fs);
 	if (!err || err == -ENOMEM || err == -EBUSY)
 		return err;
 	only_read(fs, how, err);
@@ -253,12 +256,25 @@ int tfs_in_use(struct eng_dev *dev, const struct tfs_mount *how, bool wait,
 	return err;
 }
 
+/* (8)  What was found odd is for a mount of its own. */
+static void keep_for_later(struct tfs *fs, const struct tfs_slot *slot,
+			   bool replayed, bool asked)
+{
+	if (!asked || *fs->doubt || fs->legs || fs->opt.image ||
+	    fs->opt.rescue || fs->super.ro_compat & ~TFS_RO_COMPAT_KNOWN)
+		return;
+	fs->late_replayed = replayed;
+	fs->late = malloc(sizeof(*slot));
+	if (fs->late)
+		*fs->late = *slot;
+}
+
 int tfs_open(struct tfs **out, struct eng_dev *dev, struct tfs_mount *how)
 {
 	struct tfs *fs = tfs_alloc_fs(dev);
 	struct tfs_slot slot;
+	bool replayed, asked = how->rdonly;
 	unsigned int odd;
-	bool replayed;
 	int err;
 
 	*out = NULL;
@@ -302,6 +318,7 @@ int tfs_open(struct tfs **out, struct eng_dev *dev, struct tfs_mount *how)
 		err = tfs_helper_start(fs);	/* (4) */
 	if (err)
 		goto fail;
+	keep_for_later(fs, &slot, replayed, asked);
 	*out = fs;
 	return 0;
 fail:

@@ -13,6 +13,9 @@ int tfs_setup(struct tfs *fs);
 struct tfs_slot;
 /* The filesystem is as that checkpoint says. */
 void tfs_take_slot(struct tfs *fs, const struct tfs_slot *slot);
+/* What comes before anything else is written: the slot of this life, and a
+ * checkpoint with what was replayed. */
+int tfs_start_writing(struct tfs *fs, struct tfs_slot *slot, bool replayed);
 /* Write it once more, for a life that begins; replayed: more will follow. */
 int tfs_begin_life(struct tfs *fs, struct tfs_slot *slot, bool replayed);
 /* How large mkfs makes the log. */

@@ -151,6 +151,26 @@ START_TEST(names_of_a_file_are_one)
 }
 END_TEST
 
+/* Also when it is called something else by now. */
+START_TEST(a_reader_becomes_a_writer)
+{
+	struct eng_lock *l = must_get(img, ENG_OPEN_RDONLY), *other;
+	char *moved = in_dir("moved");
+
+	other = must_get(img, ENG_OPEN_RDONLY);
+	ck_assert_int_eq(eng_lock_write(&l, why, sizeof(why)), -EBUSY);
+	ck_assert_msg(l && strstr(why, "is in use"), "%s", why);
+	eng_lock_put(other);
+	must_refuse(img, 0);	/* it is a reader's still */
+	eng_lock_put(must_get(img, ENG_OPEN_RDONLY));
+	ck_assert_int_eq(rename(img, moved), 0);
+	ck_assert_msg(!eng_lock_write(&l, why, sizeof(why)), "%s", why);
+	must_refuse(moved, ENG_OPEN_RDONLY);
+	eng_lock_put(l);
+	eng_lock_put(must_get(moved, 0));
+}
+END_TEST
+
 START_TEST(bind_mounts_are_one)
 {
 	if (unshare(CLONE_NEWNS) ||
@@ -359,6 +379,7 @@ int main(void)
 	tcase_add_checked_fixture(tc, set_up, tear_down);
 	tcase_set_timeout(tc, 120);
 	tcase_add_test(tc, names_of_a_file_are_one);
+	tcase_add_test(tc, a_reader_becomes_a_writer);
 	tcase_add_test(tc, bind_mounts_are_one);
 	tcase_add_test(tc, holder_is_named);
 	tcase_add_test(tc, other_things_are_not_locked);

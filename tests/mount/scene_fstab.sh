@@ -256,11 +256,68 @@ status 0 "remount,noexec" mount -o remount,noexec "$mnt"
 check "takes effect" eval "! $mnt/true"
 check "and leaves the rest" touch "$mnt/writable"
 umount "$mnt"
+# killed: the daemon, in the middle of it
+killed()
+{
+	pid=$(pgrep -f "mount.tagfs.*$img|tagfs.*$img" | head -n 1)
+	kill -KILL "$pid"
+	umount -l "$mnt" 2>/dev/null
+	free_soon
+}
+
+mount -t tagfs "$img" "$mnt"
+exec 9>"$mnt/orphan"
+rm "$mnt/orphan"
+echo late >"$mnt/late"
+sync "$mnt/late"
+killed
+exec 9>&-
+sum=$(sha256sum <"$img")
 mount -t tagfs -o ro "$img" "$mnt"
-status 32 "what was mounted read-only can't be remounted to write" \
+check "a read-only mount replays the log" grep -q late "$mnt/late"
+exec 9<"$mnt/late"
+tagfs -o ro "$img" "$work/mnt2"
+status 32 "no remount,rw while others read it" mount -o remount,rw "$mnt"
+said "which is said" "somebody else has it"
+umount "$work/mnt2"
+check "and nothing was written" test "$(sha256sum <"$img")" = "$sum"
+check "nor can be" eval "! touch $mnt/never"
+status 0 "remount,rw of what was mounted read-only" \
 	mount -o remount,rw "$mnt"
-said "which is said" "unmount"
+check "takes a new file" eval "echo first >$mnt/first"
+check "files that are open go on" grep -q late <&9
+exec 9<&-
+status 32 "nobody may read beside it now" tagfs -o ro "$img" "$work/mnt2"
+sync "$mnt/first"
+killed
+mount -t tagfs -o ro "$img" "$mnt"
+check "what was written survives a crash" grep -q first "$mnt/first"
+status 0 "remount,rw again" mount -o remount,rw "$mnt"
+status 0 "and back" mount -o remount,ro "$mnt"
+check "refuses a new file" eval "! touch $mnt/never"
+status 0 "and once more" mount -o remount,rw "$mnt"
+check "takes one" touch "$mnt/second"
 umount "$mnt"
+fsck.tagfs -n -f "$img" >"$work/out" 2>&1
+check "fsck has nothing to say" test $? -eq 0
+if loop=$(losetup -f --show "$img" 2>/dev/null); then
+	mount -t tagfs -o ro "$loop" "$mnt"
+	status 0 "remount,rw of a block device" mount -o remount,rw "$mnt"
+	check "takes a file" eval "echo block >$mnt/block && sync $mnt/block"
+	status 32 "which nobody else gets" tagfs "$loop" "$work/mnt2"
+	umount "$mnt"
+	losetup -d "$loop"
+	loop=$(losetup -r -f --show "$img")
+	mount -t tagfs -o ro "$loop" "$mnt"
+	status 32 "but not if it is write-protected" \
+		mount -o remount,rw "$mnt"
+	said "which is said" "write-protected"
+	check "and can be read" grep -q block "$mnt/block"
+	umount "$mnt"
+	losetup -d "$loop"
+else
+	skip "remounts of a block device: no loop device"
+fi
 
 # ---- what can't be written --------------------------------------------------
 

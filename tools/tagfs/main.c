@@ -205,7 +205,7 @@ static int flag_mount(const struct mount *m)
 static int mount_fs(struct mount *m)
 {
 	struct tfs_ops_how how = {
-		.writeback = m->opt.writeback && !m->rdonly,
+		.writeback = m->opt.writeback,
 		.single = m->opt.single, .debug = m->opt.debug,
 		.max_read = m->opt.max_read, .noacl = m->opt.noacl,
 		.nodiratime = m->opt.nodiratime,

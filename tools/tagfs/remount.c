@@ -86,10 +86,15 @@ static int fail(const struct remount *r, int err)
 	const char *why = strerror(-err);
 
 	if (err == -EBUSY)
-		why = "files are open for writing";
+		why = r->rdonly ? "files are open for writing" :
+			"somebody else has it, too";
 	if (err == -EROFS)
-		why = "it was mounted read-only, or an error has made it so: "
-			"unmount it and mount it again";
+		why = "it is write-protected, a leg of a mirror or damaged, or "
+			"an error has made it read-only: unmount it and mount "
+			"it again";
+	if (err == -EOPNOTSUPP)
+		why = "a device with protection information of its own is not "
+			"opened anew: unmount it and mount it again";
 	eng_log(LOG_ERR, "%s: not remounted: %s", r->point, why);
 	return err == -EPERM || err == -EACCES ? EXIT_USAGE : EXIT_MOUNT;
 }
