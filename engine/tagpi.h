@@ -59,17 +59,28 @@ struct eng_profile {
 	uint8_t		pi_size;	/* 8, or 16 with the 64-bit guard */
 	uint8_t		type;		/* 1, 2 or 3 */
 	enum eng_guard	guard;
+	uint8_t		tags;		/* application tags of an interval: 1;
+					 * or ENG_TAGS, eng_profile_tags() */
 };
 
 /* The profile of that name (aliases such as "512+8" are known), or NULL. */
 const struct eng_profile *eng_profile_find(const char *name);
 /* Profile number i of the table, or NULL past its end; for listings. */
 const struct eng_profile *eng_profile_at(unsigned int i);
+/* Is it the same format on a medium? */
 bool eng_profile_equal(const struct eng_profile *a, const struct eng_profile *b);
 /* What the two differ in, in a word ("interval", "guard", ...); NULL if they
- * are equal, names apart. */
+ * are equal, names and numbers of tags apart. */
 const char *eng_profile_differs(const struct eng_profile *a,
 				const struct eng_profile *b);
+/* The same format with that many application tags in each interval, 1 or
+ * ENG_TAGS: the tuple's, and after it the others in the first bytes of the
+ * metadata beside the tuple, big-endian.  NULL: there is no room for them, or
+ * an interval is no run of its own.  Only 1 is in the table; names say
+ * ":tags8". */
+enum { ENG_TAGS = 8 };
+const struct eng_profile *eng_profile_tags(const struct eng_profile *p,
+					   unsigned int tags);
 /* What Linux calls the format in sysfs: "T10-DIF-TYPE1-CRC". */
 const char *eng_profile_format(const struct eng_profile *p);
 /* Bytes of an interval that are the caller's, as eng_io_set_tag() fills
@@ -210,6 +221,12 @@ void eng_dev_enable(struct eng_dev *dev, enum eng_op op, bool on);
  * when it returns, and is no more durable than others before a flush. */
 int eng_dev_bypass(struct eng_dev *dev, enum eng_op op, uint64_t start,
 		   void *buf, size_t bytes, const uint16_t *tags);
+/* From here on each interval has so many application tags, 1 (as every device is
+ * opened) or ENG_TAGS, wherever tags are given or told.  A medium does not say
+ * which; its owner knows.  No request is under way, and a payload that was
+ * taken before is not used any more.  -EOPNOTSUPP: the format has no room
+ * (eng_profile_tags()). */
+int eng_dev_set_tags(struct eng_dev *dev, unsigned int tags);
 /* Drop clean caches, so that the next reads come from the medium. */
 void eng_dev_drop_caches(struct eng_dev *dev);
 
@@ -258,8 +275,9 @@ enum {
 struct eng_io {
 	/* From eng_io_get(). */
 	struct eng_dev	*dev;
-	uint16_t	*tags;		/* one per interval, host order: write:
-					 * to store; read: expected */
+	uint16_t	*tags;		/* profile->tags per interval, host
+					 * order: write: to store; read:
+					 * expected */
 	/* Set by the caller. */
 	enum eng_op	op;
 	unsigned int	flags;		/* ENG_IO_* */
@@ -435,7 +453,11 @@ void eng_generate(const struct eng_profile *p, const void *data,
 int eng_verify(const struct eng_profile *p, const void *data,
 	       const uint8_t *tuples, uint32_t count, uint64_t ref,
 	       const uint16_t *tags, struct eng_fault *fault);
-uint16_t eng_tuple_tag(const struct eng_profile *p, const uint8_t *tuple);
+/* The tuple's application tag, and all p->tags of an interval (an escape: all
+ * 0xffff); meta: all its metadata. */
+uint16_t eng_tuple_tag(const struct eng_profile *p, const uint8_t *meta);
+void eng_tuple_tags(const struct eng_profile *p, const uint8_t *meta,
+		    uint16_t *tags);
 
 #ifdef __cplusplus
 }

@@ -64,6 +64,7 @@ struct eng_bufs {
 	unsigned int	ndata;
 	uint32_t	max_io;
 	uint16_t	meta_size, pi_size;
+	unsigned int	tags;		/* most of an interval */
 	unsigned int	segs[SEG_CLASSES];
 	uint32_t	intervals[SEG_CLASSES];
 };
@@ -222,8 +223,8 @@ static size_t payload_layout(struct eng_bufs *b, unsigned int class,
 	size_t tuples = (size_t)b->intervals[class] * b->meta_size;
 	size_t iov = round_up(tuples, 64);
 	size_t tags = iov + b->segs[class] * sizeof(struct iovec);
-	size_t self = round_up(tags + b->intervals[class] * sizeof(uint16_t),
-			       64);
+	size_t self = round_up(tags + (size_t)b->intervals[class] * b->tags *
+			       sizeof(uint16_t), 64);
 
 	if (io) {
 		io->tuples = mem;
@@ -393,6 +394,7 @@ int eng_bufs_create(struct eng_bufs **out, const struct eng_dev *dev)
 	b->max_io = geo->max_io;
 	b->meta_size = geo->profile->meta_size;
 	b->pi_size = geo->profile->pi_size;
+	b->tags = eng_profile_tags(geo->profile, ENG_TAGS) ? ENG_TAGS : 1;
 	err = init_payloads(b, dev);
 	if (!err)
 		err = init_clones(b, dev);

@@ -95,6 +95,20 @@ int eng_dev_discard(struct eng_dev *dev, uint64_t start, uint64_t count)
 	return count ? dev->ops->discard(dev, start, count) : 0;
 }
 
+int eng_dev_set_tags(struct eng_dev *dev, unsigned int tags)
+{
+	const struct eng_profile *p = eng_profile_tags(dev->geo.profile, tags);
+	int err = 0;
+
+	if (!p)
+		return -EOPNOTSUPP;
+	if (dev->ops->set_tags)
+		err = dev->ops->set_tags(dev, tags);
+	if (!err)
+		dev->geo.profile = p;
+	return err;
+}
+
 void eng_dev_drop_caches(struct eng_dev *dev)
 {
 	if (dev->ops->drop_caches)

@@ -51,6 +51,8 @@ struct eng_dev_ops {
 	/* May be NULL: requests go past all caches anyway. */
 	int	(*bypass)(struct eng_dev *dev, enum eng_op op, uint64_t start,
 			  void *buf, size_t bytes, const uint16_t *tags);
+	/* May be NULL: nothing but the profile has to change. */
+	int	(*set_tags)(struct eng_dev *dev, unsigned int tags);
 	int	(*stats)(struct eng_dev *dev, char *buf, size_t size);
 	/* May be NULL: intervals are one after the other from byte 0.  Rises
 	 * with the interval. */

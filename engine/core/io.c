@@ -186,14 +186,15 @@ static void generate(struct eng_io *io)
 	for (unsigned int i = 0; i < io->niov; i++) {
 		uint32_t n = (uint32_t)(io->iov[i].iov_len / p->interval);
 		uint8_t *tuples = io->tuples + (size_t)done * p->meta_size;
+		const uint16_t *tags = io->tags + (size_t)done * p->tags;
 
 		if (io->refs)
 			eng_generate_app(p, io->iov[i].iov_base, tuples, n,
-					 io->tags + done);
+					 tags);
 		else
 			eng_generate(p, io->iov[i].iov_base, tuples, n,
 				     io->dev->ref_base + io->start + done,
-				     io->tags + done);
+				     tags);
 		done += n;
 	}
 	io->filled = true;
@@ -224,7 +225,8 @@ static int verify_segment(struct eng_io *io, const struct iovec *iov,
 
 		err = eng_verify(p, data, io->tuples + (size_t)at *
 				 p->meta_size, end - at, base + io->start + at,
-				 tags ? tags + at : NULL, &io->fault);
+				 tags ? tags + (size_t)at * p->tags : NULL,
+				 &io->fault);
 		if (!err)
 			return 0;
 		io->fault.interval -= base;
@@ -257,8 +259,8 @@ static void report_tags(struct eng_io *io)
 	const struct eng_profile *p = io->dev->geo.profile;
 
 	for (uint32_t i = 0; i < io->count; i++)
-		io->tags[i] = eng_tuple_tag(p, io->tuples +
-					    (size_t)i * p->meta_size);
+		eng_tuple_tags(p, io->tuples + (size_t)i * p->meta_size,
+			       io->tags + (size_t)i * p->tags);
 }
 
 /* Of a read that was transferred. */
@@ -355,7 +357,7 @@ static bool has_escape(const struct eng_io *io)
 	const struct eng_profile *p = io->dev->geo.profile;
 
 	if (!(io->flags & ENG_IO_PROTECTED)) {
-		for (uint32_t i = 0; i < io->count; i++)
+		for (size_t i = 0; i < (size_t)io->count * p->tags; i++)
 			if (io->tags[i] == ESCAPE)
 				return true;
 		return false;
@@ -480,7 +482,8 @@ int eng_dev_bypass(struct eng_dev *dev, enum eng_op op, uint64_t start,
 	if (op == ENG_READ)
 		io->flags = ENG_IO_PROTECTED;	/* nothing is added to such */
 	else
-		memcpy(io->tags, tags, count * sizeof(*tags));
+		memcpy(io->tags, tags, (size_t)count *
+		       dev->geo.profile->tags * sizeof(*tags));
 	err = eng_io_run(io);
 	eng_io_put(io);
 	return err;

@@ -4,21 +4,26 @@
  *      reads the fields of a row.
  *  (2) A name picks the first row that agrees with everything it says, so
  *      the order of rows is the meaning of what a name leaves out.
- *  (3) Every row's own name picks that row. */
+ *  (3) Every row's own name picks that row.
+ *  (4) A row of the second table is one of the first, but for its tags and
+ *      its name, which ends in ":tags8".  A medium does not tell the two
+ *      apart, so whoever looks for the format of one sees only the first. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "tagpi.h"
 
-#define PROFILE(i, m, t, off, size, g, opt) {			\
+#define PROFILE(i, m, t, off, size, g, opt, n) {		\
 	.name = #i "+" #m ":type" #t opt, .interval = i,	\
 	.meta_size = m, .pi_offset = off, .pi_size = size,	\
-	.type = t, .guard = ENG_GUARD_##g }
+	.type = t, .guard = ENG_GUARD_##g, .tags = n }
+#define TAGS(i, m, off, size, g, opt, n)		\
+	PROFILE(i, m, 1, off, size, g, opt, n),		\
+	PROFILE(i, m, 2, off, size, g, opt, n),		\
+	PROFILE(i, m, 3, off, size, g, opt, n)
 #define TYPES(i, m, off, size, g, opt)			\
-	PROFILE(i, m, 1, off, size, g, opt),		\
-	PROFILE(i, m, 2, off, size, g, opt),		\
-	PROFILE(i, m, 3, off, size, g, opt)
+	TAGS(i, m, off, size, g, opt, 1)
 
 static const struct eng_profile profiles[] = {
 	TYPES(512, 8, 0, 8, CRC16, ""),
@@ -39,12 +44,21 @@ static const struct eng_profile profiles[] = {
 	TYPES(512, 64, 0, 8, CRC16, ":first"),
 };
 
+/* (4) */
+static const struct eng_profile tagged[] = {
+	TAGS(4096, 64, 56, 8, CRC16, ":tags8", ENG_TAGS),
+	TAGS(4096, 64, 0, 8, CRC16, ":first:tags8", ENG_TAGS),
+	TAGS(4096, 64, 48, 16, CRC64, ":crc64:tags8", ENG_TAGS),
+	TAGS(4096, 64, 0, 16, CRC64, ":first:crc64:tags8", ENG_TAGS),
+};
+
 /* What a name asks for; -1: it does not say. */
 struct wanted {
 	unsigned long	interval, meta;
 	int		type;
 	int		guard;
 	bool		first;
+	unsigned int	tags;
 };
 
 static bool parse_option(struct wanted *w, const char *opt, size_t len)
@@ -53,14 +67,16 @@ static bool parse_option(struct wanted *w, const char *opt, size_t len)
 		const char *word;
 		int type, guard;
 		bool first;
+		unsigned int tags;
 	} words[] = {
-		{ "type1", 1, -1, false },
-		{ "type2", 2, -1, false },
-		{ "type3", 3, -1, false },
-		{ "crc16", -1, ENG_GUARD_CRC16, false },
-		{ "ip", -1, ENG_GUARD_IP, false },
-		{ "crc64", -1, ENG_GUARD_CRC64, false },
-		{ "first", -1, -1, true },
+		{ "type1", 1, -1, false, 1 },
+		{ "type2", 2, -1, false, 1 },
+		{ "type3", 3, -1, false, 1 },
+		{ "crc16", -1, ENG_GUARD_CRC16, false, 1 },
+		{ "ip", -1, ENG_GUARD_IP, false, 1 },
+		{ "crc64", -1, ENG_GUARD_CRC64, false, 1 },
+		{ "first", -1, -1, true, 1 },
+		{ "tags8", -1, -1, false, ENG_TAGS },
 	};
 
 	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++) {
@@ -72,6 +88,8 @@ static bool parse_option(struct wanted *w, const char *opt, size_t len)
 		if (words[i].guard >= 0)
 			w->guard = words[i].guard;
 		w->first |= words[i].first;
+		if (words[i].tags > w->tags)
+			w->tags = words[i].tags;
 		return true;
 	}
 	return false;
@@ -109,14 +127,14 @@ static bool matches(const struct eng_profile *p, const struct wanted *w)
 
 const struct eng_profile *eng_profile_find(const char *name)
 {
-	struct wanted w = { .type = 1, .guard = -1 };
+	struct wanted w = { .type = 1, .guard = -1, .tags = 1 };
 	const struct eng_profile *p;
 
 	if (!parse(&w, name))
 		return NULL;
 	for (unsigned int i = 0; (p = eng_profile_at(i)); i++)
-		if (matches(p, &w))
-			return p;	/* (2) */
+		if (matches(p, &w))	/* (2) */
+			return eng_profile_tags(p, w.tags);
 	return NULL;
 }
 
@@ -139,6 +157,22 @@ const char *eng_profile_differs(const struct eng_profile *a,
 bool eng_profile_equal(const struct eng_profile *a, const struct eng_profile *b)
 {
 	return !eng_profile_differs(a, b);
+}
+
+const struct eng_profile *eng_profile_tags(const struct eng_profile *p,
+					   unsigned int tags)
+{
+	const struct eng_profile *row;
+
+	if (p->tags == tags)
+		return p;
+	for (unsigned int i = 0; tags == 1 && (row = eng_profile_at(i)); i++)
+		if (eng_profile_equal(row, p))
+			return row;
+	for (unsigned int i = 0; i < sizeof(tagged) / sizeof(*tagged); i++)
+		if (tagged[i].tags == tags && eng_profile_equal(&tagged[i], p))
+			return &tagged[i];
+	return NULL;
 }
 
 const char *eng_profile_format(const struct eng_profile *p)
@@ -178,7 +212,7 @@ uint32_t eng_profile_run(const struct eng_profile *p, unsigned int tag_bytes)
 {
 	uint32_t run = p->interval > 4096 ? p->interval : 4096;
 
-	while (run / p->interval * sizeof(uint16_t) < tag_bytes)
+	while (run / p->interval * p->tags * sizeof(uint16_t) < tag_bytes)
 		run *= 2;
 	return run;
 }

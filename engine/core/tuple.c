@@ -8,7 +8,8 @@
  *      slow.
  *  (3) An escape is a fault, whatever was expected; it is never generated.
  *  (4) The guard covers the data and, when PI is last, the metadata bytes
- *      before it.  Those belong to the caller: generating leaves them alone.
+ *      before it.  Those belong to the caller: generating leaves them alone,
+ *      but for application tags of the interval that have their place there.
  *  (5) Reference tags of types 1 and 2 are the low 32 (or 48) bits of the
  *      interval number.  Type 3 has none: written 0, or what the owner of
  *      the tags put there; never compared.
@@ -69,6 +70,38 @@ static inline uint64_t guard_of(const struct eng_profile *p,
 	return guard;
 }
 
+/* Number k, from 1, of those beside the tuple. */
+static inline uint16_t more_tag(const struct eng_profile *p,
+				const uint8_t *meta, unsigned int k)
+{
+	const uint8_t *at = meta + eng_more_tags_at(p) + 2 * (k - 1);
+
+	return (uint16_t)(at[0] << 8 | at[1]);
+}
+
+static inline void put_more_tags(const struct eng_profile *p, uint8_t *meta,
+				 const uint16_t *tags)
+{
+	uint8_t *at = meta + eng_more_tags_at(p);
+
+	for (unsigned int k = 1; k < p->tags; k++, at += 2) {
+		at[0] = (uint8_t)(tags[k] >> 8);
+		at[1] = (uint8_t)tags[k];
+	}
+}
+
+/* The first, from 1, that is another; p->tags: none. */
+static inline unsigned int differs_at(const struct eng_profile *p,
+				      const uint8_t *meta,
+				      const uint16_t *tags)
+{
+	unsigned int k = 1;
+
+	while (k < p->tags && more_tag(p, meta, k) == tags[k])
+		k++;
+	return k;
+}
+
 static void decode(const struct eng_profile *p, const uint8_t *tuple,
 		   struct pi *pi)
 {
@@ -102,26 +135,30 @@ static int set_fault(struct eng_fault *fault, enum eng_fault_kind kind,
 }
 
 /* All checks of one interval, in the order in which they are reported.
- * tag: NULL if any will do. */
+ * tags: NULL if any will do. */
 static int fault_of(const struct eng_profile *p, const uint8_t *data,
 		    const uint8_t *meta, uint64_t interval,
-		    const uint16_t *tag, struct eng_fault *fault)
+		    const uint16_t *tags, struct eng_fault *fault)
 {
 	uint64_t guard = guard_of(p, data, meta);
 	uint64_t ref = ref_of(p, interval);
+	unsigned int k = tags ? differs_at(p, meta, tags) : p->tags;
 	struct pi pi;
 
 	decode(p, meta + p->pi_offset, &pi);
 	fault->interval = interval;
 	if (is_escape(p, &pi))
-		return set_fault(fault, ENG_FAULT_ESCAPE, tag ? *tag : 0,
+		return set_fault(fault, ENG_FAULT_ESCAPE, tags ? *tags : 0,
 				 pi.app);
 	if (pi.guard != guard)
 		return set_fault(fault, ENG_FAULT_GUARD, guard, pi.guard);
 	if (p->type != 3 && pi.ref != ref)
 		return set_fault(fault, ENG_FAULT_REF, ref, pi.ref);
-	if (tag && pi.app != *tag)
-		return set_fault(fault, ENG_FAULT_APP, *tag, pi.app);
+	if (tags && pi.app != *tags)
+		return set_fault(fault, ENG_FAULT_APP, *tags, pi.app);
+	if (k < p->tags)
+		return set_fault(fault, ENG_FAULT_APP, tags[k],
+				 more_tag(p, meta, k));
 	return 0;
 }
 
@@ -133,11 +170,12 @@ void eng_generate(const struct eng_profile *p, const void *data,
 
 	for (; count--; bytes += p->interval, tuples += p->meta_size) {
 		uint8_t *tuple = tuples + p->pi_offset;
-		uint64_t guard = guard_of(p, bytes, tuples);
-		uint64_t app = *tags++;
-		uint64_t low = ref_of(p, ref++);
+		uint64_t guard, app = tags[0], low = ref_of(p, ref++);
 
 		assert(app != ESCAPE);	/* (3) */
+		put_more_tags(p, tuples, tags);
+		guard = guard_of(p, bytes, tuples);
+		tags += p->tags;
 		if (p->pi_size == 16) {
 			store64(tuple, guard);
 			store64(tuple + 8, app << 48 | low);
@@ -155,10 +193,12 @@ void eng_generate_app(const struct eng_profile *p, const void *data,
 
 	for (; count--; bytes += p->interval, tuples += p->meta_size) {
 		uint8_t *tuple = tuples + p->pi_offset;
-		uint64_t guard = guard_of(p, bytes, tuples);
-		uint64_t app = *tags++;
+		uint64_t guard, app = tags[0];
 
 		assert(app != ESCAPE);	/* (3) */
+		put_more_tags(p, tuples, tags);
+		guard = guard_of(p, bytes, tuples);
+		tags += p->tags;
 		decode(p, tuple, &pi);
 		if (p->pi_size == 16) {
 			store64(tuple, guard);
@@ -209,7 +249,8 @@ static uint32_t first_suspect(const struct eng_profile *p, const uint8_t *data,
 		const uint8_t *tuple = meta + p->pi_offset;
 		uint64_t guard = guard_of(p, data, meta);
 		uint64_t found = load64(wide ? tuple + 8 : tuple);
-		uint64_t app = tags ? tags[i] : found >> shift & 0xffff;
+		const uint16_t *mine = tags ? tags + (size_t)i * p->tags : NULL;
+		uint64_t app = mine ? *mine : found >> shift & 0xffff;
 		uint64_t want = app << shift | ref_of(p, ref + i);
 
 		if (!wide)
@@ -217,6 +258,9 @@ static uint32_t first_suspect(const struct eng_profile *p, const uint8_t *data,
 		else if (unlikely(load64(tuple) != guard))
 			break;
 		if (unlikely(((want ^ found) & care) || app == ESCAPE))
+			break;
+		if (p->tags > 1 && mine &&
+		    unlikely(differs_at(p, meta, mine) < p->tags))
 			break;
 	}
 	return i;
@@ -238,15 +282,25 @@ int eng_verify(const struct eng_profile *p, const void *data,
 			break;
 		err = fault_of(p, bytes + (size_t)i * p->interval,
 			       tuples + (size_t)i * p->meta_size, ref + i,
-			       tags ? tags + i : NULL, fault);
+			       tags ? tags + (size_t)i * p->tags : NULL, fault);
 	}
 	return err;
 }
 
-uint16_t eng_tuple_tag(const struct eng_profile *p, const uint8_t *tuple)
+uint16_t eng_tuple_tag(const struct eng_profile *p, const uint8_t *meta)
 {
 	struct pi pi;
 
-	decode(p, tuple + p->pi_offset, &pi);
+	decode(p, meta + p->pi_offset, &pi);
 	return pi.app;
+}
+
+void eng_tuple_tags(const struct eng_profile *p, const uint8_t *meta,
+		    uint16_t *tags)
+{
+	bool none = eng_tuple_escapes(p, meta);
+
+	tags[0] = eng_tuple_tag(p, meta);
+	for (unsigned int k = 1; k < p->tags; k++)
+		tags[k] = none ? ESCAPE : more_tag(p, meta, k);
 }

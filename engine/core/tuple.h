@@ -16,6 +16,12 @@ static inline unsigned int eng_ref_at(const struct eng_profile *p)
 	return eng_app_at(p) + 2;
 }
 
+/* Where the application tags beside the tuple's lie, if there are any. */
+static inline unsigned int eng_more_tags_at(const struct eng_profile *p)
+{
+	return p->pi_offset ? 0 : p->pi_size;
+}
+
 /* As eng_generate(), but the reference tags are there already and stay. */
 void eng_generate_app(const struct eng_profile *p, const void *data,
 		      uint8_t *tuples, uint32_t count, const uint16_t *tags);

@@ -74,7 +74,7 @@ int eng_io_set_tag(struct eng_io *io, const void *tag, size_t len)
 	for (uint32_t i = 0; i < io->count; i++, meta += p->meta_size) {
 		for (int c = 0; c < CELLS; c++)
 			scatter(meta + cell[c].at, cell[c].size, &from, &len);
-		io->tags[i] = eng_tuple_tag(p, meta);
+		eng_tuple_tags(p, meta, io->tags + (size_t)i * p->tags);
 	}
 	io->refs = p->type == 3;
 	return 0;

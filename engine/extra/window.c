@@ -30,7 +30,7 @@ static void cut_front(struct eng_io *io, uint32_t n)
 	io->start += n;
 	io->count -= n;
 	io->max_count -= n;
-	io->tags += n;
+	io->tags += (size_t)n * p->tags;
 	io->tuples += (size_t)n * p->meta_size;
 	while (bytes && bytes >= io->iov->iov_len) {
 		bytes -= io->iov->iov_len;

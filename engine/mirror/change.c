@@ -105,6 +105,8 @@ int eng_mirror_join(struct eng_dev *dev, struct eng_dev *leg, const char *name,
 	struct mirror *m = (struct mirror *)dev;
 	int err = may_join(m, leg);
 
+	if (!err)
+		err = eng_dev_set_tags(leg, m->dev.geo.profile->tags);
 	if (err)
 		return err;
 	pthread_mutex_lock(&m->changing);

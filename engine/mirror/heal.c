@@ -21,7 +21,7 @@
 #include "mirror/mirror_priv.h"
 
 #define CHUNK_BYTES	(256u << 10)
-#define GROUP		8u	/* intervals that are judged together */
+#define GROUP		8u	/* tags that are judged together */
 #define LINES		100u	/* per leg; then they are only counted */
 #define ESCAPE		0xffff
 
@@ -64,6 +64,15 @@ static void copy(const struct eng_io *io, uint32_t at, uint32_t n,
 	}
 }
 
+/* Those of io from its interval at on, for all of c. */
+static void copy_tags(struct eng_io *c, const struct eng_io *io, uint32_t at)
+{
+	size_t per = io->dev->geo.profile->tags;
+
+	memcpy(c->tags, io->tags + at * per,
+	       c->max_count * per * sizeof(*c->tags));
+}
+
 static int move(struct look *lk, enum eng_op op, uint32_t at, uint32_t n,
 		uint8_t *buf, struct eng_io **out)
 {
@@ -76,7 +85,7 @@ static int move(struct look *lk, enum eng_op op, uint32_t at, uint32_t n,
 	c->op = op;
 	c->start = io->start + at;
 	if (op == ENG_WRITE)
-		memcpy(c->tags, io->tags + at, n * sizeof(*c->tags));
+		copy_tags(c, io, at);
 	eng_io_add(c, buf, (size_t)n * io->dev->geo.profile->interval);
 	c->flags = op == ENG_WRITE ? 0 : ENG_IO_PROTECTED | ENG_IO_MEDIUM;
 	return eng_io_run(c);
@@ -85,24 +94,33 @@ static int move(struct look *lk, enum eng_op op, uint32_t at, uint32_t n,
 /* An interval of which nothing is known can't be given to another leg. */
 static bool is_known(const struct eng_io *io, uint32_t at, uint32_t n)
 {
-	while (n && io->tags[at] != ESCAPE)
+	unsigned int per = io->dev->geo.profile->tags;
+
+	while (n && io->tags[(size_t)at * per] != ESCAPE)
 		at++, n--;
 	return !n;
 }
 
 /* Groups begin where clusters may, and chunks do. */
+static uint32_t group(const struct eng_io *io)
+{
+	return GROUP / io->dev->geo.profile->tags;
+}
+
 static unsigned int group_of(const struct look *lk, uint32_t k)
 {
 	uint64_t first = lk->mio->io->start + lk->at;
+	uint32_t size = group(lk->mio->io);
 
-	return (unsigned int)((first % GROUP + k) / GROUP);
+	return (unsigned int)((first % size + k) / size);
 }
 
 /* Intervals from k to the end of its group. */
 static uint32_t group_left(const struct look *lk, uint32_t k)
 {
 	uint64_t first = lk->mio->io->start + lk->at;
-	uint32_t n = GROUP - (uint32_t)((first + k) % GROUP);
+	uint32_t size = group(lk->mio->io);
+	uint32_t n = size - (uint32_t)((first + k) % size);
 
 	return n < lk->n - k ? n : lk->n - k;
 }
@@ -118,7 +136,8 @@ static bool is_good(struct look *lk, const struct eng_io *c, uint32_t j,
 	int err = eng_verify(p, m->found + skip,
 			     c->tuples + (size_t)j * p->meta_size, n,
 			     c->dev->ref_base + c->start + j,
-			     lk->mio->io->tags + lk->at + k, &fault);
+			     lk->mio->io->tags + (size_t)(lk->at + k) * p->tags,
+			     &fault);
 
 	if (!err)
 		return !memcmp(m->found + skip, m->good + skip,
@@ -176,7 +195,7 @@ static void say(struct look *lk, uint32_t k, uint32_t n, bool healed)
 	uint64_t so_far = atomic_fetch_add(lk->behind ? &l->copied :
 					   &l->healed, healed ? n : 0);
 
-	if (lk->behind || so_far / GROUP > LINES)
+	if (lk->behind || so_far / group(lk->mio->io) > LINES)
 		return;
 	if (lk->err == -EBADMSG && lk->fault.kind != ENG_FAULT_NONE)
 		eng_log(LOG_WARNING, "%s: intervals %llu-%llu are bad: %s "
@@ -261,7 +280,7 @@ static void heal(struct mirror_io *mio, unsigned int leg, unsigned int from)
 	for (uint32_t at = 0; at < io->count; at += n) {
 		if (mirror_state(m, leg) == ENG_LEG_LOST)
 			return;
-		n = m->chunk - (uint32_t)((io->start + at) % GROUP);
+		n = m->chunk - (uint32_t)((io->start + at) % group(io));
 		n = n < io->count - at ? n : io->count - at;
 		lk.at = at;
 		lk.n = n;
@@ -307,7 +326,7 @@ static int read_piece(struct mirror_io *mio, uint32_t at, uint32_t n)
 		c->start = io->start + at;
 		eng_io_add(c, m->good, (size_t)n *
 			   m->dev.geo.profile->interval);
-		memcpy(c->tags, io->tags + at, n * sizeof(*c->tags));
+		copy_tags(c, io, at);
 		err = eng_io_run(c);
 		if (!err) {
 			copy(io, at, n, m->good, true);
@@ -326,7 +345,7 @@ static int read_pieces(struct mirror_io *mio)
 	int err = 0;
 
 	for (uint32_t at = 0; at < io->count && !err; at += n) {
-		n = GROUP - (uint32_t)((io->start + at) % GROUP);
+		n = group(io) - (uint32_t)((io->start + at) % group(io));
 		n = n < io->count - at ? n : io->count - at;
 		err = read_piece(mio, at, n);
 	}

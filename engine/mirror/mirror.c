@@ -336,6 +336,17 @@ static int mirror_bypass(struct eng_dev *dev, enum eng_op op, uint64_t start,
 	return err;
 }
 
+static int mirror_set_tags(struct eng_dev *dev, unsigned int tags)
+{
+	struct mirror *m = mirror_of(dev);
+	int err = 0;
+
+	for (unsigned int i = 0; i < m->n && !err; i++)
+		if (m->leg[i].dev)
+			err = eng_dev_set_tags(m->leg[i].dev, tags);
+	return err;
+}
+
 static const char *state_name(enum eng_leg_state state)
 {
 	static const char *const names[] = { "current", "behind", "lost" };
@@ -445,6 +456,7 @@ static const struct eng_dev_ops mirror_ops = {
 	.discard = mirror_discard,
 	.drop_caches = mirror_drop_caches,
 	.bypass = mirror_bypass,
+	.set_tags = mirror_set_tags,
 	.stats = mirror_stats,
 	.byte_of = mirror_byte_of,
 	.audit = mirror_audit,
@@ -472,6 +484,7 @@ static int set_geometry(struct mirror *m, const struct eng_mirror_how *how)
 				geo->profile->name, what);
 			return -EINVAL;
 		}
+		eng_dev_set_tags(how->leg[i], geo->profile->tags);
 		if (g->intervals < geo->intervals)
 			geo->intervals = g->intervals;
 		if (g->max_io < geo->max_io)

@@ -161,6 +161,7 @@ bool eng_bdev_ask_cap(struct eng_bdev *b)
 		.guard = cap.guard == LBMD_CRC64 ? ENG_GUARD_CRC64 :
 			 cap.guard == LBMD_IP ? ENG_GUARD_IP :
 			 ENG_GUARD_CRC16,
+		.tags = 1,
 	};
 	return true;
 }
@@ -218,6 +219,7 @@ bool eng_bdev_ask_sysfs(struct eng_bdev *b)
 			"integrity/protection_interval_bytes", b->lbs),
 		.meta_size = 8, .pi_size = 8, .type = (uint8_t)type,
 		.guard = strcmp(guard, "IP") ? ENG_GUARD_CRC16 : ENG_GUARD_IP,
+		.tags = 1,
 	};
 	return true;
 }

@@ -188,6 +188,7 @@ static bool to_profile(const struct lbaf *f, unsigned int type, bool first,
 		.pi_size = (uint8_t)size, .type = (uint8_t)type,
 		.pi_offset = first ? 0 : (uint16_t)(f->meta - size),
 		.guard = f->pif == PIF_64 ? ENG_GUARD_CRC64 : ENG_GUARD_CRC16,
+		.tags = 1,
 	};
 	for (unsigned int i = 0; (row = eng_profile_at(i)); i++)
 		if (eng_profile_equal(row, p))

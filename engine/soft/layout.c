@@ -14,9 +14,11 @@ uint32_t soft_crc(const void *buf, size_t len)
 int soft_layout(struct soft_layout *l, const struct eng_profile *p,
 		uint64_t size)
 {
-	uint32_t run = eng_profile_run(p, 16), groups;
+	uint32_t run, groups;
 	uint64_t left;
 
+	p = eng_profile_tags(p, 1);	/* as the medium knows it */
+	run = eng_profile_run(p, 16);
 	memset(l, 0, sizeof(*l));
 	l->profile = p;
 	l->group = run / p->interval;

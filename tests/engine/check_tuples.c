@@ -367,6 +367,104 @@ static void ck_fault(struct sample *s, enum eng_fault_kind kind,
 		      eng_fault_name(kind));
 }
 
+/* ---- eight tags in an interval ------------------------------------------- */
+
+static const char *const eight[] = {
+	"4096+64:type1:tags8", "4096+64:type1:first:tags8",
+	"4096+64:type1:crc64:tags8", "4096+64:type3:first:crc64:tags8",
+};
+
+START_TEST(eight_tags_have_a_name)
+{
+	const struct eng_profile *p = eng_profile_find(eight[_i]), *one;
+
+	ck_assert_ptr_nonnull(p);
+	ck_assert_str_eq(p->name, eight[_i]);
+	ck_assert_uint_eq(p->tags, ENG_TAGS);
+	one = eng_profile_tags(p, 1);
+	ck_assert_uint_eq(one->tags, 1);
+	ck_assert(eng_profile_equal(one, p));
+	ck_assert_ptr_eq(eng_profile_tags(one, ENG_TAGS), p);
+	ck_assert_ptr_null(eng_profile_tags(one, 4));
+	ck_assert_uint_eq(eng_profile_run(p, 16), 4096);
+	ck_assert_uint_eq(eng_profile_run(one, 16), 32768);
+	ck_assert_ptr_null(eng_profile_find("512+64:tags8"));
+	ck_assert_ptr_null(eng_profile_find("4096+16:tags8"));
+	ck_assert_ptr_null(eng_profile_tags(eng_profile_find("512+8"),
+					    ENG_TAGS));
+}
+END_TEST
+
+/* Number k of the interval whose metadata these are. */
+static uint8_t *place_of(const struct eng_profile *p, uint8_t *meta,
+			 unsigned int k)
+{
+	if (!k)
+		return meta + p->pi_offset + (p->pi_size == 16 ? 8 : 2);
+	return meta + (p->pi_offset ? 0 : p->pi_size) + 2 * (k - 1);
+}
+
+/* Where they lie, that they come back, and that a bit of any is noticed. */
+START_TEST(eight_tags_are_kept_and_checked)
+{
+	const struct eng_profile *p = eng_profile_find(eight[_i]);
+	static uint8_t data[2 * 4096], meta[2 * 64], was[2 * 64];
+	uint16_t tags[2 * ENG_TAGS], back[ENG_TAGS];
+	struct eng_fault fault;
+
+	fill(data, sizeof(data), 5);
+	memset(meta, 0, sizeof(meta));
+	for (unsigned int k = 0; k < 2 * ENG_TAGS; k++)
+		tags[k] = (uint16_t)(0x1203 + 0x517 * k);
+	eng_generate(p, data, meta, 2, REF, tags);
+	memcpy(was, meta, sizeof(meta));
+	for (unsigned int k = 0; k < 2 * ENG_TAGS; k++) {
+		const uint8_t *at = place_of(p, meta + k / ENG_TAGS * 64,
+					     k % ENG_TAGS);
+
+		ck_assert_msg(at[0] == tags[k] >> 8 &&
+			      at[1] == (tags[k] & 0xff),
+			      "%s: tag %u is %02x%02x", p->name, k, at[0],
+			      at[1]);
+	}
+	eng_tuple_tags(p, meta + 64, back);
+	ck_assert_mem_eq(back, tags + ENG_TAGS, sizeof(back));
+	ck_assert_int_eq(eng_verify(p, data, meta, 2, REF, tags, &fault), 0);
+	ck_assert_int_eq(eng_verify(p, data, meta, 2, REF, NULL, &fault), 0);
+	for (unsigned int bit = 0; bit < 2 * ENG_TAGS * 16; bit++) {
+		unsigned int k = bit / 16;
+		bool guarded = p->pi_offset && k % ENG_TAGS;
+
+		memcpy(meta, was, sizeof(meta));
+		place_of(p, meta + k / ENG_TAGS * 64, k % ENG_TAGS)
+			[bit / 8 % 2] ^= (uint8_t)(1 << bit % 8);
+		ck_assert_msg(eng_verify(p, data, meta, 2, REF, tags, &fault) ==
+			      -EBADMSG && fault.interval == REF + k / ENG_TAGS
+			      && fault.kind == (guarded ? ENG_FAULT_GUARD :
+						ENG_FAULT_APP),
+			      "%s: bit %u: %s", p->name, bit,
+			      eng_fault_name(fault.kind));
+		ck_assert_msg(guarded || fault.expected == tags[k],
+			      "%s: bit %u: expected %llx", p->name, bit,
+			      (unsigned long long)fault.expected);
+	}
+	/* What is expected may be what changed. */
+	memcpy(meta, was, sizeof(meta));
+	for (unsigned int k = 0; k < 2 * ENG_TAGS; k++) {
+		tags[k] ^= 0x40;
+		ck_assert_msg(eng_verify(p, data, meta, 2, REF, tags, &fault) ==
+			      -EBADMSG && fault.kind == ENG_FAULT_APP &&
+			      fault.interval == REF + k / ENG_TAGS,
+			      "%s: tag %u", p->name, k);
+		tags[k] ^= 0x40;
+	}
+	memset(meta + p->pi_offset, 0xff, p->pi_size);
+	eng_tuple_tags(p, meta, back);
+	for (unsigned int k = 0; k < ENG_TAGS; k++)
+		ck_assert_uint_eq(back[k], 0xffff);
+}
+END_TEST
+
 START_TEST(generated_tuples_verify)
 {
 	struct sample s;
@@ -801,6 +899,8 @@ int main(void)
 	suite_add_tcase(suite, tc);
 	tc = tcase_create("tuples");
 	tcase_set_timeout(tc, 120);
+	tcase_add_loop_test(tc, eight_tags_have_a_name, 0, 4);
+	tcase_add_loop_test(tc, eight_tags_are_kept_and_checked, 0, 4);
 	tcase_add_test(tc, generated_tuples_verify);
 	tcase_add_test(tc, layout_is_big_endian);
 	tcase_add_test(tc, opaque_metadata_is_left_alone);
