@@ -52,6 +52,12 @@ static void must(struct bed *b, int err, const char *what)
 	ck_assert_msg(!err, "%s: %s: %s", b->where, what, strerror(-err));
 }
 
+/* Intervals of a cluster. */
+static uint32_t per_cluster(const struct eng_profile *p)
+{
+	return eng_profile_run(p, TFS_TAG_BYTES) / p->interval;
+}
+
 uint64_t bed_size(const char *profile, uint64_t clusters)
 {
 	const struct eng_profile *p = eng_profile_find(profile);
@@ -60,7 +66,7 @@ uint64_t bed_size(const char *profile, uint64_t clusters)
 	uint64_t per;
 
 	ck_assert_int_eq(soft_layout(&l, p, 1ull << 40), 0);
-	per = l.zone_intervals / l.group;
+	per = l.zone_intervals / per_cluster(p);
 	return 2 * SOFT_BLOCK + clusters * run +
 		(clusters + per - 1) / per * SOFT_PAGES;
 }
@@ -97,6 +103,7 @@ void bed_make(struct bed *b, const char *profile, uint64_t clusters,
 	bed_take(b, sim_create(bed_size(profile, clusters), seed), seed);
 	must(b, eng_soft_format_raw(sim_raw(b->sim), p, seed), "format");
 	open_dev(b);
+	must(b, eng_dev_set_tags(b->dev, p->tags), "tags");
 	must(b, tfs_mkfs(b->dev, &mkfs), "mkfs");
 	eng_dev_close(b->dev);
 	b->dev = NULL;
@@ -211,7 +218,7 @@ uint64_t bed_hash(uint64_t h, const void *data, size_t len)
 uint64_t bed_data_at(struct bed *b, uint64_t addr)
 {
 	const struct soft *s = (const struct soft *)b->dev;
-	uint64_t interval = addr * s->head.lay.group;
+	uint64_t interval = addr * per_cluster(b->dev->geo.profile);
 
 	return soft_data_off(&s->head.lay, interval / s->head.lay.zone_intervals,
 			     interval % s->head.lay.zone_intervals);
@@ -237,7 +244,7 @@ bool bed_cluster_at(struct bed *b, uint64_t off, uint64_t *addr)
 	    off >= l->size - SOFT_BLOCK)
 		return false;
 	*addr = (zone * l->zone_intervals + (at - SOFT_PAGES) /
-		 l->profile->interval) / l->group;
+		 l->profile->interval) / per_cluster(b->dev->geo.profile);
 	return true;
 }
 
@@ -258,7 +265,7 @@ static void find_place(struct sim *sim, const struct eng_profile *p,
 	uint64_t interval;
 
 	ck_assert_int_eq(soft_layout(&pl->lay, p, sim_raw(sim)->size), 0);
-	interval = addr * pl->lay.group;
+	interval = addr * per_cluster(p);
 	pl->zone = interval / pl->lay.zone_intervals;
 	pl->first = interval % pl->lay.zone_intervals;
 	pl->page = soft_zone_off(&pl->lay, pl->zone);
@@ -286,9 +293,9 @@ void bed_peek(struct sim *sim, const struct eng_profile *p, uint64_t addr,
 
 	find_place(sim, p, addr, &pl);
 	sim_peek(sim, soft_data_off(&pl.lay, pl.zone, pl.first), out->data,
-		 pl.lay.group * p->interval);
+		 per_cluster(p) * p->interval);
 	memcpy(out->tuples, pl.disk.tuples + pl.first * p->meta_size,
-	       pl.lay.group * p->meta_size);
+	       per_cluster(p) * p->meta_size);
 }
 
 void bed_poke(struct sim *sim, const struct eng_profile *p, uint64_t addr,
@@ -299,9 +306,9 @@ void bed_poke(struct sim *sim, const struct eng_profile *p, uint64_t addr,
 
 	find_place(sim, p, addr, &pl);
 	sim_poke(sim, soft_data_off(&pl.lay, pl.zone, pl.first), cl->data,
-		 pl.lay.group * p->interval);
+		 per_cluster(p) * p->interval);
 	memcpy(pl.disk.tuples + pl.first * p->meta_size, cl->tuples,
-	       pl.lay.group * p->meta_size);
+	       per_cluster(p) * p->meta_size);
 	bytes = (const uint8_t *)&pl.disk;
 	pl.disk.crc[0] = 0;
 	for (unsigned int i = 1; i < SOFT_SECTORS; i++)

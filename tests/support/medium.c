@@ -7,7 +7,8 @@
  *	medium FILE FORMAT get START COUNT	data and metadata, to stdout
  *	medium FILE FORMAT put START		the same from stdin
  *
- * FORMAT is as for vm/run: DATA+META with :first, :crc64, :ip, :type3.
+ * FORMAT is as for vm/run: DATA+META with :first, :crc64, :ip, :type3; and
+ * :tags8, where an interval's tags are eight, seven of them beside the tuple.
  *
  * (1) Nothing of engine/ is used: what the two agree on is in the standards.
  * (2) FILE is what QEMU stores a namespace in, all data and then all metadata;
@@ -29,7 +30,7 @@
 
 static struct {
 	int		fd;
-	bool		device, ip, crc64, type3;
+	bool		device, ip, crc64, type3, tags8;
 	unsigned int	data, meta, at, size;	/* tuple: size bytes at at */
 	uint64_t	blocks;
 	struct io_uring	ring;
@@ -148,6 +149,7 @@ static void parse_format(const char *s)
 	m.crc64 = strstr(s, ":crc64");
 	m.ip = strstr(s, ":ip");
 	m.type3 = strstr(s, ":type3");
+	m.tags8 = strstr(s, ":tags8");
 	m.size = m.crc64 ? 16 : 8;
 	if (m.data < 512 || m.meta < m.size)
 		errx(99, "format %s", s);
@@ -223,9 +225,11 @@ static int check(uint64_t start, uint32_t count, uint64_t ref,
 
 static void print_tags(uint32_t count, const uint8_t *meta)
 {
-	for (uint32_t i = 0; i < count; i++)
-		fwrite(meta + (size_t)i * m.meta + m.at + (m.crc64 ? 8 : 2), 2,
-		       1, stdout);
+	for (uint32_t i = 0; i < count; i++, meta += m.meta) {
+		fwrite(meta + m.at + (m.crc64 ? 8 : 2), 2, 1, stdout);
+		if (m.tags8)
+			fwrite(meta + (m.at ? 0 : m.size), 2, 7, stdout);
+	}
 }
 
 static int run(int argc, char **argv, uint64_t start, uint32_t count,
