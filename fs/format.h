@@ -60,9 +60,10 @@ enum {
 #define TFS_INCOMPAT_IMAGE	4u	/* no content is in it: see SPEC 8.1 */
 #define TFS_INCOMPAT_LOCKS	16u	/* inodes may have TFS_INODE_LOCKS */
 #define TFS_INCOMPAT_MARKS	32u	/* or TFS_INODE_HEIRLOOMS */
+#define TFS_INCOMPAT_TAGS	64u	/* a record in one interval: SPEC 6.1 */
 #define TFS_INCOMPAT_KNOWN	(TFS_INCOMPAT_LOG | TFS_INCOMPAT_MIRROR | \
 				 TFS_INCOMPAT_IMAGE | TFS_INCOMPAT_LOCKS | \
-				 TFS_INCOMPAT_MARKS)
+				 TFS_INCOMPAT_MARKS | TFS_INCOMPAT_TAGS)
 
 struct tfs_disk_super {
 /*00*/	__u8	magic[8];	/* this, version, uuid, label: for ever */

@@ -124,7 +124,8 @@ struct tfs {
 	struct tfs_record_key key;
 	struct tfs_mount opt;
 	uint32_t	csize;		/* bytes per cluster */
-	uint32_t	ipc;		/* intervals per cluster */
+	uint32_t	ipc;		/* intervals per cluster: TFS_LANES,
+					 * or 1 with that many tags each */
 	uint64_t	reserve;	/* clusters that data may not use */
 
 	pthread_rwlock_t tree;

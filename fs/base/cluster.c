@@ -14,6 +14,7 @@ void tfs_tag_fill(const struct tfs *fs, const struct tfs_record *first,
 		  uint16_t *tags)
 {
 	struct tfs_record rec = *first;
+	uint32_t per = TFS_LANES / fs->ipc;
 	uint16_t lanes[TFS_LANES];
 
 	while (count) {
@@ -22,8 +23,8 @@ void tfs_tag_fill(const struct tfs *fs, const struct tfs_record *first,
 		if (n > count)
 			n = count;
 		tfs_record_encode(&fs->key, &rec, addr, lanes);
-		memcpy(tags, lanes + skip, n * sizeof(*tags));
-		tags += n;
+		memcpy(tags, lanes + skip * per, n * per * sizeof(*tags));
+		tags += n * per;
 		count -= n;
 		skip = 0;
 		addr++;
@@ -32,7 +33,8 @@ void tfs_tag_fill(const struct tfs *fs, const struct tfs_record *first,
 }
 
 /* Guard and application tag lead the tuple; the reference tag follows from
- * the address, and a device may have rewritten it in passing. */
+ * the address, and a device may have rewritten it in passing.  Where an
+ * interval has more tags, they come next. */
 uint64_t tfs_cluster_proof(const struct tfs *fs, uint64_t addr,
 			   const uint8_t *tuples)
 {
@@ -40,12 +42,20 @@ uint64_t tfs_cluster_proof(const struct tfs *fs, uint64_t addr,
 	size_t n = (p->guard == ENG_GUARD_CRC64 ? 8 : 2) + 2;
 	uint8_t text[8 + TFS_LANES * 10];
 	uint64_t at = htole64(addr);
+	uint16_t tags[TFS_LANES];
+	size_t len = 8;
 
 	memcpy(text, &at, 8);
-	for (uint32_t i = 0; i < fs->ipc; i++)
-		memcpy(text + 8 + i * n, tuples + i * p->meta_size +
-		       p->pi_offset, n);
-	return tfs_siphash(tfs_nonce(fs), text, 8 + fs->ipc * n);
+	for (uint32_t i = 0; i < fs->ipc; i++, len += n)
+		memcpy(text + len, tuples + i * p->meta_size + p->pi_offset,
+		       n);
+	if (p->tags > 1)
+		eng_tuple_tags(p, tuples, tags);
+	for (unsigned int k = 1; k < p->tags; k++) {
+		text[len++] = (uint8_t)(tags[k] >> 8);
+		text[len++] = (uint8_t)tags[k];
+	}
+	return tfs_siphash(tfs_nonce(fs), text, len);
 }
 
 void tfs_fault_count(struct tfs *fs, int err, const struct eng_fault *fault)
@@ -158,7 +168,7 @@ int tfs_cluster_leg(struct tfs *fs, unsigned int leg, uint64_t addr,
 	eng_io_add(io, buf, (size_t)count * fs->csize);
 	err = eng_io_run(io);
 	*fault = io->fault;
-	memcpy(tags, io->tags, count * fs->ipc * sizeof(*tags));
+	memcpy(tags, io->tags, (size_t)count * TFS_LANES * sizeof(*tags));
 	eng_io_put(io);
 	return err;
 }

@@ -35,7 +35,7 @@ static void finish(struct tfs_ahead_io *at, int *err)
 	pthread_mutex_unlock(&a->lock);
 	res = at->io->err;
 	memcpy(at->tags, at->io->tags,
-	       (size_t)at->n * a->fs->ipc * sizeof(*at->tags));
+	       (size_t)at->n * TFS_LANES * sizeof(*at->tags));
 	eng_io_put(at->io);
 	at->io = NULL;
 	if (*err)

@@ -376,7 +376,7 @@ static int look_batch(struct tfs_medium *m, unsigned int leg, uint32_t n)
 	for (uint32_t i = 0; i < n && all_good; i++)
 		all_good = !log_bad(fs, m->pos + i, m->buf +
 				    (size_t)i * fs->csize,
-				    m->tags + (size_t)i * fs->ipc);
+				    m->tags + (size_t)i * TFS_LANES);
 	err = 0;
 	for (uint32_t i = 0; i < n && !all_good && !err; i++)
 		err = look_log(m, leg, m->pos + i);
@@ -450,7 +450,7 @@ int tfs_medium_begin(struct tfs_medium *m)
 				       .rewrite = m->alone && m->rewrite };
 	m->buf_size = (size_t)n * fs->csize;
 	m->buf = eng_buf_get(fs->dev, m->buf_size);
-	m->tags = calloc((size_t)n * fs->ipc, sizeof(m->tags[0]));
+	m->tags = calloc((size_t)n * TFS_LANES, sizeof(m->tags[0]));
 	if (m->buf && m->tags)
 		return 0;
 	tfs_medium_end(m);

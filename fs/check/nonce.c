@@ -87,7 +87,8 @@ static bool in_log(struct tfs *fs, uint64_t addr, uint8_t *buf,
 	return true;
 }
 
-static bool in_place(struct tfs *fs, uint8_t *buf, uint8_t nonce[TFS_NONCE])
+static enum tfs_nonce_at in_place(struct tfs *fs, uint8_t *buf,
+				  uint8_t nonce[TFS_NONCE])
 {
 	uint64_t n = fs->super.clusters;
 	uint64_t end = TFS_AT_LOG + LOG_LOOK < n ? TFS_AT_LOG + LOG_LOOK : n;
@@ -95,11 +96,11 @@ static bool in_place(struct tfs *fs, uint8_t *buf, uint8_t nonce[TFS_NONCE])
 	for (unsigned int i = 0; i < 2; i++)
 		if (in_slot(fs, TFS_AT_SLOT + i, buf, nonce) ||
 		    in_slot(fs, n - TFS_END_SLOT + i, buf, nonce))
-			return true;
+			return TFS_NONCE_SLOTS;
 	for (uint64_t at = TFS_AT_LOG; at < end; at++)
 		if (in_log(fs, at, buf, nonce))
-			return true;
-	return false;
+			return TFS_NONCE_LOG;
+	return TFS_NONCE_NODES;
 }
 
 /* ---- (2) -------------------------------------------------------------------- */
@@ -116,7 +117,8 @@ static int see_nonce(struct tfs_pass *p, uint64_t addr, uint8_t *data,
 	return v->n && tfs_votes_most(v, NULL)->n >= AGREE;
 }
 
-int tfs_nonce_find(struct tfs *fs, uint8_t nonce[TFS_NONCE], bool *sure)
+int tfs_nonce_find(struct tfs *fs, uint8_t nonce[TFS_NONCE],
+		   enum tfs_nonce_at *at)
 {
 	struct tfs_votes v = { .n = 0 };
 	struct tfs_pass p = { .fs = fs, .arg = &v, .see = see_nonce };
@@ -125,9 +127,9 @@ int tfs_nonce_find(struct tfs *fs, uint8_t nonce[TFS_NONCE], bool *sure)
 
 	if (!buf)
 		return -ENOMEM;
-	*sure = in_place(fs, buf, nonce);
+	*at = in_place(fs, buf, nonce);
 	eng_buf_put(fs->dev, buf, fs->csize);
-	if (*sure)
+	if (*at != TFS_NONCE_NODES)
 		return 0;
 	err = tfs_pass_run(&p);
 	if (err < 0)

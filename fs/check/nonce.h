@@ -21,9 +21,15 @@ void tfs_vote(struct tfs_votes *v, const uint8_t nonce[TFS_NONCE]);
 /* The one with most, but for `not` (may be NULL); NULL: there is none. */
 const struct tfs_vote *tfs_votes_most(const struct tfs_votes *v,
 				      const uint8_t *not);
-/* *sure: a slot or the log says it, else the first nodes do that lie there.
- * -EMEDIUMTYPE: nothing of a tagfs is there. */
-int tfs_nonce_find(struct tfs *fs, uint8_t nonce[TFS_NONCE], bool *sure);
+/* Who says it. */
+enum tfs_nonce_at {
+	TFS_NONCE_SLOTS,
+	TFS_NONCE_LOG,
+	TFS_NONCE_NODES,	/* the first that lie there: this is not sure */
+};
+/* -EMEDIUMTYPE: nothing of a tagfs is there. */
+int tfs_nonce_find(struct tfs *fs, uint8_t nonce[TFS_NONCE],
+		   enum tfs_nonce_at *at);
 /* 32 hexadecimal digits. */
 void tfs_nonce_text(const uint8_t nonce[TFS_NONCE], char out[33]);
 

@@ -52,7 +52,7 @@ struct part {
 static int part_alloc(struct part *pt, struct tfs *fs, uint32_t n)
 {
 	pt->buf = eng_buf_get(fs->dev, (size_t)n * fs->csize);
-	pt->tags = malloc(n * fs->ipc * sizeof(*pt->tags));
+	pt->tags = malloc((size_t)n * TFS_LANES * sizeof(*pt->tags));
 	pt->there = malloc(n * sizeof(*pt->there));
 	return pt->buf && pt->tags && pt->there ? 0 : -ENOMEM;
 }
@@ -68,7 +68,7 @@ static struct part part_from(const struct tfs *fs, const struct part *pt,
 			     uint32_t i)
 {
 	return (struct part){
-		pt->buf + (size_t)i * fs->csize, pt->tags + i * fs->ipc,
+		pt->buf + (size_t)i * fs->csize, pt->tags + i * TFS_LANES,
 		pt->there + i,
 	};
 }
@@ -113,7 +113,7 @@ static void take_newer(struct tfs *fs, uint64_t addr, uint32_t n,
 	for (uint32_t i = 0; i < n; i++) {
 		struct part a = part_from(fs, pt, i);
 		struct part b = part_from(fs, other, i);
-		size_t size = fs->ipc * sizeof(*a.tags);
+		size_t size = TFS_LANES * sizeof(*a.tags);
 
 		if (!*b.there || (*a.there && (!memcmp(a.tags, b.tags, size) ||
 		     commit_of(fs, a.tags, addr + i) >=

@@ -29,31 +29,37 @@ static int guess_fence(struct tfs *fs)
 	return 0;
 }
 
-/* As mkfs would have made it on this device. */
-static int guess_super(struct rebuild *rb)
+/* As mkfs would have made it on this device, with so many tags in each
+ * interval.  -EMEDIUMTYPE: nothing of it is there, or there can't be. */
+static int guess_tags(struct rebuild *rb, unsigned int tags,
+		      enum tfs_nonce_at *at)
 {
 	struct tfs *fs = rb->fs;
 	struct tfs_super *s = &fs->super;
-	bool sure = true;
-	int err = 0;
+	uint64_t n;
+	int err = eng_dev_set_tags(fs->dev, tags);
 
+	err = err == -EOPNOTSUPP ? -EMEDIUMTYPE : err ?: tfs_measure(fs, &n);
+	if (err)
+		return err;
 	*s = (struct tfs_super){
 		.seq = 1, .cluster_size = fs->csize,
 		.interval = fs->geo->profile->interval,
 		.log_start = TFS_AT_LOG,
 		.incompat = TFS_INCOMPAT_LOG | TFS_INCOMPAT_LOCKS |
-			TFS_INCOMPAT_MARKS,
+			TFS_INCOMPAT_MARKS |
+			(tags > 1 ? TFS_INCOMPAT_TAGS : 0),
 		.created = (uint64_t)time(NULL),
 		.clusters = fs->geo->intervals / fs->ipc,
 	};
 	if (s->clusters > TFS_CLUSTERS_MAX)
 		s->clusters = TFS_CLUSTERS_MAX;
 	s->log_clusters = tfs_log_size(s->clusters, fs->csize);
+	if (!rb->how->nonce || tags > 1)
+		err = tfs_nonce_find(fs, s->nonce, at);
 	if (rb->how->nonce)
 		memcpy(s->nonce, rb->how->nonce, TFS_NONCE);
-	else
-		err = tfs_nonce_find(fs, s->nonce, &sure);
-	rb->unsure = !sure;
+	rb->unsure = *at == TFS_NONCE_NODES && !rb->how->nonce;
 	if (!err)
 		err = guess_fence(fs);
 	tfs_record_key_init(&fs->key, s->nonce);
@@ -63,6 +69,25 @@ static int guess_super(struct rebuild *rb)
 		s->incompat |= TFS_INCOMPAT_IMAGE;
 	fs->super_outdated = 0;
 	return err;
+}
+
+/* Slots of single clusters are written over by a younger filesystem of larger
+ * ones, but not the other way round: so where there are some, these are it.
+ * Whoever names the nonce has seen it somewhere: that tells nothing about
+ * tags, so it is looked for all the same. */
+static int guess_super(struct rebuild *rb)
+{
+	enum tfs_nonce_at more = TFS_NONCE_NODES, one = TFS_NONCE_NODES;
+	int err = guess_tags(rb, ENG_TAGS, &more), other;
+
+	if ((err && err != -EMEDIUMTYPE) ||
+	    (!err && more == TFS_NONCE_SLOTS))
+		return err;
+	other = guess_tags(rb, 1, &one);
+	if (err || (!other && one == TFS_NONCE_SLOTS) ||
+	    (other && other != -EMEDIUMTYPE))
+		return other;
+	return guess_tags(rb, ENG_TAGS, &more);
 }
 
 /* Other hosts stay away, if a superblock says where the fence is. */

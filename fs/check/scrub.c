@@ -124,12 +124,12 @@ static int look(struct tfs_scrub *s, struct look *l)
 
 static uint16_t *tags_of(struct tfs_scrub *s, unsigned int leg, uint32_t i)
 {
-	return s->tags + ((size_t)leg * batch_clusters(s) + i) * s->fs->ipc;
+	return s->tags + ((size_t)leg * batch_clusters(s) + i) * TFS_LANES;
 }
 
 static void forget_tags(struct tfs_scrub *s, uint32_t i, uint32_t n)
 {
-	memset(tags_of(s, 0, i), 0xff, (size_t)n * s->fs->ipc *
+	memset(tags_of(s, 0, i), 0xff, (size_t)n * TFS_LANES *
 	       sizeof(*s->tags));
 }
 
@@ -146,12 +146,12 @@ static int read_run(void *arg, unsigned int leg, uint64_t addr, uint32_t n,
 	if (!err || err == -ENOMEM)
 		return err;
 	if (n == 1) {
-		memset(tags, 0xff, s->fs->ipc * sizeof(*tags));
+		memset(tags, 0xff, TFS_LANES * sizeof(*tags));
 		return 0;
 	}
 	err = read_run(s, leg, addr, half, tags, buf);
 	return err ? err : read_run(s, leg, addr + half, n - half,
-				    tags + (size_t)half * s->fs->ipc, buf);
+				    tags + (size_t)half * TFS_LANES, buf);
 }
 
 /* The next batch of the region, so many clusters; 0 at its end. */
@@ -210,7 +210,7 @@ static int read_all(struct tfs_scrub *s, uint32_t count)
 /* (6)  Tags that not all have are nobody's. */
 static int read_batch(struct tfs_scrub *s, uint32_t count)
 {
-	size_t bytes = s->fs->ipc * sizeof(*s->tags);
+	size_t bytes = TFS_LANES * sizeof(*s->tags);
 	int err;
 
 	s->legs = 0;
@@ -660,7 +660,7 @@ int tfs_scrub_begin(struct tfs_scrub *s)
 		s->region = s->regions;
 	s->buf_size = most * s->fs->csize;
 	s->buf = eng_buf_get(s->fs->dev, s->buf_size);
-	s->tags = calloc((size_t)batch_clusters(s) * s->fs->ipc *
+	s->tags = calloc((size_t)batch_clusters(s) * TFS_LANES *
 			 (eng_mirror_legs(s->fs->dev) ? TFS_LEGS_MAX : 1),
 			 sizeof(s->tags[0]));
 	s->at = calloc(batch_clusters(s), sizeof(s->at[0]));

@@ -15,7 +15,12 @@
  *      one turn older, or have the bytes of a slot without its tuples.
  *      Anything else is damage, and an older slot proves that writes were
  *      lost.
- *  (7) Of a copy on several legs the newest one that is good counts. */
+ *  (7) Of a copy on several legs the newest one that is good counts.
+ *  (8) Where an interval may have one tag or all lanes of a cluster, it is the
+ *      superblock that says which.  At the start there is one place for both,
+ *      and what is there counts.  Where it is lost, and each way shows one at
+ *      the end, the filesystem that was made later counts. */
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +34,7 @@ int tfs_measure(struct tfs *fs, uint64_t *clusters)
 	const struct eng_profile *p = fs->geo->profile;
 
 	fs->csize = eng_profile_run(p, TFS_TAG_BYTES);
+	assert(fs->csize / p->interval * p->tags == TFS_LANES);
 	fs->ipc = fs->csize / p->interval;
 	*clusters = fs->geo->intervals / fs->ipc;
 	if (fs->geo->max_io >= fs->ipc)
@@ -97,6 +103,9 @@ static const char *super_check(const struct tfs *fs,
 	if (s->cluster_size != fs->csize || s->interval !=
 	    fs->geo->profile->interval)
 		return "cluster size or interval is not the device's";
+	if (!(s->incompat & TFS_INCOMPAT_TAGS) !=
+	    (fs->geo->profile->tags == 1))
+		return "tags of an interval";
 	if (s->clusters < TFS_CLUSTERS_MIN || s->clusters > TFS_CLUSTERS_MAX)
 		return "number of clusters";
 	if (s->clusters > n && !(fs->opt.rescue && fs->opt.rdonly))
@@ -326,46 +335,97 @@ static void super_say(bool end, bool bytes, uint64_t seq, uint64_t good,
 			"using the copy at the %s", at, why, other);
 }
 
-static int super_read(struct tfs *fs, bool quiet, uint64_t clusters)
-{
-	struct tfs_super s[2] = { 0 };
-	const char *why[2];
-	bool bytes[2];
-	int err[2], good;
-	uint64_t n;
-	int bad = tfs_measure(fs, &n);
+/* What was found where superblocks are, if an interval has so many tags. */
+struct found {
+	struct tfs_super s[2];
+	const char	*why[2];
+	bool		bytes[2];
+	int		err[2];
+	uint64_t	room;		/* clusters of the device */
+	int		bad;		/* no tagfs fits it at all */
+};
 
-	if (bad)
-		return bad;
-	if (n < TFS_CLUSTERS_MIN) {
-		if (!quiet)
-			eng_log(LOG_ERR, "the device holds %llu clusters, "
-				"fewer than any tagfs", (unsigned long long)n);
-		return -EMEDIUMTYPE;
-	}
+static int super_find(struct tfs *fs, unsigned int tags, uint64_t clusters,
+		      struct found *f)
+{
+	uint64_t n;
+
+	*f = (struct found){ 0 };
+	f->bad = eng_dev_set_tags(fs->dev, tags);
+	if (!f->bad)
+		f->bad = tfs_measure(fs, &n);
+	if (f->bad)
+		return f->bad;
+	f->room = n;
+	f->bad = n < TFS_CLUSTERS_MIN ? -EMEDIUMTYPE : 0;
+	if (f->bad)
+		return f->bad;
 	if (clusters && clusters < n)
 		n = clusters;
-	err[0] = super_read_at(fs, TFS_AT_SUPER, 0, 0, &s[0], &why[0],
-			       &bytes[0]);
-	if (!err[0])
-		n = s[0].clusters;
-	err[1] = super_read_at(fs, n - TFS_END_SUPER, 1, 0, &s[1],
-			       &why[1], &bytes[1]);
-	if (err[0] && err[1]) {
-		good = err[0] == -EMEDIUMTYPE ? 1 : 0;
-		if (!quiet)
-			eng_log(LOG_ERR, "no usable superblock: at the start: "
-				"%s; at the end: %s", why[0], why[1]);
-		return err[good];
+	f->err[0] = super_read_at(fs, TFS_AT_SUPER, 0, 0, &f->s[0],
+				  &f->why[0], &f->bytes[0]);
+	if (!f->err[0])
+		n = f->s[0].clusters;
+	f->err[1] = super_read_at(fs, n - TFS_END_SUPER, 1, 0, &f->s[1],
+				  &f->why[1], &f->bytes[1]);
+	return f->err[0] && f->err[1] ? f->err[f->err[0] == -EMEDIUMTYPE] : 0;
+}
+
+/* (8) */
+static bool is_rather(const struct found *a, const struct found *b)
+{
+	if (a->bad || (a->err[0] && a->err[1]))
+		return false;
+	if (b->bad || (b->err[0] && b->err[1]))
+		return true;
+	if (!a->err[0] || !b->err[0])
+		return !a->err[0];
+	return a->s[1].created > b->s[1].created;
+}
+
+static void super_none(const struct found *f)
+{
+	if (f->bad == -EMEDIUMTYPE)
+		eng_log(LOG_ERR, "the device holds %llu clusters, fewer than "
+			"any tagfs", (unsigned long long)f->room);
+	else if (!f->bad)
+		eng_log(LOG_ERR, "no usable superblock: at the start: %s; at "
+			"the end: %s", f->why[0], f->why[1]);
+}
+
+static int super_read(struct tfs *fs, bool quiet, uint64_t clusters)
+{
+	struct found one, more;
+	const struct found *f = &one;
+	int err = -EOPNOTSUPP, good;
+
+	more.bad = err;
+	if (eng_profile_tags(fs->geo->profile, ENG_TAGS))
+		err = super_find(fs, ENG_TAGS, clusters, &more);
+	if (err || more.err[0])
+		err = super_find(fs, 1, clusters, &one);
+	else
+		one.bad = -EMEDIUMTYPE;
+	if (is_rather(&more, &one)) {
+		uint64_t n;
+
+		f = &more;
+		err = eng_dev_set_tags(fs->dev, ENG_TAGS) ?:
+			tfs_measure(fs, &n);
 	}
-	good = err[0] || (!err[1] && s[1].seq > s[0].seq);
-	fs->super = s[good];
+	if (err) {
+		if (!quiet)
+			super_none(f);
+		return err;
+	}
+	good = f->err[0] || (!f->err[1] && f->s[1].seq > f->s[0].seq);
+	fs->super = f->s[good];
 	tfs_record_key_init(&fs->key, fs->super.nonce);
-	fs->super_outdated = err[0] || err[1] || s[0].seq != s[1].seq ?
-		!good : -1;
-	if (!quiet && (err[0] || err[1]))
-		super_say(!good, bytes[!good], s[!good].seq, s[good].seq,
-			  why[!good]);
+	fs->super_outdated = f->err[0] || f->err[1] ||
+		f->s[0].seq != f->s[1].seq ? !good : -1;
+	if (!quiet && (f->err[0] || f->err[1]))
+		super_say(!good, f->bytes[!good], f->s[!good].seq,
+			  f->s[good].seq, f->why[!good]);
 	return 0;
 }
 

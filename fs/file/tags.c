@@ -107,10 +107,11 @@ static void check_cluster(struct tfs *fs, uint32_t ino,
 	uint16_t want[TFS_LANES];
 
 	tfs_record_encode(&fs->key, &rec, ext->addr + i, want);
-	for (unsigned int k = 0; k < fs->ipc; k++) {
+	for (unsigned int k = 0; k < TFS_LANES; k++) {
 		if (tags[k] == want[k])
 			continue;
-		fault.interval = (ext->addr + i) * fs->ipc + k;
+		fault.interval = (ext->addr + i) * fs->ipc +
+			k * fs->ipc / TFS_LANES;
 		fault.expected = want[k];
 		fault.actual = tags[k];
 		note_bad(v, ext->lc + i, -EBADMSG, &fault);
@@ -143,15 +144,15 @@ static int check_part(struct answer *an, const struct tfs_extent *ext,
 		if (err == -ENOMEM)
 			return err;
 		if (err) {		/* (2) */
-			memset(tags, 0xff, sizeof(tags[0]) * fs->ipc);
+			memset(tags, 0xff, sizeof(tags[0]) * TFS_LANES);
 			note_bad(v, ext->lc + i, err, &fault);
 		}
 		for (uint64_t k = 0; !err && k < n; k++)
 			check_cluster(fs, an->b.ino, ext, i + k,
-				      tags + k * fs->ipc, v);
+				      tags + k * TFS_LANES, v);
 		if (ext->lc + i == v->ext.lc)
 			memcpy(v->first, tags, sizeof(v->first));
-		for (uint64_t k = 0; k < n * fs->ipc &&
+		for (uint64_t k = 0; k < n * TFS_LANES &&
 		     an->raw_n < an->raw_room; k++)
 			an->raw[an->raw_n++] = htobe16(tags[k]);
 	}
@@ -176,7 +177,7 @@ static void print_extent(struct answer *an, const struct verdict *v)
 		fprintf(f, "expected inode %u index %u commit %llu, found "
 			"tags", an->b.ino, (uint32_t)ext->lc,
 			(unsigned long long)ext->seq);
-	for (unsigned int i = 0; i < fs->ipc; i++)
+	for (unsigned int i = 0; i < TFS_LANES; i++)
 		fprintf(f, " %04x", v->first[i]);
 	if (!v->err)
 		fprintf(f, ": verified\n");
@@ -353,7 +354,7 @@ static int count_fn(struct tfs_txn *tx, void *arg)
 static int count_raw(struct answer *an)
 {
 	struct count c = { .ino = an->b.ino };
-	size_t bytes = an->fs->ipc * sizeof(an->raw[0]);
+	size_t bytes = TFS_LANES * sizeof(an->raw[0]);
 	int err = 0;
 
 	while (!err && !c.done) {
@@ -362,7 +363,7 @@ static int count_raw(struct answer *an)
 		if (!err && c.clusters > an->limit / bytes)
 			err = -E2BIG;
 	}
-	an->raw_room = c.clusters * an->fs->ipc;
+	an->raw_room = c.clusters * TFS_LANES;
 	return err;
 }
 

@@ -33,13 +33,14 @@ uint64_t tfs_intervals(const struct tfs *fs)
 	return fs->super.clusters * fs->ipc;
 }
 
-/* It will have the same superblock. */
+/* It will have the same superblock, and is of the same format. */
 static void take_after(struct tfs *at, const struct tfs *fs)
 {
 	at->super = fs->super;
 	at->key = fs->key;
 	at->csize = fs->csize;
 	at->ipc = fs->ipc;
+	eng_dev_set_tags(at->dev, fs->geo->profile->tags);
 }
 
 /* ---- a new filesystem --------------------------------------------------- */

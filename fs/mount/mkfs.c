@@ -43,6 +43,8 @@ static int plan(struct tfs *fs, struct tfs_mkfs *how)
 	s->log_clusters = tfs_log_size(s->clusters, fs->csize);
 	s->ro_compat = TFS_RO_COMPAT_FENCE;
 	s->incompat = TFS_INCOMPAT_LOG;
+	if (fs->geo->profile->tags > 1)
+		s->incompat |= TFS_INCOMPAT_TAGS;
 	if (eng_mirror_legs(fs->dev))
 		s->incompat |= TFS_INCOMPAT_MIRROR;
 	s->seq = 1;

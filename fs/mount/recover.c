@@ -162,7 +162,7 @@ static int scan_range(struct recovery *rc, uint64_t pos, uint32_t n,
 
 	for (uint32_t i = 0; i < n && !err; i++)
 		note_cluster(rc, buf + (size_t)i * fs->csize,
-			     tags + i * fs->ipc, pos + i);
+			     tags + i * TFS_LANES, pos + i);
 	if (!err || err == -ENOMEM)
 		return err;
 	if (n == 1 && err == -ENOENT)

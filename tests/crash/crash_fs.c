@@ -50,7 +50,8 @@ static int random_act(struct bed *b, struct story *st)
 START_TEST(synced_state_survives_any_cut)
 {
 	struct story st = {
-		.profile = _i % 4 == 3 ? "4096+8" : "512+8",
+		.profile = _i % 4 == 3 ? "4096+8" :
+			_i % 4 == 1 ? "4096+64:tags8" : "512+8",
 		.clusters = 2048, .discard = _i % 2, .seed = _i,
 		.prepare = random_prepare, .act = random_act,
 	};

@@ -90,6 +90,27 @@ START_TEST(what_can_come_back_does)
 }
 END_TEST
 
+/* Where each cluster is one interval, and nothing says so any more. */
+START_TEST(clusters_of_one_interval_are_found)
+{
+	const struct ruin_how how = {
+		.what = RUIN_INNER | RUIN_SUPERS | (_i ? RUIN_SLOTS : 0),
+		.percent = 100, .copies = 2,
+	};
+	struct tfs_rebuild again = { .rdonly = false };
+	struct ruin small;
+	struct bed b;
+
+	ruin_make_in(&small, "4096+64:tags8", 7);
+	bed_take(&b, ruin_damaged(&small, &how, 1, _i), _i);
+	ruin_must_rebuild(&b, &again);
+	ruin_same(&b, small.state);
+	ck_assert_uint_eq(eng_dev_geometry(b.dev)->profile->tags, ENG_TAGS);
+	bed_free(&b);
+	ruin_free(&small);
+}
+END_TEST
+
 /* It is the same whether what is found is kept in memory or, nearly all of it,
  * in a file. */
 START_TEST(memory_makes_no_difference)
@@ -302,6 +323,7 @@ int main(void)
 	tcase_set_timeout(t, 300);
 	tcase_add_unchecked_fixture(t, make_past, free_past);
 	tcase_add_loop_test(t, what_can_come_back_does, 0, KINDS);
+	tcase_add_loop_test(t, clusters_of_one_interval_are_found, 0, 2);
 	tcase_add_loop_test(t, memory_makes_no_difference, 0, 3);
 	tcase_add_test(t, without_room_nothing_changes);
 	tcase_add_test(t, a_full_file_changes_nothing);

@@ -397,14 +397,25 @@ class Inode:
 class Tagfs:
     def __init__(self, path):
         self.dev = Container(path)
-        self.csize = 8 * self.dev.profile.interval
+        self.each(8)
         self.known = {}			# nodes
         self.changes, self.changed = {}, []	# by the log
         self.superblock()
         self.slot()
         self.log()
 
+    def each(self, intervals):
+        """So many are a cluster: 8, or 1 with all tags."""
+        self.ipc = intervals
+        self.csize = intervals * self.dev.profile.interval
+
     def cluster(self, addr):
+        if self.ipc == 1:
+            data, meta = self.dev.whole(addr)
+            p = self.dev.profile
+            at = 0 if p.place else p.size
+            return data, [p.split(meta)[1]] + \
+                list(struct.unpack_from('>7H', meta, at))
         parts = [self.dev.read(8 * addr + i) for i in range(8)]
         return b''.join(p[0] for p in parts), [p[1] for p in parts]
 
@@ -434,14 +445,15 @@ class Tagfs:
         version, crc = struct.unpack_from('<II', raw, 8)
         need(crc == crc32c_without(raw, 0x0c), 'superblock checksum')
         incompat, seq = struct.unpack_from('<QQ', raw, 0x50)
-        need(version == 1 and not incompat & ~49,
+        need(version == 1 and not incompat & ~113,
              'superblock version or features')
+        need(bool(incompat & 64) == (self.ipc == 1), 'superblock tags')
         need(raw[0x98] == copy and not any(raw[0x99:]), 'superblock padding')
         n, csize, interval, log, logs = \
             struct.unpack_from('<QIIQQ', raw, 0x70)
         need(csize == self.csize and interval == self.dev.profile.interval,
              'superblock geometry')
-        need(1024 <= n <= 1 << 44 and 8 * n <= self.dev.intervals and
+        need(1024 <= n <= 1 << 44 and self.ipc * n <= self.dev.intervals and
              log == 3 and 1 <= logs <= n // 2 and 0 < seq < 1 << 44,
              'superblock numbers')
         need(not copy or n - 1 == addr, 'superblock place')
@@ -450,16 +462,29 @@ class Tagfs:
              'superblock tags')
         return seq, copy, raw, records, n, logs
 
-    def superblock(self):
-        found, why = [], []
-        last = self.dev.intervals // 8 - 1
+    def supers(self, why):
+        found = []
+        last = self.dev.intervals // self.ipc - 1
         for copy in (0, 1):
             try:
                 found.append(self.super_copy(copy, last))
                 last = found[0][4] - 1
             except Damage as damage:
                 why.append(str(damage))
-        need(found, *why)
+        return found
+
+    def superblock(self):
+        p, why, ways = self.dev.profile, [], []
+        for intervals in (1, 8):
+            if intervals == 8 or (p.interval, p.meta) == (4096, 64):
+                self.each(intervals)
+                found = self.supers(why)
+                if found:
+                    ways.append((found[0][1] == 0, struct.unpack_from(
+                        '<Q', found[0][2], 0x90)[0], intervals, found))
+        need(ways, *why)
+        _, _, intervals, found = max(ways, key=lambda w: w[:3])
+        self.each(intervals)
         best = max(found, key=lambda f: (f[0], -f[1]))
         _, _, raw, self.records, self.n, self.logs = best
         self.nonce = raw[0x60:0x70]
@@ -474,7 +499,7 @@ class Tagfs:
 
     def fence(self):
         """In a container: bytes without tuples."""
-        dev, first = self.dev, 8 * self.end
+        dev, first = self.dev, self.ipc * self.end
         interval = dev.profile.interval
         raw = dev.bytes(dev.zone_at(first // dev.per) + 8192 +
                         first % dev.per * interval, self.csize)
@@ -1114,11 +1139,14 @@ def stamp_hash(nonce, addr, stamps):
 
 def cluster_proof(fs, number, lc, addr, seq):
     lanes = fs.records.encode(DATA, number, lc, seq, addr)
-    stamps = []
-    for i in range(8):
-        _, meta = fs.dev.whole(8 * addr + i)
-        need(fs.dev.profile.split(meta)[1] == lanes[i], 'application tag')
-        stamps.append(fs.dev.profile.stamp(meta))
+    stamps, p = [], fs.dev.profile
+    need(fs.cluster(addr)[1] == lanes, 'application tag')
+    for i in range(fs.ipc):
+        _, meta = fs.dev.whole(fs.ipc * addr + i)
+        stamps.append(p.stamp(meta))
+    if fs.ipc == 1:
+        at = 0 if p.place else p.size
+        stamps.append(meta[at:at + 14])
     return stamp_hash(fs.nonce, addr, stamps)
 
 

@@ -224,11 +224,16 @@ static void find_data(struct ruin *st)
 
 void ruin_make(struct ruin *st, uint64_t seed)
 {
+	ruin_make_in(st, RUIN_PROFILE, seed);
+}
+
+void ruin_make_in(struct ruin *st, const char *profile, uint64_t seed)
+{
 	struct bed *b = &st->b;
 	uint32_t open[2];
 
-	*st = (struct ruin){ .disk = NULL };
-	bed_make(b, RUIN_PROFILE, 24000, seed);
+	*st = (struct ruin){ .profile = eng_profile_find(profile) };
+	bed_make(b, profile, 24000, seed);
 	large(b->fs);
 	still(b->fs);
 	others(b->fs);
@@ -327,7 +332,7 @@ static void spoil_nodes(struct ruin *st, struct sim *sim, struct choice *c,
 
 static void spoil_pages(struct ruin *st, struct sim *sim, struct choice *c)
 {
-	const struct eng_profile *p = eng_profile_find(RUIN_PROFILE);
+	const struct eng_profile *p = st->profile;
 	struct soft_layout lay;
 
 	ck_assert_int_eq(soft_layout(&lay, p, sim_raw(sim)->size), 0);
@@ -336,8 +341,8 @@ static void spoil_pages(struct ruin *st, struct sim *sim, struct choice *c)
 
 		if (!hit(c))
 			continue;
-		newer = bed_page_at(st->disk, p, z * lay.zone_intervals /
-				    TFS_LANES);
+		newer = bed_page_at(st->disk, p, z * lay.zone_intervals *
+				    p->tags / TFS_LANES);
 		if (c->how->copies > 1)
 			wipe(sim, newer);
 		wipe(sim, newer == soft_zone_off(&lay, z) ?
@@ -406,7 +411,9 @@ struct sim *ruin_damaged(struct ruin *st, const struct ruin_how *how,
 
 void ruin_beneath(struct bed *b, const struct ruin_how *how, uint64_t seed)
 {
-	struct ruin now = { .b = *b, .disk = b->sim };
+	struct ruin now = {
+		.b = *b, .disk = b->sim, .profile = b->fs->geo->profile,
+	};
 
 	now.nodes = fs_nodes(b->fs, &now.node);
 	now.log_start = b->fs->super.log_start;

@@ -14,6 +14,7 @@
 struct ruin {
 	struct bed	b;		/* mounted, for comparing */
 	struct sim	*disk;		/* settled, not unmounted */
+	const struct eng_profile *profile;
 	char		*state;		/* as the log has it */
 	char		*older;		/* as the checkpoint has it */
 	struct tfs_miss	*node;
@@ -45,6 +46,8 @@ struct ruin_how {
 };
 
 void ruin_make(struct ruin *st, uint64_t seed);
+/* The same in a container of that profile. */
+void ruin_make_in(struct ruin *st, const char *profile, uint64_t seed);
 void ruin_free(struct ruin *st);
 /* A disk of its own. */
 struct sim *ruin_damaged(struct ruin *st, const struct ruin_how *how,

@@ -93,6 +93,39 @@ whole()
 	log_is_empty "$1"
 }
 
+# Formats with room for all tags of a cluster in an interval.
+in_one_interval()
+{
+	local format=$format
+
+	case $format in
+	4096+64:*)
+		;;
+	*)
+		return
+		;;
+	esac
+	mkfs_dev -f -E tags=8 || return
+	format=$format:tags8
+	check "$format: clusters of one interval" \
+		grep -q "^clusters .* of 4096 bytes, 16 tag bytes" "$work/mkfs"
+	must_mount
+	check "$format: cp -a" cp -a "$work/tree" "$mnt/tree"
+	remount_fs
+	compare "$format"
+	check "$format: tags and tuples on the medium" medium_agrees 0 \
+		"$mnt/tree/random" "$mnt/tree/some3" "$mnt/tree/buf.h"
+	check "$format: the device refused nothing" \
+		test "$(stat_of refused)" = 0
+	umount_fs
+	if [ "$other" != - ]; then
+		cross "$format"
+		umount_fs
+	fi
+	check "$format: fsck.tagfs" fsck.tagfs -f -n "$img"
+	log_is_empty "$format"
+}
+
 # Where Linux does not pass tuples on, there is nothing like NVMe's commands.
 no_way_to_scsi()
 {
@@ -115,6 +148,7 @@ make_tree
 while [ $# -gt 0 ]; do
 	on "$1" "$2" "${3#-}"
 	whole "$2"
+	in_one_interval
 	shift 3
 done
 [ "$backend" != nvme ] || no_way_to_scsi

@@ -38,6 +38,7 @@ static const char usage[] =
 "Make a tagfs filesystem on PATH, an image file or a block device.\n"
 "\n"
 "  -E root_owner=UID:GID  of the root directory, instead of who calls\n"
+"  -E tags=8        in an interval of 4096+64, for clusters of 4 KiB\n"
 "  -F FORMAT    make a software container, also on a device that has protection\n"
 "               information of its own: 512+8 (default), 4096+8, 4096+16 and\n"
 "               others; -F help lists them\n"
@@ -63,6 +64,7 @@ struct job {
 	const char	*path;
 	uint64_t	size;
 	bool		force, keep, dry, quiet, format_given, json;
+	unsigned int	tags;		/* of an interval, as -E says; 0 */
 	struct tfs_mkfs	fs;
 	struct target	target;
 	struct eng_probe probe;
@@ -127,16 +129,27 @@ static void print_size(const char *what, uint64_t bytes)
 
 /* ---- the command line --------------------------------------------------- */
 
+static void list_format(const struct eng_profile *p)
+{
+	uint32_t run = eng_profile_run(p, TFS_TAG_BYTES);
+
+	printf("%-30s%10u%10u%10u\n", p->name, p->interval,
+	       2u * (run / p->interval) * p->tags, run);
+}
+
 static int list_formats(void)
 {
 	const struct eng_profile *p;
 
-	printf("%-16s%10s%10s%10s\n", "format", "interval", "tag bytes",
+	printf("%-30s%10s%10s%10s\n", "format", "interval", "tag bytes",
 	       "cluster");
-	for (unsigned int i = 0; (p = eng_profile_at(i)); i++)
-		printf("%-16s%10u%10u%10u\n", p->name, p->interval,
-		       2u * (eng_profile_run(p, TFS_TAG_BYTES) / p->interval),
-		       eng_profile_run(p, TFS_TAG_BYTES));
+	for (unsigned int i = 0; (p = eng_profile_at(i)); i++) {
+		const struct eng_profile *more = eng_profile_tags(p, ENG_TAGS);
+
+		list_format(p);
+		if (more)
+			list_format(more);
+	}
 	return 0;
 }
 
@@ -186,12 +199,16 @@ static int parse_size(const char *text, uint64_t *out)
 	return *out ? 0 : -EINVAL;
 }
 
-/* root_owner=UID:GID, the only one that there is. */
-static int parse_extra(const char *text, struct tfs_mkfs *fs)
+/* root_owner=UID:GID, tags=1 or tags=8. */
+static int parse_extra(const char *text, struct job *j)
 {
 	unsigned long uid, gid;
 	char *end;
 
+	if (!strcmp(text, "tags=1") || !strcmp(text, "tags=8")) {
+		j->tags = (unsigned int)(text[5] - '0');
+		return 0;
+	}
 	if (strncmp(text, "root_owner=", 11) ||
 	    !isdigit((unsigned char)text[11]))
 		return -EINVAL;
@@ -202,8 +219,8 @@ static int parse_extra(const char *text, struct tfs_mkfs *fs)
 	gid = strtoul(end + 1, &end, 10);
 	if (*end || errno || uid >= UINT32_MAX || gid >= UINT32_MAX)
 		return -EINVAL;
-	fs->root_uid = (uint32_t)uid;
-	fs->root_gid = (uint32_t)gid;
+	j->fs.root_uid = (uint32_t)uid;
+	j->fs.root_gid = (uint32_t)gid;
 	return 0;
 }
 
@@ -235,7 +252,7 @@ static int take_value(struct job *j, int c, const char *value)
 {
 	switch (c) {
 	case 'E':
-		return parse_extra(value, &j->fs) ?
+		return parse_extra(value, j) ?
 		       bad("option -E", value) : -1;
 	case 'F':
 		if (!strcmp(value, "help"))
@@ -335,9 +352,13 @@ static void show_advice(const struct job *j)
 }
 
 /* A tag for so many bytes has its price. */
-static void show_cost(const struct tfs_mkfs *m)
+static void show_cost(const struct tfs_mkfs *m, const struct eng_profile *p)
 {
-	if (m->cluster_size > 4096)
+	if (m->cluster_size > 4096 && eng_profile_tags(p, ENG_TAGS))
+		printf("%-12sa write takes %u KiB, however small it is; with "
+		       "-E tags=8\n%-12sit takes 4 KiB\n", "",
+		       m->cluster_size / 1024, "");
+	else if (m->cluster_size > 4096)
 		printf("%-12sa write takes %u KiB, however small it is; with "
 		       "a tag for\n%-12severy 512 bytes (512+8) it takes "
 		       "4 KiB\n", "", m->cluster_size / 1024, "");
@@ -381,8 +402,8 @@ static void show(const struct job *j, const struct eng_geometry *geo)
 	show_protection(j, geo);
 	printf("%-12s%llu of %u bytes, %u tag bytes each\n", "clusters",
 	       (unsigned long long)m->clusters, m->cluster_size,
-	       2 * (m->cluster_size / p->interval));
-	show_cost(m);
+	       2u * (m->cluster_size / p->interval) * p->tags);
+	show_cost(m, p);
 	print_size("log", (m->fixed - (j->mirror ? 8 : 6)) * m->cluster_size);
 	putchar('\n');
 	print_size("usable", m->free * m->cluster_size);
@@ -418,13 +439,29 @@ static void show_json(const struct job *j, const struct eng_geometry *geo)
 	printf(", \"dry_run\": %s}\n", j->dry ? "true" : "false");
 }
 
+/* As -E says, or -F for a container. */
+static int set_tags(const struct job *j, struct eng_dev *dev)
+{
+	unsigned int tags = j->tags ? j->tags :
+		is_native(j) ? 1 : j->profile->tags;
+	int err = eng_dev_set_tags(dev, tags);
+
+	if (err)
+		say("%s: the format %s has no room for %u tags in an interval",
+		    j->path, eng_dev_geometry(dev)->profile->name, tags);
+	return err;
+}
+
 static int open_dev(struct job *j, struct eng_dev **dev, const char *path,
 		    struct eng_pool *pool, unsigned int flags)
 {
 	struct eng_open how = { .flags = flags, .pool = pool,
 				.backend = j->probe.backend };
+	int err = eng_dev_open(dev, path, &how);
 
-	return eng_dev_open(dev, path, &how);
+	if (!err)
+		err = set_tags(j, *dev);
+	return err;
 }
 
 static int plan(struct job *j, struct eng_dev *dev)
@@ -600,6 +637,7 @@ static int build_mirror(struct job *j, struct eng_pool *pool)
 		if (!j->leg[i].probe.profile)
 			err = eng_soft_format(j->leg[i].path, j->profile);
 	err = err ?: mirror_open(&dev, j->leg, j->legs, pool);
+	err = err ?: set_tags(j, dev);
 	err = err ?: make(j, dev);
 	eng_dev_close(dev);
 	return err;
@@ -635,8 +673,9 @@ static int run_replace(struct job *j, struct eng_pool *pool)
 /* There are 1024 clusters at least, and a container needs some more. */
 static const char *too_small(const struct job *j)
 {
-	const struct eng_profile *p = j->probe.profile ?: j->profile;
-	unsigned int mib = eng_profile_run(p, TFS_TAG_BYTES) / 1024;
+	const struct eng_profile *p = j->probe.profile ?: j->profile, *as =
+		eng_profile_tags(p, j->tags ? j->tags : p->tags);
+	unsigned int mib = eng_profile_run(as ?: p, TFS_TAG_BYTES) / 1024;
 	static char text[64];
 
 	snprintf(text, sizeof(text), "too small: a device needs about %u MiB",

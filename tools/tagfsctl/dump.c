@@ -150,7 +150,7 @@ static int dump_record(struct medium *im, uint64_t addr)
 	out_begin("record");
 	out_number("cluster", addr);
 	out_state(err, &fault);
-	for (unsigned int i = 0; i < im->fs->ipc; i++)
+	for (unsigned int i = 0; i < TFS_LANES; i++)
 		sprintf(text + strlen(text), "%s%04x", i ? " " : "", tags[i]);
 	out_text("tags", text);
 	out_true("known", known);

@@ -40,7 +40,7 @@
 static int guess(struct image *g)
 {
 	struct tfs_super *s = &g->from->super;
-	bool sure;
+	enum tfs_nonce_at at;
 	int err = tfs_measure(g->from, &s->clusters);
 
 	if (err)
@@ -50,7 +50,7 @@ static int guess(struct image *g)
 	s->log_clusters = tfs_log_size(s->clusters, g->from->csize);
 	s->incompat = TFS_INCOMPAT_LOG;
 	s->ro_compat = TFS_RO_COMPAT_FENCE;	/* if one is there */
-	err = tfs_nonce_find(g->from, s->nonce, &sure);
+	err = tfs_nonce_find(g->from, s->nonce, &at);
 	if (!err)
 		say("%s: no superblock can be read", g->path);
 	return err;
@@ -98,6 +98,11 @@ static int open_source(struct image *g)
 		return err;
 	if (err)
 		err = guess(g);
+	if (!err && eng_dev_geometry(g->im.dev)->profile->tags > 1) {
+		say("%s: each interval has all tags of a cluster, and no image "
+		    "can be made of that", g->path);
+		return -EOPNOTSUPP;
+	}
 	if (!err)
 		err = make_keys(g);
 	g->zero = calloc(1, g->from->csize);
