@@ -23,7 +23,7 @@ START_TEST(reads_return_what_was_written)	/* _i: profile, mode */
 {
 	struct bed b;
 	uint64_t start;
-	uint32_t count, steps = 120;
+	uint32_t count, steps = thinned(120, 60);
 
 	bed_format(&b, _i % NPROFILES, bed_size(_i % NPROFILES, 5),
 		   (uint64_t)_i);

@@ -598,7 +598,7 @@ static TCase *faults_case(const char *name, void (*set_up)(void))
 	TCase *tc = tcase_create(name);
 
 	tcase_set_timeout(tc, 240);
-	tcase_add_checked_fixture(tc, set_up, teardown);
+	tcase_add_unchecked_fixture(tc, set_up, teardown);
 	tcase_add_test(tc, nothing_hit_nothing_wrong);
 	tcase_add_loop_test(tc, one_fault_is_no_lie, 0, KINDS);
 	tcase_add_loop_test(tc, many_faults_are_no_lie, 0, 2);

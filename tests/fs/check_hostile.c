@@ -35,7 +35,8 @@
 #include "tree/node.h"
 #include "soft/soft_priv.h"
 
-#define CASES	40u		/* per test and range of seeds */
+/* Per test and range of seeds. */
+#define CASES	(getenv("TAGFS_TEST_QUICK") ? 20u : 40u)
 #define SECONDS	60u
 #define LIES	12u		/* in one image, where there are many */
 /* Reads and writes of a case, per cluster of the image: four times what the
@@ -1026,7 +1027,8 @@ static void open_liar(struct liar *l, struct sim *of, uint64_t seed)
 	/* Read-only for the filesystem, not for the device. */
 	ck_assert_int_eq(eng_soft_open(&l->bed.dev, sim_raw(l->bed.sim),
 				       &(struct eng_open){
-					       .pool = l->bed.pool }), 0);
+					       .pool = l->bed.pool,
+					       .cache = BED_CACHE }), 0);
 	ck_assert_int_eq(tfs_open(&fs, l->bed.dev, &(struct tfs_mount){
 		.rdonly = true }), 0);
 	l->bed.fs = fs;

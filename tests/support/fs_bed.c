@@ -89,7 +89,7 @@ void bed_threads(struct bed *b, unsigned int workers)
 
 static void open_dev(struct bed *b)
 {
-	struct eng_open how = { .pool = b->pool };
+	struct eng_open how = { .pool = b->pool, .cache = BED_CACHE };
 
 	must(b, eng_soft_open(&b->dev, sim_raw(b->sim), &how), "device");
 }
@@ -113,7 +113,7 @@ void bed_make(struct bed *b, const char *profile, uint64_t clusters,
 int bed_open(struct bed *b)
 {
 	struct eng_open how = {
-		.pool = b->pool,
+		.pool = b->pool, .cache = BED_CACHE,
 		.flags = b->how.rdonly ? ENG_OPEN_RDONLY : 0,
 	};
 	struct tfs_mount mount = b->how;

@@ -16,6 +16,10 @@
 #define BED_STRIDE	1u
 #endif
 
+/* For tuple pages, of which these disks have few: a table for as many as there
+ * could be takes long to make and to look through. */
+#define BED_CACHE	(4u << 20)
+
 struct bed {
 	struct sim	*sim;
 	struct eng_pool	*pool;

@@ -71,7 +71,7 @@ static int open_as(struct job *j, bool rdonly, unsigned int flags,
 		.ready = rdonly ? NULL : mark, .ready_arg = j,
 	};
 	struct eng_open open = {
-		.pool = j->b->pool,
+		.pool = j->b->pool, .cache = BED_CACHE,
 		.flags = flags | (rdonly ? ENG_OPEN_RDONLY : 0),
 	};
 	int err = eng_soft_open(&j->b->dev, sim_raw(j->b->sim), &open);
