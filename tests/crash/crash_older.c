@@ -23,6 +23,7 @@
 #include "commit/super.h"
 #include "support/fs_bed.h"
 #include "support/fs_state.h"
+#include "support/mend.h"
 #include "support/story.h"
 
 #define PAST	16u		/* older disks, at most */
@@ -344,6 +345,9 @@ static void one_case(uint64_t seed, void (*damage)(struct history *h))
 	if (h.pasts || damage == destroy)
 		damage(&h);
 	look(&h, seed);
+	bed_drop(&h.b);
+	if (mend_due(seed, 8))
+		mend_anything(&h.b);
 	end(&h);
 }
 

@@ -29,6 +29,7 @@
 #include "commit/commit.h"
 #include "support/fs_bed.h"
 #include "support/fs_check.h"
+#include "support/mend.h"
 #include "tree/node.h"
 #include "soft/soft_format.h"
 
@@ -638,6 +639,9 @@ static bool one_case(enum kind kind, enum fault fault, uint64_t seed)
 		read_all(&c);
 		must_be_whole(&c);
 	}
+	bed_drop(&c.bed);
+	if (mend_due(seed + kind * FAULTS + fault, 32))
+		mend_anything(&c.bed);
 	free(c.got);
 	free(c.want);
 	bed_free(&c.bed);

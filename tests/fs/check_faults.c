@@ -14,6 +14,7 @@
 #include "file/extent.h"
 #include "support/fs_bed.h"
 #include "support/fs_check.h"
+#include "support/mend.h"
 #include "tree/node.h"
 #include "soft/soft_format.h"
 
@@ -492,6 +493,15 @@ static void read_case(struct one *c)
 		read_all(c);
 }
 
+/* Whatever is left of it. */
+static void be_mended(struct one *c, uint64_t n)
+{
+	bed_drop(&c->bed);
+	sim_clear_faults(c->bed.sim);
+	if (mend_due(n, 24))
+		mend_anything(&c->bed);
+}
+
 static void one_case(unsigned int kind, uint64_t seed, unsigned int faults)
 {
 	struct one c = { .rand = seed * 1000 + kind,
@@ -504,6 +514,7 @@ static void one_case(unsigned int kind, uint64_t seed, unsigned int faults)
 	while (faults--)
 		kinds[kind < KINDS ? kind : pick(&c, KINDS)](&c);
 	read_case(&c);
+	be_mended(&c, seed + kind);
 	free(c.buf);
 	bed_free(&c.bed);
 }
@@ -554,6 +565,7 @@ START_TEST(each_cluster_stands_alone)
 		memset(cl.data, 0x5a, disk.csize);
 		poke(&c, disk.used[i], &cl);
 		read_case(&c);
+		be_mended(&c, i);
 		free(c.buf);
 		bed_free(&c.bed);
 	}
@@ -587,6 +599,7 @@ START_TEST(device_that_lies_is_caught)
 			if (!err && !rolled_back(&c))
 				read_all(&c);
 		}
+		be_mended(&c, seed);
 		free(c.buf);
 		bed_free(&c.bed);
 	}

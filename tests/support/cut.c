@@ -8,6 +8,7 @@
 
 #include "support/fs_check.h"
 #include "support/life_priv.h"
+#include "support/mend.h"
 
 #define LATER_LIVES	3	/* after a crash */
 #define LATER_STEPS	8
@@ -289,6 +290,8 @@ static void crash_all(struct life *l, struct sim *disk, const char *cut,
 		crashed = sim_clone(disk);
 		/* 0: nothing arrives; 1: all of it. */
 		sim_crash(crashed, i < 2 ? i : l->seed * 64 + i);
+		if (mend_due(crashes, 64))
+			mend_cut(crashed, l->cut);
 		look_at(l, crashed, synced,
 			bed_hash(bed_hash(5, key, sizeof(key)), cut,
 				 strlen(cut)));

@@ -24,6 +24,7 @@ static void note(struct mend *m, const struct tfs_finding *f)
 {
 	size_t n = strlen(m->text);
 
+	m->orphans += f->kind == TFS_F_ORPHAN;
 	snprintf(m->text + n, sizeof(m->text) - n, "%s: inode %u, cluster "
 		 "%llu: %s\n", tfs_finding_name(f->kind), f->ino,
 		 (unsigned long long)f->cluster, f->text);
@@ -244,4 +245,29 @@ void mend_anything(struct bed *b)
 			      first.text);
 	bed_drop(b);
 	b->how.rdonly = rdonly;
+}
+
+void mend_cut(struct sim *crashed, const char *where)
+{
+	struct bed b;
+
+	bed_take(&b, sim_clone(crashed), 0);
+	snprintf(b.where, sizeof(b.where), "%.95s", where);
+	for (unsigned int i = 0; i < 2; i++) {
+		struct mend m = { .rdonly = !i };
+		int err;
+
+		sim_set_rdonly(b.sim, m.rdonly);	/* who writes, dies */
+		err = mend(&b, &m);
+		ck_assert_msg(!err && m.problems == m.orphans, "%s: -%c after a cut: %s, "
+			      "%s", b.where, i ? 'y' : 'n', strerror(-err),
+			      m.text);
+	}
+	bed_mount(&b);
+	bed_free(&b);
+}
+
+bool mend_due(uint64_t n, unsigned int one_in)
+{
+	return getenv("TAGFS_TEST_FULL") || n % (one_in * BED_STRIDE) == 0;
 }

@@ -12,6 +12,7 @@ struct mend {
 	/* The result. */
 	bool		rebuilt;	/* the tree could not be walked */
 	uint64_t	problems, fixed;
+	uint64_t	orphans;	/* of the problems */
 	char		text[1000];	/* of the first ones, for messages */
 };
 
@@ -23,5 +24,10 @@ int mend(struct bed *b, struct mend *m);
  * mount works; and whatever became of it, a mount ends well.  Nothing is open
  * before and after; fails the test. */
 void mend_anything(struct bed *b);
+/* The power went, and nothing else did: with -n and -y nothing is found but what
+ * was deleted while in use, and a mount works.  Of a copy; fails the test. */
+void mend_cut(struct sim *crashed, const char *where);
+/* Is it the turn of case n?  In a full run it always is. */
+bool mend_due(uint64_t n, unsigned int one_in);
 
 #endif

@@ -8,6 +8,7 @@
 #include "commit/ckpt.h"
 #include "support/fs_check.h"
 #include "support/fs_state.h"
+#include "support/mend.h"
 #include "support/story.h"
 
 void story_state(struct bed *b, struct story *st)
@@ -159,6 +160,8 @@ static bool cut_once(struct sim *base, struct story *st, bool at_flush,
 	sim_clear_faults(b.sim);
 	sim_crash(b.sim, seed);
 	if (cut) {
+		if (mend_due(n + seed, 16))
+			mend_cut(b.sim, st->where);
 		crashed = n % 16 == seed % 16 ? sim_clone(b.sim) : NULL;
 		mount_again(&b, st);
 		check_whole(&b, st);
