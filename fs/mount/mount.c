@@ -137,7 +137,9 @@ int tfs_begin_life(struct tfs *fs, struct tfs_slot *slot, bool replayed)
 	if (!replayed)
 		slot->seq = slot->used;
 	err = tfs_slot_write(fs, slot);
+	pthread_rwlock_wrlock(&fs->tree);
 	fs->slot_number = slot->number;
+	pthread_rwlock_unlock(&fs->tree);
 	return err;
 }
 
@@ -182,8 +184,13 @@ int tfs_start_writing(struct tfs *fs, struct tfs_slot *slot, bool replayed)
 		err = tfs_ckpt_force(fs, false);
 	if (!err)
 		err = repair_super(fs);
+	tfs_lead(fs);
 	fs->log.on = !err;
-	fs->log.newest = fs->ckpt.durable = fs->seq - 1;
+	fs->log.newest = fs->seq - 1;
+	pthread_mutex_lock(&fs->ckpt.lock);
+	fs->ckpt.durable = fs->log.newest;
+	pthread_mutex_unlock(&fs->ckpt.lock);
+	tfs_unlead(fs);
 	return err;
 }
 
