@@ -402,6 +402,8 @@ static int super_read(struct tfs *fs, bool quiet, uint64_t clusters)
 	more.bad = err;
 	if (eng_profile_tags(fs->geo->profile, ENG_TAGS))
 		err = super_find(fs, ENG_TAGS, clusters, &more);
+	if (err == -ENOMEM)
+		return err;
 	if (err || more.err[0])
 		err = super_find(fs, 1, clusters, &one);
 	else
