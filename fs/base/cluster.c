@@ -168,7 +168,11 @@ int tfs_cluster_leg(struct tfs *fs, unsigned int leg, uint64_t addr,
 	eng_io_add(io, buf, (size_t)count * fs->csize);
 	err = eng_io_run(io);
 	*fault = io->fault;
-	memcpy(tags, io->tags, (size_t)count * TFS_LANES * sizeof(*tags));
+	if (err)	/* the payload's are what was there before */
+		memset(tags, 0xff, (size_t)count * TFS_LANES * sizeof(*tags));
+	else
+		memcpy(tags, io->tags,
+		       (size_t)count * TFS_LANES * sizeof(*tags));
 	eng_io_put(io);
 	return err;
 }
@@ -178,6 +182,27 @@ int tfs_cluster_tags(struct tfs *fs, uint64_t addr, uint32_t count,
 		     struct eng_fault *fault)
 {
 	return tfs_cluster_leg(fs, 0, addr, count, flags, buf, tags, fault);
+}
+
+int tfs_cluster_claim(struct tfs *fs, uint64_t addr, void *buf,
+		      uint16_t tags[TFS_LANES])
+{
+	const struct eng_profile *p = fs->geo->profile;
+	struct eng_io *io = eng_io_get(fs->dev, fs->ipc, 1);
+	int err;
+
+	if (!io)
+		return -ENOMEM;
+	io->op = ENG_READ;
+	io->start = addr * fs->ipc;
+	eng_io_add(io, buf, fs->csize);
+	io->flags = ENG_IO_PROTECTED | ENG_IO_MEDIUM;
+	err = eng_io_run(io);
+	for (uint32_t i = 0; i < fs->ipc && !err; i++)
+		eng_tuple_tags(p, io->tuples + (size_t)i * p->meta_size,
+			       tags + i * p->tags);
+	eng_io_put(io);
+	return err;
 }
 
 unsigned int tfs_leg_next(const struct tfs *fs, unsigned int leg)

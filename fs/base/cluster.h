@@ -27,11 +27,14 @@ int tfs_cluster_try(struct tfs *fs, uint64_t addr,
 		    const struct tfs_record *rec, void *buf,
 		    struct eng_fault *fault);
 /* Read count clusters, whatever their tags are; those come out, after an error
- * as far as they were read.  Quiet, as tfs_cluster_try(); flags: further
+ * as if nothing had been written there.  Quiet, as tfs_cluster_try(); flags: further
  * ENG_IO_*. */
 int tfs_cluster_tags(struct tfs *fs, uint64_t addr, uint32_t count,
 		     unsigned int flags, void *buf, uint16_t *tags,
 		     struct eng_fault *fault);
+/* The tags of one as they lie, whatever checks would say. */
+int tfs_cluster_claim(struct tfs *fs, uint64_t addr, void *buf,
+		      uint16_t tags[TFS_LANES]);
 /* The same of one leg of a mirror: tfs_leg_next(). */
 int tfs_cluster_leg(struct tfs *fs, unsigned int leg, uint64_t addr,
 		    uint32_t count, unsigned int flags, void *buf,

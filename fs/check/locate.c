@@ -83,7 +83,6 @@ static bool is_mapped(struct tfs *fs, const struct tfs_place *at)
 int tfs_locate_sector(struct tfs *fs, uint64_t sector, struct tfs_place *out)
 {
 	uint16_t tags[TFS_LANES];
-	struct eng_fault fault;
 	uint64_t in = 0;
 	uint8_t *buf;
 	int err;
@@ -101,14 +100,14 @@ int tfs_locate_sector(struct tfs *fs, uint64_t sector, struct tfs_place *out)
 	buf = eng_buf_get(fs->dev, fs->csize);
 	if (!buf)
 		return -ENOMEM;
-	/* Damaged data leave the tags readable, as a rule. */
-	err = tfs_cluster_tags(fs, out->cluster, 1, ENG_IO_MEDIUM, buf, tags,
-			       &fault);
+	/* Who asks has heard that something is wrong there.  Damaged data
+	 * leave the tags readable, as a rule. */
+	err = tfs_cluster_claim(fs, out->cluster, buf, tags);
 	eng_buf_put(fs->dev, buf, fs->csize);
 	if (err == -ENOMEM)
 		return err;
 	out->state = TFS_PLACE_UNKNOWN;
-	if (!tfs_record_decode(&fs->key, tags, out->cluster, &out->rec)) {
+	if (err || !tfs_record_decode(&fs->key, tags, out->cluster, &out->rec)) {
 		out->rec = (struct tfs_record){ .kind = 0 };
 		return 0;
 	}

@@ -178,4 +178,8 @@ sector=$(tagfsctl locate "$mnt/dir/victim" 0 | value sector)
 umount_fs
 check "an image tells the same of a sector" grep -q "path=/dir/victim" \
 	<(tagfsctl locate --lba "$sector" "$img")
+printf 'ROT' | dd of="$img" bs=1 seek=$((sector * 512 + 99)) conv=notrunc \
+	2>/dev/null
+check "also where it is damaged" grep -q "path=/dir/victim" \
+	<(tagfsctl locate --lba "$sector" "$img")
 finish

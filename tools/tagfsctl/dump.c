@@ -105,6 +105,8 @@ static int dump_slot(struct medium *im, uint64_t addr)
 static int read_cluster(struct medium *im, uint64_t addr, uint8_t **buf,
 			uint16_t tags[TFS_LANES], struct eng_fault *fault)
 {
+	int err;
+
 	*buf = NULL;
 	if (addr >= im->fs->super.clusters)
 		return -ERANGE;
@@ -112,9 +114,11 @@ static int read_cluster(struct medium *im, uint64_t addr, uint8_t **buf,
 	if (!*buf)
 		return -ENOMEM;
 	memset(*buf, 0, im->fs->csize);
-	memset(tags, 0xff, TFS_LANES * sizeof(*tags));
-	return tfs_cluster_tags(im->fs, addr, 1, ENG_IO_MEDIUM, *buf, tags,
-				fault);
+	err = tfs_cluster_tags(im->fs, addr, 1, ENG_IO_MEDIUM, *buf, tags,
+			       fault);
+	if (err == -EBADMSG)	/* what it says all the same */
+		tfs_cluster_claim(im->fs, addr, *buf, tags);
+	return err;
 }
 
 static void out_state(int err, const struct eng_fault *fault)
