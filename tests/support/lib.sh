@@ -305,7 +305,7 @@ begin()
 	: >"$work/stderr"
 	trap cleanup EXIT
 	trap 'exit 99' HUP INT TERM
-	limit=$(amount 600 300 3600)
+	limit=$(amount 600 900 3600)
 	watchdog "$limit" 3>&1 >/dev/null 2>&1 &
 	[ -x "$build/tagfs" ] || skip_all "tagfs is not built in $build"
 	[ "$(id -u)" -eq 0 ] || skip_all "not root"

@@ -15,5 +15,5 @@ elif [ -n "${TAGFS_TEST_FULL-}" ]; then
 		4096+16:type1"
 fi
 namespaces $formats
-must "${options[@]}" -t 600 -- copy.sh block nvme "${arguments[@]}"
+must "${options[@]}" -t 900 -- copy.sh block nvme "${arguments[@]}"
 exit $failed

@@ -12,5 +12,5 @@ elif [ -n "${TAGFS_TEST_FULL-}" ]; then
 	formats="$formats 4096+64:type1 512+64:type1"
 fi
 namespaces $formats
-must "${options[@]}" -k bookworm -t 600 -- copy.sh nvme - "${arguments[@]}"
+must "${options[@]}" -k bookworm -t 900 -- copy.sh nvme - "${arguments[@]}"
 exit $failed
