@@ -16,10 +16,14 @@ void tfs_fail(struct tfs *fs, int err, const char *what)
 			"from now on", what, strerror(-err));
 }
 
+bool tfs_begun_rdonly(const struct tfs *fs)
+{
+	return __atomic_load_n(&fs->opt.rdonly, __ATOMIC_RELAXED);
+}
+
 bool tfs_rdonly(const struct tfs *fs)
 {
-	return __atomic_load_n(&fs->opt.rdonly, __ATOMIC_RELAXED) ||
-		atomic_load(&fs->paused) ||
+	return tfs_begun_rdonly(fs) || atomic_load(&fs->paused) ||
 		atomic_load(&fs->error);
 }
 

@@ -8,5 +8,7 @@
 
 /* Turn read-only for good, once, with a line in the log. */
 void tfs_fail(struct tfs *fs, int err, const char *what);
+/* Mounted to be read only, whatever came later; a remount may end that. */
+bool tfs_begun_rdonly(const struct tfs *fs);
 
 #endif

@@ -468,8 +468,7 @@ int tfs_ckpt_slots(struct tfs *fs, struct tfs_slot_survey *found,
 
 int tfs_ckpt_run(struct tfs *fs)
 {
-	return __atomic_load_n(&fs->opt.rdonly, __ATOMIC_RELAXED) ? 0 :
-		run(fs, false, false);
+	return tfs_begun_rdonly(fs) ? 0 : run(fs, false, false);
 }
 
 int tfs_ckpt_force(struct tfs *fs, bool clean)

@@ -16,6 +16,7 @@
 #include "base/gate.h"
 #include "base/notes.h"
 #include "base/nowait.h"
+#include "base/state.h"
 #include "tree/freemap.h"
 #include "tree/ncache.h"
 #include "commit/ckpt.h"
@@ -170,7 +171,7 @@ int tfs_sync(struct tfs *fs)
 {
 	uint64_t want;
 
-	if (__atomic_load_n(&fs->opt.rdonly, __ATOMIC_RELAXED))
+	if (tfs_begun_rdonly(fs))
 		return 0;
 	if (atomic_load(&fs->error))
 		return atomic_load(&fs->error);
