@@ -206,7 +206,7 @@ static int one_dir(struct restore *r, const struct tfs_inode *in, int fd);
 /* (3)  1: it was. */
 static int enter(struct restore *r, const struct tfs_inode *in)
 {
-	if (r->linked_room && link_at(r, in->ino)->path) {
+	if (other_name(r, in->ino)) {
 		note_text(r, "it is a directory that has another name");
 		return 1;
 	}
