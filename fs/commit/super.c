@@ -342,24 +342,22 @@ struct found {
 	bool		bytes[2];
 	int		err[2];
 	uint64_t	room;		/* clusters of the device */
-	int		bad;		/* no tagfs fits it at all */
+	int		res;		/* 0: one of them is good */
 };
 
-static int super_find(struct tfs *fs, unsigned int tags, uint64_t clusters,
-		      struct found *f)
+static void super_find(struct tfs *fs, unsigned int tags, uint64_t clusters,
+		       struct found *f)
 {
 	uint64_t n;
 
-	*f = (struct found){ 0 };
-	f->bad = eng_dev_set_tags(fs->dev, tags);
-	if (!f->bad)
-		f->bad = tfs_measure(fs, &n);
-	if (f->bad)
-		return f->bad;
-	f->room = n;
-	f->bad = n < TFS_CLUSTERS_MIN ? -EMEDIUMTYPE : 0;
-	if (f->bad)
-		return f->bad;
+	*f = (struct found){ .res = eng_dev_set_tags(fs->dev, tags) };
+	if (!f->res)
+		f->res = tfs_measure(fs, &f->room);
+	if (!f->res && f->room < TFS_CLUSTERS_MIN)
+		f->res = -EMEDIUMTYPE;
+	if (f->res)
+		return;
+	n = f->room;
 	if (clusters && clusters < n)
 		n = clusters;
 	f->err[0] = super_read_at(fs, TFS_AT_SUPER, 0, 0, &f->s[0],
@@ -368,16 +366,15 @@ static int super_find(struct tfs *fs, unsigned int tags, uint64_t clusters,
 		n = f->s[0].clusters;
 	f->err[1] = super_read_at(fs, n - TFS_END_SUPER, 1, 0, &f->s[1],
 				  &f->why[1], &f->bytes[1]);
-	return f->err[0] && f->err[1] ? f->err[f->err[0] == -EMEDIUMTYPE] : 0;
+	if (f->err[0] && f->err[1])
+		f->res = f->err[f->err[0] == -EMEDIUMTYPE];
 }
 
 /* (8) */
 static bool is_rather(const struct found *a, const struct found *b)
 {
-	if (a->bad || (a->err[0] && a->err[1]))
-		return false;
-	if (b->bad || (b->err[0] && b->err[1]))
-		return true;
+	if (a->res || b->res)
+		return !a->res;
 	if (!a->err[0] || !b->err[0])
 		return !a->err[0];
 	return a->s[1].created > b->s[1].created;
@@ -385,40 +382,38 @@ static bool is_rather(const struct found *a, const struct found *b)
 
 static void super_none(const struct found *f)
 {
-	if (f->bad == -EMEDIUMTYPE)
-		eng_log(LOG_ERR, "the device holds %llu clusters, fewer than "
-			"any tagfs", (unsigned long long)f->room);
-	else if (!f->bad)
+	if (f->why[0])
 		eng_log(LOG_ERR, "no usable superblock: at the start: %s; at "
 			"the end: %s", f->why[0], f->why[1]);
+	else if (f->res == -EMEDIUMTYPE)
+		eng_log(LOG_ERR, "the device holds %llu clusters, fewer than "
+			"any tagfs", (unsigned long long)f->room);
 }
 
 static int super_read(struct tfs *fs, bool quiet, uint64_t clusters)
 {
-	struct found one, more;
+	struct found one = { .res = -EMEDIUMTYPE }, more;
 	const struct found *f = &one;
-	int err = -EOPNOTSUPP, good;
+	int good;
 
-	more.bad = err;
-	if (eng_profile_tags(fs->geo->profile, ENG_TAGS))
-		err = super_find(fs, ENG_TAGS, clusters, &more);
-	if (err == -ENOMEM)
-		return err;
-	if (err || more.err[0])
-		err = super_find(fs, 1, clusters, &one);
-	else
-		one.bad = -EMEDIUMTYPE;
+	super_find(fs, ENG_TAGS, clusters, &more);
+	if (more.res == -ENOMEM)
+		return more.res;
+	if (more.res || more.err[0])
+		super_find(fs, 1, clusters, &one);
 	if (is_rather(&more, &one)) {
 		uint64_t n;
-
-		f = &more;
-		err = eng_dev_set_tags(fs->dev, ENG_TAGS) ?:
+		int err = eng_dev_set_tags(fs->dev, ENG_TAGS) ?:
 			tfs_measure(fs, &n);
+
+		if (err)
+			return err;
+		f = &more;
 	}
-	if (err) {
+	if (f->res) {
 		if (!quiet)
 			super_none(f);
-		return err;
+		return f->res;
 	}
 	good = f->err[0] || (!f->err[1] && f->s[1].seq > f->s[0].seq);
 	fs->super = f->s[good];
