@@ -69,13 +69,13 @@ static bool parse_option(struct wanted *w, const char *opt, size_t len)
 		bool first;
 		unsigned int tags;
 	} words[] = {
-		{ "type1", 1, -1, false, 1 },
-		{ "type2", 2, -1, false, 1 },
-		{ "type3", 3, -1, false, 1 },
-		{ "crc16", -1, ENG_GUARD_CRC16, false, 1 },
-		{ "ip", -1, ENG_GUARD_IP, false, 1 },
-		{ "crc64", -1, ENG_GUARD_CRC64, false, 1 },
-		{ "first", -1, -1, true, 1 },
+		{ "type1", 1, -1, false, 0 },
+		{ "type2", 2, -1, false, 0 },
+		{ "type3", 3, -1, false, 0 },
+		{ "crc16", -1, ENG_GUARD_CRC16, false, 0 },
+		{ "ip", -1, ENG_GUARD_IP, false, 0 },
+		{ "crc64", -1, ENG_GUARD_CRC64, false, 0 },
+		{ "first", -1, -1, true, 0 },
 		{ "tags8", -1, -1, false, ENG_TAGS },
 	};
 
@@ -88,7 +88,7 @@ static bool parse_option(struct wanted *w, const char *opt, size_t len)
 		if (words[i].guard >= 0)
 			w->guard = words[i].guard;
 		w->first |= words[i].first;
-		if (words[i].tags > w->tags)
+		if (words[i].tags)
 			w->tags = words[i].tags;
 		return true;
 	}
