@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/tuple.h"
 #include "mirror/mirror.h"
 #include "base/about.h"
 #include "base/cluster.h"
@@ -42,20 +43,15 @@ uint64_t tfs_cluster_proof(const struct tfs *fs, uint64_t addr,
 	size_t n = (p->guard == ENG_GUARD_CRC64 ? 8 : 2) + 2;
 	uint8_t text[8 + TFS_LANES * 10];
 	uint64_t at = htole64(addr);
-	uint16_t tags[TFS_LANES];
 	size_t len = 8;
 
 	memcpy(text, &at, 8);
 	for (uint32_t i = 0; i < fs->ipc; i++, len += n)
 		memcpy(text + len, tuples + i * p->meta_size + p->pi_offset,
 		       n);
-	if (p->tags > 1)
-		eng_tuple_tags(p, tuples, tags);
-	for (unsigned int k = 1; k < p->tags; k++) {
-		text[len++] = (uint8_t)(tags[k] >> 8);
-		text[len++] = (uint8_t)tags[k];
-	}
-	return tfs_siphash(tfs_nonce(fs), text, len);
+	n = 2 * (p->tags - 1u);
+	memcpy(text + len, tuples + eng_more_tags_at(p), n);
+	return tfs_siphash(tfs_nonce(fs), text, len + n);
 }
 
 void tfs_fault_count(struct tfs *fs, int err, const struct eng_fault *fault)

@@ -27,18 +27,18 @@ int tfs_cluster_try(struct tfs *fs, uint64_t addr,
 		    const struct tfs_record *rec, void *buf,
 		    struct eng_fault *fault);
 /* Read count clusters, whatever their tags are; those come out, after an error
- * as if nothing had been written there.  Quiet, as tfs_cluster_try(); flags: further
- * ENG_IO_*. */
+ * as if nothing had been written there.  Quiet, as tfs_cluster_try(); flags:
+ * further ENG_IO_*. */
 int tfs_cluster_tags(struct tfs *fs, uint64_t addr, uint32_t count,
 		     unsigned int flags, void *buf, uint16_t *tags,
 		     struct eng_fault *fault);
-/* The tags of one as they lie, whatever checks would say. */
-int tfs_cluster_claim(struct tfs *fs, uint64_t addr, void *buf,
-		      uint16_t tags[TFS_LANES]);
 /* The same of one leg of a mirror: tfs_leg_next(). */
 int tfs_cluster_leg(struct tfs *fs, unsigned int leg, uint64_t addr,
 		    uint32_t count, unsigned int flags, void *buf,
 		    uint16_t *tags, struct eng_fault *fault);
+/* The tags of one as they lie, whatever checks would say. */
+int tfs_cluster_claim(struct tfs *fs, uint64_t addr, void *buf,
+		      uint16_t tags[TFS_LANES]);
 /* For what must be asked of each leg, since only a comparison tells which is
  * right: the next one that has everything, or the first (after 0); 0: there
  * is none left.  A device that is no mirror is its only leg. */

@@ -145,10 +145,8 @@ static int read_run(void *arg, unsigned int leg, uint64_t addr, uint32_t n,
 
 	if (!err || err == -ENOMEM)
 		return err;
-	if (n == 1) {
-		memset(tags, 0xff, TFS_LANES * sizeof(*tags));
+	if (n == 1)
 		return 0;
-	}
 	err = read_run(s, leg, addr, half, tags, buf);
 	return err ? err : read_run(s, leg, addr + half, n - half,
 				    tags + (size_t)half * TFS_LANES, buf);

@@ -143,10 +143,8 @@ static int check_part(struct answer *an, const struct tfs_extent *ext,
 		}
 		if (err == -ENOMEM)
 			return err;
-		if (err) {		/* (2) */
-			memset(tags, 0xff, sizeof(tags[0]) * TFS_LANES);
+		if (err)		/* (2) */
 			note_bad(v, ext->lc + i, err, &fault);
-		}
 		for (uint64_t k = 0; !err && k < n; k++)
 			check_cluster(fs, an->b.ino, ext, i + k,
 				      tags + k * TFS_LANES, v);
