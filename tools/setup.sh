@@ -32,6 +32,7 @@ fedora()
 	liburing-dev) echo liburing-devel ;;
 	libblkid-dev) echo libblkid-devel ;;
 	check) echo check-devel ;;
+	libclang-rt-dev) echo compiler-rt ;;
 	pkg-config) echo pkgconf-pkg-config ;;
 	lintian | mmdebstrap) ;;	# there only to make Debian's packages
 	*) echo "$1" ;;
@@ -44,6 +45,10 @@ look()
 	need build-essential cc
 	need build-essential make
 	need clang clang
+	# Its sanitizers are a package of their own.
+	echo 'int main(void) { return 0; }' |
+		clang -fsanitize=thread -x c -o /dev/null - 2>/dev/null ||
+		missing="$missing libclang-rt-dev"
 	need autoconf autoreconf
 	need automake automake
 	need libtool libtoolize

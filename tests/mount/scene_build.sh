@@ -30,7 +30,7 @@ cd "$mnt/tagfs" || exit 99
 check "autogen.sh" ./autogen.sh
 mkdir "$mnt/build"
 cd "$mnt/build" || exit 99
-check "configure" "$mnt/tagfs/configure" CFLAGS=-O0
+check "configure" "$mnt/tagfs/configure" --disable-shared CFLAGS=-O0
 check "make" make -j "$(nproc)"
 check "the programs run" ./tagfs -V
 if grep -q '^HAVE_CHECK_TRUE = #' Makefile; then

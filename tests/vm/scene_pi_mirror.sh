@@ -6,7 +6,7 @@
 . "$(dirname "$0")/lib.sh"
 command -v qemu-img >/dev/null || skip_all "no qemu-img"
 
-rounds=$(amount 1 2 10)
+rounds=$(amount 1 1 10)
 mib=96
 format=512+8
 

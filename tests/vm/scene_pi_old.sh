@@ -4,12 +4,11 @@
 # information on: Debian 12's.
 . "$(dirname "$0")/lib.sh"
 
-formats="512+8:type1 512+8:type3 4096+8:type1 4096+64:type1:first
-	4096+64:type3 4096+16:type1:crc64"
+formats="512+8:type1 4096+8:type1 4096+64:type1:first 4096+16:type1:crc64"
 if [ -n "${TAGFS_TEST_QUICK-}" ]; then
 	formats="512+8:type1"
 elif [ -n "${TAGFS_TEST_FULL-}" ]; then
-	formats="$formats 4096+64:type1 512+64:type1"
+	formats="$formats 512+8:type3 4096+64:type1 4096+64:type3 512+64:type1"
 fi
 namespaces $formats
 must "${options[@]}" -k bookworm -t 900 -- copy.sh nvme - "${arguments[@]}"
