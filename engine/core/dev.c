@@ -115,23 +115,39 @@ void eng_dev_drop_caches(struct eng_dev *dev)
 		dev->ops->drop_caches(dev);
 }
 
-static int lock_to_write(struct eng_dev *dev)
+/* Where somebody was faster, it is his. */
+static int lock_anew(struct eng_dev *dev,
+		     int (*as)(struct eng_lock **lock, char *why, size_t size))
 {
 	char why[512];
-	int err = dev->lock ? eng_lock_write(&dev->lock, why, sizeof(why)) : 0;
+	int err;
 
+	if (!dev->lock)
+		return dev->lock_lost ? -EBUSY : 0;
+	err = as(&dev->lock, why, sizeof(why));
+	dev->lock_lost = !dev->lock;
 	if (err)
 		eng_log(LOG_ERR, "the storage %s%s", why, dev->lock ? "" :
 			"; what is read from here on may be out of date");
 	return err;
 }
 
-int eng_dev_writable(struct eng_dev *dev)
+int eng_dev_prepare_writes(struct eng_dev *dev)
 {
 	int err = dev->ops->reopen ? dev->ops->reopen(dev) : -EOPNOTSUPP;
 
-	if (!err)
-		err = lock_to_write(dev);
+	return err ? err : lock_anew(dev, eng_lock_write);
+}
+
+void eng_dev_forgo_writes(struct eng_dev *dev)
+{
+	lock_anew(dev, eng_lock_read);
+}
+
+int eng_dev_writable(struct eng_dev *dev)
+{
+	int err = eng_dev_prepare_writes(dev);
+
 	return err ? err : dev->ops->begin_writes(dev);
 }
 

@@ -93,7 +93,8 @@ struct eng_dev {
 	int		flush_err;	/* of the first flush that failed */
 	bool		enabled[2];	/* by enum eng_op */
 	struct eng_hook	*hook;		/* set once; NULL: none */
-	struct eng_lock	*lock;		/* on what it is; NULL: nobody else's */
+	struct eng_lock	*lock;		/* on what it is; NULL: nobody else's, */
+	bool		lock_lost;	/* or somebody else's by now */
 };
 
 /* A backend's maker calls it once geo and pool are set, and eng_dev_close()
@@ -118,6 +119,10 @@ int eng_dev_audit(struct eng_dev *dev, struct eng_audit *a);
  * this kind of device; -EROFS; -EBUSY: others read it, or have it now.  On
  * error it is still to be read only, and what can be said was said. */
 int eng_dev_writable(struct eng_dev *dev);
+/* The two halves for a backend over others: all that can fail before the first
+ * of them begins, and that they don't after all. */
+int eng_dev_prepare_writes(struct eng_dev *dev);
+void eng_dev_forgo_writes(struct eng_dev *dev);
 
 static inline struct eng_hook *eng_dev_hook(const struct eng_dev *dev)
 {

@@ -539,7 +539,8 @@ void eng_lock_put(struct eng_lock *lock)
 }
 
 /* A descriptor of its own is its name meanwhile. */
-int eng_lock_write(struct eng_lock **lock, char *why, size_t size)
+static int take_anew(struct eng_lock **lock, unsigned int flags, char *why,
+		     size_t size)
 {
 	const struct timespec tick = { .tv_nsec = 5000000 };
 	int fd = eng_fd_reopen((*lock)->fd, O_RDONLY), err;
@@ -550,7 +551,7 @@ int eng_lock_write(struct eng_lock **lock, char *why, size_t size)
 		return fd;
 	snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
 	eng_lock_put(*lock);
-	err = eng_lock_get(lock, name, 0, why, size);
+	err = eng_lock_get(lock, name, flags, why, size);
 	for (int i = 0; err && i < TRIES; i++) {
 		if (!eng_lock_get(lock, name, ENG_OPEN_RDONLY, none,
 				  sizeof(none)))
@@ -559,6 +560,18 @@ int eng_lock_write(struct eng_lock **lock, char *why, size_t size)
 	}
 	close(fd);
 	return err;
+}
+
+int eng_lock_write(struct eng_lock **lock, char *why, size_t size)
+{
+	return take_anew(lock, 0, why, size);
+}
+
+int eng_lock_read(struct eng_lock **lock, char *why, size_t size)
+{
+	int err = take_anew(lock, ENG_OPEN_RDONLY, why, size);
+
+	return *lock ? 0 : err;
 }
 
 int eng_lock_fd(const struct eng_lock *lock)

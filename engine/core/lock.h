@@ -18,6 +18,8 @@ void eng_lock_put(struct eng_lock *lock);	/* NULL is fine */
  * For a moment nobody has it, so the caller looks whether all is as it was.  On
  * error it is a reader's still; or, if somebody was faster, NULL. */
 int eng_lock_write(struct eng_lock **lock, char *why, size_t size);
+/* And back; NULL if somebody was faster. */
+int eng_lock_read(struct eng_lock **lock, char *why, size_t size);
 /* What was locked, open for reading or for both; the lock's own. */
 int eng_lock_fd(const struct eng_lock *lock);
 /* Could another host have the same storage?  A file on a local filesystem

@@ -404,6 +404,34 @@ static uint64_t mirror_byte_of(const struct eng_dev *dev, uint64_t interval)
 	return byte;
 }
 
+/* All of them or none.  Until it is written, none was lost or has left. */
+static int mirror_reopen(struct eng_dev *dev)
+{
+	struct mirror *m = mirror_of(dev);
+	unsigned int n = 0;
+	int err;
+
+	do
+		err = eng_dev_prepare_writes(m->leg[n].dev);
+	while (!err && ++n < m->n);
+	while (err && n--)
+		eng_dev_forgo_writes(m->leg[n].dev);
+	return err;
+}
+
+static int mirror_begin_writes(struct eng_dev *dev)
+{
+	struct mirror *m = mirror_of(dev);
+	int err = 0;
+
+	for (unsigned int i = 0; i < m->n && !err; i++) {
+		struct eng_dev *leg = m->leg[i].dev;
+
+		err = leg->ops->begin_writes(leg);
+	}
+	return err;
+}
+
 void mirror_flusher_stop(struct mirror_leg *l)
 {
 	struct mirror *m = l->m;
@@ -460,6 +488,8 @@ static const struct eng_dev_ops mirror_ops = {
 	.stats = mirror_stats,
 	.byte_of = mirror_byte_of,
 	.audit = mirror_audit,
+	.reopen = mirror_reopen,
+	.begin_writes = mirror_begin_writes,
 	.close = mirror_close,
 };
 
@@ -558,7 +588,7 @@ int eng_mirror_create(struct eng_dev **out, const struct eng_mirror_how *how)
 		return -ENOMEM;
 	m->dev.ops = &mirror_ops;
 	m->dev.pool = how->pool;
-	m->rdonly = how->rdonly;
+	atomic_init(&m->rdonly, how->rdonly);
 	m->now = how->now;
 	pthread_mutex_init(&m->lock, NULL);
 	pthread_mutex_init(&m->telling, NULL);
@@ -622,6 +652,11 @@ void eng_mirror_count(const struct eng_dev *dev, unsigned int i,
 		.inflight = atomic_load(&l->inflight),
 		.nanos = atomic_load(&l->nanos),
 	};
+}
+
+void eng_mirror_rewrite(struct eng_dev *dev)
+{
+	atomic_store(&mirror_of(dev)->rdonly, false);
 }
 
 void eng_mirror_catch_up(struct eng_dev *dev, unsigned int i)

@@ -41,7 +41,7 @@ struct eng_mirror_how {
 	struct eng_dev	*leg[ENG_MIRROR_MAX];
 	const char	*name[ENG_MIRROR_MAX];	/* for messages; copied */
 	unsigned int	behind;			/* a mask; not all */
-	bool		rdonly;			/* nothing is rewritten */
+	bool		rdonly;			/* nothing is rewritten yet */
 	uint64_t	intervals;		/* that are used; 0: all */
 	struct eng_pool	*pool;			/* borrowed */
 	uint64_t	(*now)(void);		/* ns; NULL: the clock */
@@ -62,6 +62,8 @@ const char *eng_mirror_name(const struct eng_dev *dev, unsigned int i);
 enum eng_leg_state eng_mirror_state(const struct eng_dev *dev, unsigned int i);
 void eng_mirror_count(const struct eng_dev *dev, unsigned int i,
 		      struct eng_leg_count *out);
+/* From now on what is bad is rewritten. */
+void eng_mirror_rewrite(struct eng_dev *dev);
 /* It was behind and has everything now. */
 void eng_mirror_catch_up(struct eng_dev *dev, unsigned int i);
 /* It can't be used any more.  False: it can't be spared, and stays. */

@@ -31,7 +31,7 @@ struct mirror {
 	struct eng_dev	dev;		/* first */
 	atomic_uint	n;		/* places; one is empty if it is lost
 					 * and has no device */
-	bool		rdonly;
+	atomic_bool	rdonly;
 	struct mirror_leg leg[ENG_MIRROR_MAX];
 	struct eng_mirror_owner owner;
 	pthread_mutex_t	changing;	/* one leg at a time joins or leaves */

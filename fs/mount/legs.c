@@ -391,6 +391,24 @@ static int on_lost(void *arg, unsigned int legs)
 	return err;
 }
 
+int tfs_legs_same(struct tfs *fs)
+{
+	struct tfs_legs *ls = fs->legs;
+	struct tfs_leg_list now;
+	int err = 0;
+
+	if (!ls)
+		return 0;
+	pthread_mutex_lock(&ls->lock);
+	for (unsigned int i = 0; i < ls->n && !err; i++) {
+		err = tfs_legs_read(ls->leg[i].at, ls->leg[i].name, &now);
+		if (!err ? now.id != ls->leg[i].id : err != -ENOMEM)
+			err = -ESTALE;
+	}
+	pthread_mutex_unlock(&ls->lock);
+	return err;
+}
+
 int tfs_legs_begin(struct tfs *fs, uint64_t settled)
 {
 	struct tfs_legs *ls = fs->legs;
@@ -406,6 +424,7 @@ int tfs_legs_begin(struct tfs *fs, uint64_t settled)
 		err = tfs_legs_change(ls, settled);
 	if (!err) {
 		ls->fs = fs;
+		eng_mirror_rewrite(ls->dev);
 		say_left(ls);
 	}
 	pthread_mutex_unlock(&ls->lock);

@@ -14,8 +14,11 @@ int tfs_legs_format(struct tfs *fs);
 int tfs_legs_find(struct tfs *fs);
 /* Another host has one of them: -EBUSY. */
 int tfs_legs_fence(struct tfs *fs);
+/* They have the lists that they were opened with; else, or if that can't be
+ * said, -ESTALE. */
+int tfs_legs_same(struct tfs *fs);
 /* Before anything else is written: who is missing is left behind at commit
- * settled, and all who are there know it. */
+ * settled, and all who are there know it.  What is bad is rewritten then. */
 int tfs_legs_begin(struct tfs *fs, uint64_t settled);
 /* From now on nobody is told of legs that are lost; before fs is freed. */
 void tfs_legs_end(struct tfs *fs);

@@ -267,7 +267,7 @@ int tfs_in_use(struct eng_dev *dev, const struct tfs_mount *how, bool wait,
 static void keep_for_later(struct tfs *fs, const struct tfs_slot *slot,
 			   bool replayed, bool asked)
 {
-	if (!asked || *fs->doubt || fs->legs || fs->opt.image ||
+	if (!asked || *fs->doubt || fs->opt.image ||
 	    fs->opt.rescue || fs->super.ro_compat & ~TFS_RO_COMPAT_KNOWN)
 		return;
 	fs->late_replayed = replayed;

@@ -9,7 +9,8 @@
  *  (3) What was mounted read-only because somebody asked for it can be written
  *      to later.  Until then it had a reader's lock or none, so first of all it
  *      takes what keeps others out; and nobody has written meanwhile, since
- *      whoever does begins with a slot.  Then it writes what a mount writes
+ *      whoever does begins with a slot, and whoever does without a leg of a
+ *      mirror with a list.  Then it writes what a mount writes
  *      before it serves.  If that fails halfway, it stays read-only. */
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,7 @@
 #include "core/dev.h"
 #include "file/flaws.h"
 #include "file/orphan.h"
+#include "mount/legs.h"
 #include "mount/mount.h"
 
 static int to_rdonly(struct tfs *fs)
@@ -52,14 +54,14 @@ static int same_still(struct tfs *fs, const struct tfs_slot *was)
 {
 	struct tfs_slot now;
 	unsigned int odd;
-	int err = tfs_slot_read(fs, &now, &odd);
+	int err = tfs_legs_same(fs) ?: tfs_slot_read(fs, &now, &odd);
 
 	if (!err && (now.number != was->number || now.seq != was->seq ||
-		     now.used != was->used || newer_super(fs))) {
+		     now.used != was->used || newer_super(fs)))
+		err = -ESTALE;
+	if (err == -ESTALE)
 		eng_log(LOG_ERR, "it was written elsewhere since it was "
 			"mounted");
-		err = -ESTALE;
-	}
 	return err;
 }
 
@@ -74,7 +76,7 @@ static int first_write(struct tfs *fs)
 		return err;
 	free(fs->late);
 	fs->late = NULL;
-	err = tfs_fence_take(fs, &waited);
+	err = tfs_legs_fence(fs) ?: tfs_fence_take(fs, &waited);
 	if (!err)
 		eng_dev_drop_caches(fs->dev);
 	if (!err)

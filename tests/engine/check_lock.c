@@ -166,6 +166,9 @@ START_TEST(a_reader_becomes_a_writer)
 	ck_assert_int_eq(rename(img, moved), 0);
 	ck_assert_msg(!eng_lock_write(&l, why, sizeof(why)), "%s", why);
 	must_refuse(moved, ENG_OPEN_RDONLY);
+	ck_assert_msg(!eng_lock_read(&l, why, sizeof(why)), "%s", why);
+	must_refuse(moved, 0);	/* and back */
+	eng_lock_put(must_get(moved, ENG_OPEN_RDONLY));
 	eng_lock_put(l);
 	eng_lock_put(must_get(moved, 0));
 }

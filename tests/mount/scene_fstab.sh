@@ -319,6 +319,89 @@ else
 	skip "remounts of a block device: no loop device"
 fi
 
+# The medium changed beneath a mount that only reads: what it knows is of a life
+# that is over.
+cp --sparse=always "$img" "$work/later"
+tagfs "$work/later" "$work/mnt2"
+umount "$work/mnt2"
+mount -t tagfs -o ro "$img" "$mnt"
+dd if="$work/later" of="$img" bs=1M conv=notrunc status=none
+sum=$(sha256sum <"$img")
+status 32 "no remount,rw of what was written elsewhere" \
+	mount -o remount,rw "$mnt"
+said "which is said" "written elsewhere since it was mounted"
+check "and nothing is written to it" test "$(sha256sum <"$img")" = "$sum"
+check "nor can be" eval "! touch $mnt/never"
+status 32 "not the second time either" mount -o remount,rw "$mnt"
+umount "$mnt"
+
+# Damaged: a log of which not all can be told.
+mount -t tagfs -o commit=300 "$img" "$mnt"
+for ((i = 0; i < 40; i++)); do
+	echo "$i" >"$mnt/log$i"
+	sync "$mnt/log$i"
+done
+killed
+corrupt hit log 1 1 "$img" >"$work/hit"
+sum=$(sha256sum <"$img")
+mount -t tagfs -o ro "$img" "$mnt"
+status 32 "no remount,rw of what was found damaged" mount -o remount,rw "$mnt"
+said "which is said" "damaged"
+check "and nothing is written to it" test "$(sha256sum <"$img")" = "$sum"
+umount "$mnt"
+rm "$work/later"
+
+# All legs of a mirror or none.
+first=$img second=$work/second
+rm "$img"
+mkfs.tagfs -q -s 64M --mirror "$img" "$second"
+mount -t tagfs -o "device=$second" "$img" "$mnt"
+echo kept >"$mnt/kept"
+sync "$mnt/kept"
+killed
+sum=$(cat "$img" "$second" | sha256sum)
+mount -t tagfs -o "ro,device=$second" "$img" "$mnt"
+exec 8<"$second"
+flock -s 8
+status 32 "no remount,rw while others read a leg" mount -o remount,rw "$mnt"
+said "which is said" "somebody else has it"
+check "the other leg is for readers as before" flock -n -s "$img" true
+check "and nothing was written" test "$(cat "$img" "$second" |
+	sha256sum)" = "$sum"
+exec 8<&-
+status 0 "remount,rw of a mirror" mount -o remount,rw "$mnt"
+check "takes a file" eval "echo both >$mnt/both && sync $mnt/both"
+check "of which nobody else gets a leg" eval "! flock -n -s $img true &&
+	! flock -n -s $second true"
+killed
+mount -t tagfs -o ro,degraded "$second" "$mnt"
+check "and each leg has it" grep -q both "$mnt/both"
+check "and what was there" grep -q kept "$mnt/kept"
+img=$second
+status 0 "remount,rw without the other leg" mount -o remount,rw "$mnt"
+check "takes a file" eval "echo one >$mnt/one && sync $mnt/one"
+umount "$mnt"
+free_soon
+img=$first
+mount -t tagfs -o "ro,device=$second" "$img" "$mnt"
+status 0 "remount,rw with one that is behind" mount -o remount,rw "$mnt"
+check "gives it what it missed" mirror_says 30 "leg 1 $img current"
+umount "$mnt"
+mount -t tagfs -o ro,degraded "$img" "$mnt"
+check "really" grep -q one "$mnt/one"
+
+# Somebody who has one leg alone writes to it.
+cp --sparse=always "$img" "$work/later"
+tagfs -o degraded "$work/later" "$work/mnt2"
+umount "$work/mnt2"
+dd if="$work/later" of="$img" bs=1M conv=notrunc status=none
+status 32 "no remount,rw of a leg that was written elsewhere" \
+	mount -o remount,rw "$mnt"
+said "which is said" "written elsewhere since it was mounted"
+umount "$mnt"
+rm "$img" "$second" "$work/later"
+mkfs 64M
+
 # ---- what can't be written --------------------------------------------------
 
 chmod 444 "$img"

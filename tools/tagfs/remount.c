@@ -89,9 +89,11 @@ static int fail(const struct remount *r, int err)
 		why = r->rdonly ? "files are open for writing" :
 			"somebody else has it, too";
 	if (err == -EROFS)
-		why = "it is write-protected, a leg of a mirror or damaged, or "
-			"an error has made it read-only: unmount it and mount "
-			"it again";
+		why = "it is write-protected or damaged, or an error has made "
+			"it read-only: unmount it and mount it again";
+	if (err == -ESTALE)
+		why = "it was written elsewhere since it was mounted: unmount "
+			"it and mount it again";
 	if (err == -EOPNOTSUPP)
 		why = "a device with protection information of its own is not "
 			"opened anew: unmount it and mount it again";
