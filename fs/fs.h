@@ -247,6 +247,10 @@ enum {
 /* Set the fields of *attr that mask names; *attr becomes the new whole. */
 int tfs_setattr(struct tfs *fs, uint32_t ino, unsigned int mask,
 		struct tfs_inode *attr);
+/* As FS_IOC_GETFLAGS has them, or FS_IOC_FSGETXATTR; and from there: -EOPNOTSUPP
+ * if there are some that we have not. */
+uint32_t tfs_flags_out(uint32_t flags, bool xflags);
+int tfs_flags_in(uint32_t flags, bool xflags, uint32_t *out);
 /* Set those of TFS_INODE_USER that flags has, and clear the others; *out is the
  * new whole.  What was being written is written before, and afterwards the
  * calls above and below fail with -EPERM as the flags say. */

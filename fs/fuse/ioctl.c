@@ -243,46 +243,13 @@ static int do_set_label(fuse_req_t req, uint32_t ino, void *arg)
 	return tfs_set_label(tfs_req_fs(req), label);
 }
 
-/* As fs.h has them, and the two ways that linux/fs.h has. */
-static const struct { uint32_t tfs, fl, xfl; } flag_map[] = {
-	{ TFS_INODE_IMMUTABLE, FS_IMMUTABLE_FL, FS_XFLAG_IMMUTABLE },
-	{ TFS_INODE_APPEND, FS_APPEND_FL, FS_XFLAG_APPEND },
-	{ TFS_INODE_NODUMP, FS_NODUMP_FL, FS_XFLAG_NODUMP },
-	{ TFS_INODE_NOATIME, FS_NOATIME_FL, FS_XFLAG_NOATIME },
-};
-#define FLAGS	(sizeof(flag_map) / sizeof(flag_map[0]))
-
-static uint32_t flags_out(uint32_t flags, bool xflags)
-{
-	uint32_t out = 0;
-
-	for (size_t i = 0; i < FLAGS; i++)
-		if (flags & flag_map[i].tfs)
-			out |= xflags ? flag_map[i].xfl : flag_map[i].fl;
-	return out;
-}
-
-/* -EOPNOTSUPP: there are some that we have not. */
-static int flags_in(uint32_t flags, bool xflags, uint32_t *out)
-{
-	*out = 0;
-	for (size_t i = 0; i < FLAGS; i++) {
-		uint32_t bit = xflags ? flag_map[i].xfl : flag_map[i].fl;
-
-		if (flags & bit)
-			*out |= flag_map[i].tfs;
-		flags &= ~bit;
-	}
-	return flags ? -EOPNOTSUPP : 0;
-}
-
 static int do_get_flags(fuse_req_t req, uint32_t ino, void *arg)
 {
 	struct tfs_inode in;
 	int err = tfs_getattr(tfs_req_fs(req), ino, &in);
 
 	if (!err)
-		*(uint32_t *)arg = flags_out(in.flags, false);
+		*(uint32_t *)arg = tfs_flags_out(in.flags, false);
 	return err;
 }
 
@@ -293,7 +260,7 @@ static int do_get_xflags(fuse_req_t req, uint32_t ino, void *arg)
 
 	if (!err)
 		*(struct fsxattr *)arg = (struct fsxattr){
-			.fsx_xflags = flags_out(in.flags, true),
+			.fsx_xflags = tfs_flags_out(in.flags, true),
 		};
 	return err;
 }
@@ -339,7 +306,7 @@ static void reply_set(fuse_req_t req, int err)
 static void change_flags(fuse_req_t req, uint32_t ino, void *arg)
 {
 	uint32_t flags;
-	int err = flags_in(*(uint32_t *)arg, false, &flags);
+	int err = tfs_flags_in(*(uint32_t *)arg, false, &flags);
 
 	reply_set(req, err ?: set_flags(req, ino, flags));
 }
@@ -348,7 +315,7 @@ static void change_xflags(fuse_req_t req, uint32_t ino, void *arg)
 {
 	const struct fsxattr *a = arg;
 	uint32_t flags;
-	int err = flags_in(a->fsx_xflags, true, &flags);
+	int err = tfs_flags_in(a->fsx_xflags, true, &flags);
 
 	if (a->fsx_extsize || a->fsx_cowextsize || a->fsx_projid)
 		err = -EOPNOTSUPP;

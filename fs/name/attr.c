@@ -7,6 +7,7 @@
  *  (3) A program that does not know flags must not mount what has some, so
  *      the superblock says that there may be before the first one is set. */
 #include <errno.h>
+#include <linux/fs.h>
 
 #include "tfs.h"
 #include "base/state.h"
@@ -146,6 +147,38 @@ int tfs_setattr(struct tfs *fs, uint32_t ino, unsigned int mask,
 }
 
 /* ---- flags ---------------------------------------------------------------- */
+
+/* As fs.h has them, and the two ways that linux/fs.h has. */
+static const struct { uint32_t tfs, fl, xfl; } flag_map[] = {
+	{ TFS_INODE_IMMUTABLE, FS_IMMUTABLE_FL, FS_XFLAG_IMMUTABLE },
+	{ TFS_INODE_APPEND, FS_APPEND_FL, FS_XFLAG_APPEND },
+	{ TFS_INODE_NODUMP, FS_NODUMP_FL, FS_XFLAG_NODUMP },
+	{ TFS_INODE_NOATIME, FS_NOATIME_FL, FS_XFLAG_NOATIME },
+};
+#define FLAGS	(sizeof(flag_map) / sizeof(flag_map[0]))
+
+uint32_t tfs_flags_out(uint32_t flags, bool xflags)
+{
+	uint32_t out = 0;
+
+	for (size_t i = 0; i < FLAGS; i++)
+		if (flags & flag_map[i].tfs)
+			out |= xflags ? flag_map[i].xfl : flag_map[i].fl;
+	return out;
+}
+
+int tfs_flags_in(uint32_t flags, bool xflags, uint32_t *out)
+{
+	*out = 0;
+	for (size_t i = 0; i < FLAGS; i++) {
+		uint32_t bit = xflags ? flag_map[i].xfl : flag_map[i].fl;
+
+		if (flags & bit)
+			*out |= flag_map[i].tfs;
+		flags &= ~bit;
+	}
+	return flags ? -EOPNOTSUPP : 0;
+}
 
 /* (3) */
 static int announce(struct tfs *fs, uint32_t flags)

@@ -78,20 +78,14 @@ void put_attributes(struct restore *r, const struct tfs_inode *in, int fd)
 
 /* ---- flags of chattr ------------------------------------------------------- */
 
-#define FLAG_SHIFT	3
-_Static_assert(TFS_INODE_IMMUTABLE << FLAG_SHIFT == FS_IMMUTABLE_FL &&
-	       TFS_INODE_APPEND << FLAG_SHIFT == FS_APPEND_FL &&
-	       TFS_INODE_NODUMP << FLAG_SHIFT == FS_NODUMP_FL &&
-	       TFS_INODE_NOATIME << FLAG_SHIFT == FS_NOATIME_FL, "flags");
-
 static int change_flags(int fd, uint32_t set, uint32_t clear)
 {
 	int flags = 0, want;
 
 	if (ioctl(fd, FS_IOC_GETFLAGS, &flags))
 		return -errno;
-	want = (flags & ~(int)(clear << FLAG_SHIFT)) |
-		(int)(set << FLAG_SHIFT);
+	want = (flags & ~(int)tfs_flags_out(clear, false)) |
+		(int)tfs_flags_out(set, false);
 	return want == flags || !ioctl(fd, FS_IOC_SETFLAGS, &want) ? 0 : -errno;
 }
 
