@@ -15,8 +15,10 @@
  *      Where there is no checkpoint and most of the data is in no extent, the
  *      leaves that are there are old ones, and say nothing about what has none.
  *  (5) Before any place is given away, all that (2) and (4) may need is in use.
- *  (6) Nothing is newer than the newest checkpoint, or, where there is none,
- *      than the newest node or commit.  The log comes last, as in a mount.
+ *  (6) Nothing is newer than the newest checkpoint.  Where no slot names it, it
+ *      is the newest tree that is whole, if the log goes on from it; else
+ *      nothing is newer than the newest node or commit.  The log comes last, as
+ *      in a mount.
  *  (7) With a scratch file, nodes that are made anew are in it beside half of the
  *      memory that may be used; what is found takes three eighths.
  *  (8) Counts, links, names and the map are the checker's, in memory, too.
@@ -235,6 +237,7 @@ static int scan(struct rebuild *rb)
 	err = scan_for(rb);
 	rb->how->unreadable = sv->unreadable;
 	rb->limit = rb->how->slots_lost && !sv->mark ? sv->seq : rb->slot.seq;
+	rb->above = sv->node_seq;
 	if (fs->seq <= tfs_slot_top(&rb->slot))
 		fs->seq = tfs_slot_top(&rb->slot) + TFS_SEQ_JUMP + 1;
 	if (fs->seq <= sv->seq)
@@ -246,6 +249,8 @@ static int scan(struct rebuild *rb)
 			sv->checkpoint + 2 : rb->slot.number;
 	if (rb->how->super_lost && sv->log_end > fs->super.log_clusters)
 		fs->super.log_clusters = sv->log_end;
+	if (!err && rb->how->slots_lost)
+		err = tfs_rb_newest(rb);
 	return err;
 }
 
@@ -277,7 +282,7 @@ static int recover(struct rebuild *rb)
 	int err;
 
 	if (rb->how->slots_lost)
-		err = tfs_recover_blind(rb->fs, rb->sv.node_seq);
+		err = tfs_recover_blind(rb->fs, rb->above);
 	else
 		err = tfs_recover(rb->fs, &rb->slot, rb->odd, &opt,
 				  &replayed);

@@ -21,6 +21,7 @@ struct rebuild {
 	struct tfs_salvage sv;
 	bool		unsure;		/* whose filesystem it is */
 	uint64_t	limit;		/* (6) */
+	uint64_t	above;		/* the log counts from there on */
 	uint64_t	mapped;		/* clusters of extents that are left */
 	struct tfs_miss	*lost;
 	size_t		lost_n, lost_room;
@@ -108,6 +109,12 @@ int tfs_rb_put_leaf(struct rebuild *rb, const struct range *r, uint64_t seq);
 /* Which leaves and data are to come back: rb->leaves, rb->data.  What the
  * scan found is gone then. */
 int tfs_rb_choose(struct rebuild *rb);
+
+/* ---- rebuild_newest.c --------------------------------------------------- */
+
+/* Without slots, after the scan: what is newer than the newest checkpoint that
+ * came to its end does not count, if that can be told. */
+int tfs_rb_newest(struct rebuild *rb);
 
 /* ---- rebuild_data.c ----------------------------------------------------- */
 

@@ -37,6 +37,39 @@ struct tfs_lives {
 
 /* ---- spans -------------------------------------------------------------------- */
 
+/* Both copies are one. */
+static void see_root(struct tfs_salvage *sv, const struct tfs_miss *at,
+		     unsigned int copy)
+{
+	unsigned int i = sv->roots;
+
+	while (i && sv->root[i - 1].ptr.seq < at->ptr.seq)
+		i--;
+	for (unsigned int k = i; k && sv->root[k - 1].ptr.seq == at->ptr.seq;
+	     k--) {
+		struct tfs_miss *r = &sv->root[k - 1];
+
+		if (r->level != at->level || r->ptr.addr[copy])
+			continue;
+		r->ptr.addr[copy] = at->ptr.addr[copy];
+		return;
+	}
+	if (i == TFS_ROOTS)
+		return;
+	sv->roots += sv->roots < TFS_ROOTS;
+	memmove(&sv->root[i + 1], &sv->root[i],
+		(sv->roots - 1 - i) * sizeof(sv->root[0]));
+	sv->root[i] = *at;
+}
+
+static bool has_all_keys(const struct tfs_span *span)
+{
+	const struct tfs_key low = tfs_key(0, 0, 0), high = TFS_KEY_MAX;
+
+	return !tfs_key_cmp(&span->low, &low) &&
+		!tfs_key_cmp(&span->high, &high);
+}
+
 static int see_node(struct tfs_salvage *sv, uint64_t addr, uint8_t *data,
 		    const struct tfs_record *rec)
 {
@@ -55,6 +88,11 @@ static int see_node(struct tfs_salvage *sv, uint64_t addr, uint8_t *data,
 	if (rec->seq > sv->node_seq && (!sv->mark || rec->seq <= sv->mark))
 		sv->node_seq = rec->seq;
 	span.addr[rec->index] = addr;
+	if (has_all_keys(&span) && (!sv->mark || rec->seq <= sv->mark))
+		see_root(sv, &(struct tfs_miss){
+			.ptr = { { span.addr[0], span.addr[1] }, rec->seq },
+			.level = rec->owner, .low = span.low,
+			.high = span.high }, rec->index);
 	return rec->owner ? 0 : tfs_sorter_add(sv->leaves, &span);
 }
 

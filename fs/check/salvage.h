@@ -22,6 +22,8 @@ struct tfs_piece {
 	struct tfs_span	span;
 };
 
+#define TFS_ROOTS	16u	/* that are remembered */
+
 struct tfs_salvage {
 	struct tfs	*fs;
 	void		*arg;
@@ -38,6 +40,9 @@ struct tfs_salvage {
 	uint64_t	clusters, unreadable, nodes;
 	uint64_t	node_seq;	/* the highest of a node up to mark */
 	uint64_t	seq;		/* the highest of all: salvage.c (4) */
+	/* Nodes that have all keys, the newest first. */
+	struct tfs_miss	root[TFS_ROOTS];
+	unsigned int	roots;
 	uint64_t	checkpoint;	/* the highest that the log names */
 	uint64_t	log_end;	/* highest position in the log, and one */
 	struct tfs_votes votes;		/* whose nodes and log are there */

@@ -68,6 +68,7 @@ struct recovery {
 	uint64_t	pos, prev;	/* where the next commit would be */
 	struct tfs_runs born;
 	uint64_t	ops;
+	bool		look;		/* change nothing */
 };
 
 /* ---- reading -------------------------------------------------------------- */
@@ -862,7 +863,7 @@ static int follow_blind(struct recovery *rc)
 		err = load_commit(rc, rc->pos, last, rc->prev, &c);
 		if (!err && last > rc->durable)
 			err = prove(rc, &c);
-		if (!err)
+		if (!err && !rc->look)
 			err = tfs_replay_items(rc->fs, &c);
 		if (!err)
 			err = add_commit(rc, &c);
@@ -871,24 +872,52 @@ static int follow_blind(struct recovery *rc)
 	return err == -ENOENT ? 0 : err;
 }
 
+static int run_blind(struct recovery *rc)
+{
+	int err = scan(rc, true);
+
+	if (!err)
+		err = find_first(rc);
+	return err ? err : follow_blind(rc);
+}
+
+static void end_blind(struct recovery *rc)
+{
+	free(rc->seq);
+	free(rc->bad);
+	free(rc->place);
+	tfs_runs_clear(&rc->born);
+}
+
 int tfs_recover_blind(struct tfs *fs, uint64_t above)
 {
 	const struct tfs_slot slot = { .seq = above };
 	struct recovery rc = { .fs = fs, .slot = &slot, .last = UINT64_MAX };
-	int err = scan(&rc, true);
+	int err = run_blind(&rc);
 
-	if (!err)
-		err = find_first(&rc);
-	if (!err) {
-		err = follow_blind(&rc);
+	if (err != -ENOENT) {
 		fs->log.head = rc.pos;
 		fs->log.chain = rc.prev;
 	}
 	if (!err)
 		say(&rc);
-	free(rc.seq);
-	free(rc.bad);
-	free(rc.place);
-	tfs_runs_clear(&rc.born);
+	end_blind(&rc);
 	return err == -ENOENT ? 0 : err;
+}
+
+int tfs_recover_reach(struct tfs *fs, uint64_t above, struct tfs_reach *out)
+{
+	const struct tfs_slot slot = { .seq = above };
+	struct recovery rc = {
+		.fs = fs, .slot = &slot, .last = UINT64_MAX, .look = true,
+	};
+	int err = run_blind(&rc);
+
+	*out = (struct tfs_reach){ .durable = rc.durable };
+	if (rc.n) {
+		out->first = rc.place[0].seq;
+		out->last = rc.place[rc.n - 1].seq;
+	}
+	end_blind(&rc);
+	return err == -ENOMEM ? err : 0;
 }

@@ -20,5 +20,11 @@ uint64_t tfs_log_check(const struct tfs *fs, const uint8_t *buf,
  * that sequence, of which the tree may have some already.  What is in use must
  * be counted afterwards. */
 int tfs_recover_blind(struct tfs *fs, uint64_t above);
+/* The same, changing nothing: how far would it come?  0 or -ENOMEM. */
+struct tfs_reach {
+	uint64_t	first, last;	/* of the commits, 0: there is none */
+	uint64_t	durable;	/* the newest that must be there */
+};
+int tfs_recover_reach(struct tfs *fs, uint64_t above, struct tfs_reach *out);
 
 #endif

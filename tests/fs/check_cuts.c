@@ -3,6 +3,8 @@
  * fsck.tagfs -y, --rebuild, a scrub.  No write is left out, and no way in which
  * those before it may have arrived or not.
  *
+ * Or at each write of a checkpoint, and after that all slots are lost.
+ *
  * What is there then is, to a user, what was there before or what is there
  * afterwards, and nothing in between; a second run comes to its end, and to the
  * same end; and after that there is nothing to be found.
@@ -445,6 +447,131 @@ START_TEST(no_cut_makes_it_worse)		/* _i: profile, job */
 }
 END_TEST
 
+/* ---- a checkpoint, and then all slots ------------------------------------ */
+
+/* The log has what the tree has not: in many leaves, so that some arrive. */
+static void in_debt(struct bed *b, struct tree *t)
+{
+	char name[40];
+
+	t->bed = *b;
+	for (unsigned int i = 0; i < MANY; i += 4) {
+		snprintf(name, sizeof(name), "one of many, number %u", i);
+		ck_assert_int_eq(tfs_rename(b->fs, t->sub, name, TFS_ROOT_INO,
+					    name, 0, NULL), 0);
+		snprintf(name, sizeof(name), "afterwards, number %u", i);
+		fill(t, make(t, t->dir, name, S_IFREG | 0600), i * 99);
+	}
+	ck_assert_int_eq(tfs_unlink(b->fs, t->sub, "other"), 0);
+	ck_assert_int_eq(tfs_sync(b->fs), 0);
+}
+
+struct debt {
+	struct tree	t;
+	struct sim	*base;		/* clean, or with a log to replay */
+	bool		replay;		/* its checkpoint is a recovery's */
+	uint64_t	slot[4];	/* on the disk */
+	char		*want;
+};
+
+static void make_debt(struct debt *d, bool replay)
+{
+	struct bed *b = &d->t.bed;
+	uint64_t end;
+
+	make_tree_in(&d->t, 0, getenv("TAGFS_TEST_FULL") ? 8192 : 1024);
+	many_files(&d->t, MANY);
+	end = b->fs->super.clusters;
+	for (unsigned int i = 0; i < 4; i++)
+		d->slot[i] = bed_data_at(b, i / 2 ? end - TFS_END_SLOT + i % 2 :
+					 TFS_AT_SLOT + i % 2);
+	d->replay = replay;
+	if (!replay) {
+		bed_umount(b);
+		d->base = sim_clone(b->sim);
+		bed_mount(b);
+	}
+	in_debt(b, &d->t);
+	d->want = fs_state(b->fs);
+	if (replay)
+		d->base = sim_clone(b->sim);
+	sim_settle(d->base, true);
+	bed_free(b);
+}
+
+/* The power goes at the n-th write of the checkpoint.  False: it came to its
+ * end before. */
+static bool cut_checkpoint(struct debt *d, struct bed *b, unsigned int n)
+{
+	bed_take(b, sim_clone(d->base), 0);
+	if (d->replay) {
+		sim_power_off_at(b->sim, n);
+		bed_open(b);
+	} else {
+		bed_mount(b);
+		in_debt(b, &d->t);
+		sim_power_off_at(b->sim, n);
+		tfs_ckpt_run(b->fs);
+	}
+	bed_drop(b);
+	return sim_is_off(b->sim);
+}
+
+static void without_slots(struct debt *d, struct bed *b, const char *where)
+{
+	struct plan p = { .after = d->want };
+	char *state;
+	int err;
+
+	for (unsigned int i = 0; i < 4; i++)
+		sim_flip(b->sim, d->slot[i] + 99, 4);
+	err = rebuild(b);
+	ck_assert_msg(!err, "%s: rebuild: %s", where, strerror(-err));
+	snprintf(p.where, sizeof(p.where), "%s", where);
+	nothing_is_left(&p, b);
+	bed_mount(b);
+	state = fs_state(b->fs);
+	bed_umount(b);
+	if (!same(state, d->want))
+		differ(where, "after the rebuild", state, d->want);
+	free(state);
+}
+
+/* A checkpoint is cut, and after that all copies of both slots are lost: a
+ * rebuild gives all that was acknowledged. */
+START_TEST(half_a_checkpoint_is_none)		/* _i: of a recovery? */
+{
+	struct debt d = { .replay = _i };
+	unsigned int n = 0, ways = SIM_ARRIVES + 2;
+	bool off = true, quick = getenv("TAGFS_TEST_QUICK");
+	char where[96];
+
+	make_debt(&d, _i);
+	for (; off; n += BED_STRIDE) {
+		struct bed b, c;
+
+		off = cut_checkpoint(&d, &b, n);
+		for (unsigned int how = 0; off && how < ways; how++) {
+			if (quick && how != SIM_ALL && how < SIM_ARRIVES)
+				continue;
+			snprintf(where, sizeof(where), "slots lost, replay %d, "
+				 "write %u, arrival %u", _i, n, how);
+			bed_take(&c, sim_clone(b.sim), 0);
+			if (how < SIM_ARRIVES)
+				sim_crash_as(c.sim, how);
+			else
+				sim_crash(c.sim, 2 + n * 1000ull + how);
+			without_slots(&d, &c, where);
+			bed_free(&c);
+		}
+		bed_free(&b);
+	}
+	ck_assert_uint_gt(n, 5);
+	sim_destroy(d.base);
+	free(d.want);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("cuts");
@@ -452,6 +579,7 @@ int main(void)
 
 	tcase_set_timeout(tc, 600);
 	tcase_add_loop_test(tc, no_cut_makes_it_worse, 0, 2 * JOBS);
+	tcase_add_loop_test(tc, half_a_checkpoint_is_none, 0, 2);
 	suite_add_tcase(s, tc);
 	return bed_run_suite(s);
 }
