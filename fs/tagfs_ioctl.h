@@ -23,23 +23,37 @@ enum {
 	TAGFS_PLACE_OTHER,	/* what the tags say is not in the tree */
 	TAGFS_PLACE_UNKNOWN,	/* no tags of this filesystem */
 	TAGFS_PLACE_OUTSIDE,	/* no data: headers and tuples */
+	TAGFS_PLACE_SEARCH,	/* not found yet: ask again with what came */
+	TAGFS_PLACE_FREE,	/* free in the map */
+	TAGFS_PLACE_META,	/* it is metadata of the kind */
+};
+
+enum {
+	TAGFS_TAGS_READ,
+	TAGFS_TAGS_UNREADABLE,	/* the cluster can't be read */
+	TAGFS_TAGS_FOREIGN,	/* none of this filesystem */
 };
 
 #define TAGFS_LOCATE_SECTOR	1	/* from sector, not from offset */
+#define TAGFS_LOCATE_TREE	2	/* and by the tree, whatever the tags:
+					 * a part of the search at a time */
+#define TAGFS_LOCATE_GAP	4	/* part of the search; 0 at first */
 
 struct tagfs_locate {
-	__u32	flags;		/* in: TAGFS_LOCATE_* */
+	__u32	flags;		/* in, and out: TAGFS_LOCATE_* */
 	__u32	state;		/* TAGFS_PLACE_* */
 	__u64	offset;		/* in, or out: in the file */
 	__u64	sector;		/* out, or in: 512 bytes, of the device */
 	__u64	cluster;
 	__u64	interval;	/* protection interval of the device */
-	__u64	commit;		/* and below: as the tags say */
+	__u64	commit;		/* and below: as the tags say, or the tree.  In,
+				 * of a search: offset, kind, owner as they came;
+				 * 0 at first */
 	__u32	kind;		/* 1 superblock, 2 slot, 3 node, 4 log, 5 data,
 				 * 6 fence; 0: nothing */
 	__u32	owner;		/* data: the inode; node: the level */
 	__u32	index;
-	__u32	pad;
+	__u32	tags;		/* TAGFS_TAGS_*, not of a search */
 	char	path[TAGFS_IOC_PATH];	/* from a sector with data; else "" */
 };
 

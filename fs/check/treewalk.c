@@ -118,7 +118,7 @@ static int see_nodes(struct tfs_treewalk *w, const struct entered *en)
 	for (unsigned int i = 0; i < en->n && !err && w->node; i++) {
 		struct tfs_treewalk_node n = { .at = en->at[i] };
 
-		if (en->dirty[i]) {
+		if (en->dirty[i] || w->no_copies) {
 			err = w->node(w, &n);
 			continue;
 		}

@@ -26,6 +26,7 @@ struct tfs_treewalk {
 	struct tfs	*fs;
 	void		*arg;
 	bool		unwritten;	/* nodes that are not on the medium, too */
+	bool		no_copies;	/* node() is not told how copies are */
 	/* A node that is on the medium: how its copies are. */
 	int		(*node)(struct tfs_treewalk *w,
 				const struct tfs_treewalk_node *n);

@@ -46,6 +46,29 @@ static void put_path(struct tfs *fs, uint32_t ino, char path[TAGFS_IOC_PATH])
 	free(buf);
 }
 
+static int locate(struct tfs *fs, uint32_t ino, struct tagfs_locate *l,
+		  struct tfs_place *at)
+{
+	struct tfs_hunt se = {
+		.from = tfs_key(l->owner, l->kind & 0xff, l->offset),
+		.gap = l->flags & TAGFS_LOCATE_GAP,
+	};
+	int err;
+
+	if (!(l->flags & TAGFS_LOCATE_SECTOR))
+		return tfs_locate_byte(fs, ino, l->offset, at);
+	if (!(l->flags & TAGFS_LOCATE_TREE))
+		return tfs_locate_sector(fs, l->sector, at);
+	err = tfs_locate_in_tree(fs, l->sector, &se, at);
+	if (!err && at->state == TFS_PLACE_SEARCH) {
+		at->rec.owner = se.from.obj;
+		at->rec.kind = se.from.type;
+		at->off = se.from.off;
+		l->flags |= se.gap ? TAGFS_LOCATE_GAP : 0;
+	}
+	return err;
+}
+
 static int do_locate(fuse_req_t req, uint32_t ino, void *arg)
 {
 	struct tfs *fs = tfs_req_fs(req);
@@ -54,12 +77,13 @@ static int do_locate(fuse_req_t req, uint32_t ino, void *arg)
 	struct tfs_place at;
 	int err;
 
-	if (l->flags & ~TAGFS_LOCATE_SECTOR)
+	if (l->flags & ~(TAGFS_LOCATE_SECTOR | TAGFS_LOCATE_TREE |
+			 TAGFS_LOCATE_GAP) ||
+	    (l->flags && !sector))
 		return -EINVAL;
 	if (sector && !may_change(req))
 		return -EPERM;
-	err = sector ? tfs_locate_sector(fs, l->sector, &at) :
-		tfs_locate_byte(fs, ino, l->offset, &at);
+	err = locate(fs, ino, l, &at);
 	if (err)
 		return err;
 	*l = (struct tagfs_locate){
@@ -67,7 +91,7 @@ static int do_locate(fuse_req_t req, uint32_t ino, void *arg)
 		.sector = at.sector, .cluster = at.cluster,
 		.interval = at.interval, .commit = at.rec.seq,
 		.kind = at.rec.kind, .owner = at.rec.owner,
-		.index = at.rec.index,
+		.index = at.rec.index, .tags = at.tags,
 	};
 	/* Who asks by offset has the file, but perhaps not its directory. */
 	if (sector && at.rec.kind == TFS_K_DATA &&

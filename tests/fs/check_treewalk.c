@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "check/check.h"
+#include "check/locate.h"
 #include "check/treewalk.h"
 #include "file/inode.h"
 #include "support/fs_bed.h"
@@ -173,6 +174,71 @@ START_TEST(a_repair_leaves_the_map_right)
 }
 END_TEST
 
+/* By the tree, of a cluster that can't be read. */
+static struct tfs_place where_is(struct bed *b, uint64_t addr)
+{
+	struct tfs_hunt se = { .gap = false };
+	uint64_t at = bed_data_at(b, addr);
+	struct tfs_place tags, tree;
+	unsigned int steps = 0;
+
+	sim_fault(b->sim, SIM_READ_FAIL, at, 512, -EIO, 0, 0);
+	ck_assert_int_eq(tfs_locate_sector(b->fs, at / 512, &tags), 0);
+	ck_assert_int_eq(tags.state, TFS_PLACE_UNKNOWN);
+	ck_assert_int_eq(tags.tags, TFS_TAGS_UNREADABLE);
+	do
+		ck_assert_int_eq(tfs_locate_in_tree(b->fs, at / 512, &se,
+						    &tree), 0);
+	while (tree.state == TFS_PLACE_SEARCH && ++steps < 1000);
+	ck_assert_uint_lt(steps, 1000);
+	sim_clear_faults(b->sim);
+	ck_assert_uint_eq(tree.cluster, addr);
+	return tree;
+}
+
+/* A sector that can't be read has an owner all the same. */
+START_TEST(the_tree_knows_whose_it_is)
+{
+	struct tfs_place p, byte;
+	struct tfs_miss *node;
+	struct bed b;
+	uint8_t *buf;
+	uint32_t ino;
+	size_t n;
+
+	make(&b, _i ? "4096+8" : "512+8", _i);
+	ino = bed_file(&b, "zz with content");
+	buf = calloc(1, 100000);
+	ck_assert_int_eq(tfs_write(b.fs, ino, 0, buf, 100000, 0), 0);
+	free(buf);
+	bed_remount(&b, 0);
+	ck_assert_int_eq(tfs_locate_byte(b.fs, ino, 80000, &byte), 0);
+	p = where_is(&b, byte.cluster);
+	ck_assert_int_eq(p.state, TFS_PLACE_MAPPED);
+	ck_assert_uint_eq(p.rec.owner, ino);
+	ck_assert_uint_eq(p.rec.seq, byte.rec.seq);
+	ck_assert_uint_eq(p.off, 80000 / b.fs->csize * b.fs->csize);
+
+	n = fs_nodes(b.fs, &node);
+	p = where_is(&b, node[n / 2].ptr.addr[1]);
+	ck_assert_int_eq(p.state, TFS_PLACE_META);
+	ck_assert_int_eq(p.rec.kind, TFS_K_NODE);
+	ck_assert_uint_eq(p.rec.index, 1);
+	ck_assert_uint_eq(p.rec.owner, node[n / 2].level);
+	free(node);
+
+	p = where_is(&b, TFS_AT_LOG + 7);
+	ck_assert_int_eq(p.rec.kind, TFS_K_LOG);
+	ck_assert_uint_eq(p.rec.index, 7);
+	p = where_is(&b, b.fs->super.clusters - TFS_END_SLOT + 1);
+	ck_assert_int_eq(p.rec.kind, TFS_K_SLOT);
+	ck_assert(p.rec.owner == 1 && p.rec.index == 1);
+	p = where_is(&b, b.fs->super.clusters - 100);
+	ck_assert_int_eq(p.state, TFS_PLACE_FREE);
+	bed_free(&b);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("treewalk");
@@ -182,6 +248,7 @@ int main(void)
 	tcase_add_loop_test(t, a_walk_sees_all_once, 0, 2);
 	tcase_add_loop_test(t, a_walk_goes_round_what_is_lost, 0, 10);
 	tcase_add_loop_test(t, a_repair_leaves_the_map_right, 0, 2);
+	tcase_add_loop_test(t, the_tree_knows_whose_it_is, 0, 2);
 	suite_add_tcase(s, t);
 	return bed_run_suite(s);
 }

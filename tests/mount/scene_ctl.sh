@@ -90,6 +90,13 @@ check "a hole is nowhere" grep -q "state=hole" \
 	<(tagfsctl locate "$mnt/holes" 5000)
 check "what is small is in the tree" grep -q "state=inline" \
 	<(tagfsctl locate "$mnt/tiny")
+free=$((sector + 8))
+while tagfsctl locate --lba "$free" "$mnt" | grep -q "kind="; do
+	free=$((free + 2000))
+done
+check "what nobody has written is free, the tree says" \
+	grep -q "state=free tags=of-something-else as-told-by=tree" \
+	<(tagfsctl locate --lba "$free" "$mnt")
 check "tuples are no data" grep -q "state=no-data" \
 	<(tagfsctl locate --lba 9 "$mnt")
 check "a mounted one can't be renamed" exits 1 tagfsctl label "$img" x
@@ -176,6 +183,8 @@ check "a mount ends though a scrub runs, which goes on" \
 sync "$mnt/dir/victim"
 sector=$(tagfsctl locate "$mnt/dir/victim" 0 | value sector)
 umount_fs
+check "and that one is free" grep -q "state=free .*as-told-by=tree" \
+	<(tagfsctl locate --lba "$free" "$img")
 check "an image tells the same of a sector" grep -q "path=/dir/victim" \
 	<(tagfsctl locate --lba "$sector" "$img")
 printf 'ROT' | dd of="$img" bs=1 seek=$((sector * 512 + 99)) conv=notrunc \

@@ -41,7 +41,12 @@ static const char *const states[] = {
 	[TAGFS_PLACE_OTHER]	= "not-in-use",
 	[TAGFS_PLACE_UNKNOWN]	= "no-tags",
 	[TAGFS_PLACE_OUTSIDE]	= "no-data",
+	[TAGFS_PLACE_SEARCH]	= "no-tags",
+	[TAGFS_PLACE_FREE]	= "free",
+	[TAGFS_PLACE_META]	= "metadata",
 };
+
+#define STATES	(sizeof(states) / sizeof(states[0]))
 
 static const char *const kinds[] = {
 	"", "superblock", "slot", "node", "log", "data", "fence",
@@ -51,10 +56,17 @@ static const char *const kinds[] = {
 static void out_where(const struct tagfs_locate *l)
 {
 	bool there = l->state >= TAGFS_PLACE_MAPPED;
+	bool tree = l->flags & TAGFS_LOCATE_TREE;
 	bool data = l->kind == TFS_K_DATA;
 
 	out_begin("place");
-	out_text("state", states[l->state < 6 ? l->state : 4]);
+	out_text("state", states[l->state < STATES ? l->state :
+				 TAGFS_PLACE_UNKNOWN]);
+	if (l->tags)
+		out_text("tags", l->tags == TAGFS_TAGS_UNREADABLE ?
+			 "unreadable" : "of-something-else");
+	if (tree)
+		out_text("as-told-by", "tree");
 	if (l->path[0])
 		out_text("path", l->path);
 	if (data)
@@ -75,6 +87,24 @@ static void out_where(const struct tagfs_locate *l)
 	out_end();
 }
 
+/* The tree is asked where tags are no help.  An older daemon knows no search. */
+static int ask_tree(int fd, struct tagfs_locate *l)
+{
+	struct tagfs_locate s = {
+		.flags = TAGFS_LOCATE_SECTOR | TAGFS_LOCATE_TREE,
+		.sector = l->sector,
+	};
+	uint32_t tags = l->tags;
+
+	do {
+		if (ioctl(fd, TAGFS_IOC_LOCATE, &s))
+			return errno == EINVAL ? 0 : -errno;
+	} while (s.state == TAGFS_PLACE_SEARCH);
+	*l = s;
+	l->tags = tags;
+	return 0;
+}
+
 static int ask(const char *path, struct tagfs_locate *l)
 {
 	int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
@@ -84,7 +114,24 @@ static int ask(const char *path, struct tagfs_locate *l)
 		return -errno;
 	if (ioctl(fd, TAGFS_IOC_LOCATE, l))
 		err = -errno;
+	else if (l->flags && l->state == TAGFS_PLACE_UNKNOWN)
+		err = ask_tree(fd, l);
 	close(fd);
+	return err;
+}
+
+static int look_in_tree(struct tfs *fs, struct tagfs_locate *l,
+			struct tfs_place *at)
+{
+	enum tfs_place_tags tags = at->tags;
+	struct tfs_hunt se = { .gap = false };
+	int err;
+
+	do
+		err = tfs_locate_in_tree(fs, l->sector, &se, at);
+	while (!err && at->state == TFS_PLACE_SEARCH);
+	at->tags = tags;
+	l->flags |= TAGFS_LOCATE_TREE;
 	return err;
 }
 
@@ -98,8 +145,11 @@ static int look(const char *path, struct tagfs_locate *l)
 
 	if (!err)
 		err = tfs_locate_sector(im.fs, l->sector, &at);
+	if (!err && at.state == TFS_PLACE_UNKNOWN)
+		err = look_in_tree(im.fs, l, &at);
 	if (!err) {
 		l->state = at.state;
+		l->tags = at.tags;
 		l->offset = at.off;
 		l->cluster = at.cluster;
 		l->interval = at.interval;
