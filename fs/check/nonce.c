@@ -139,3 +139,21 @@ int tfs_nonce_find(struct tfs *fs, uint8_t nonce[TFS_NONCE],
 	memcpy(nonce, tfs_votes_most(&v, NULL)->nonce, TFS_NONCE);
 	return 0;
 }
+
+/* Slots of single clusters are written over by a younger filesystem of larger
+ * ones, but not the other way round: so where there are some, these are it. */
+int tfs_nonce_tags(int (*look)(void *arg, unsigned int tags,
+			       enum tfs_nonce_at *at), void *arg)
+{
+	enum tfs_nonce_at more = TFS_NONCE_NODES, one = TFS_NONCE_NODES;
+	int err = look(arg, ENG_TAGS, &more), other;
+
+	if ((err && err != -EMEDIUMTYPE) ||
+	    (!err && more == TFS_NONCE_SLOTS))
+		return err;
+	other = look(arg, 1, &one);
+	if (err || (!other && one == TFS_NONCE_SLOTS) ||
+	    (other && other != -EMEDIUMTYPE))
+		return other;
+	return look(arg, ENG_TAGS, &more);
+}

@@ -30,6 +30,11 @@ enum tfs_nonce_at {
 /* -EMEDIUMTYPE: nothing of a tagfs is there. */
 int tfs_nonce_find(struct tfs *fs, uint8_t nonce[TFS_NONCE],
 		   enum tfs_nonce_at *at);
+/* How many tags an interval has, where no superblock says it: look() is asked of
+ * each number, and the last one is the answer.  It returns what tfs_nonce_find()
+ * did, or -EMEDIUMTYPE where there can't be so many. */
+int tfs_nonce_tags(int (*look)(void *arg, unsigned int tags,
+			       enum tfs_nonce_at *at), void *arg);
 /* 32 hexadecimal digits. */
 void tfs_nonce_text(const uint8_t nonce[TFS_NONCE], char out[33]);
 

@@ -30,10 +30,12 @@ static int guess_fence(struct tfs *fs)
 }
 
 /* As mkfs would have made it on this device, with so many tags in each
- * interval.  -EMEDIUMTYPE: nothing of it is there, or there can't be. */
-static int guess_tags(struct rebuild *rb, unsigned int tags,
-		      enum tfs_nonce_at *at)
+ * interval.  -EMEDIUMTYPE: nothing of it is there, or there can't be.  Whoever
+ * names the nonce has seen it somewhere: that tells nothing about tags, so it is
+ * looked for all the same. */
+static int guess_tags(void *arg, unsigned int tags, enum tfs_nonce_at *at)
 {
+	struct rebuild *rb = arg;
 	struct tfs *fs = rb->fs;
 	struct tfs_super *s = &fs->super;
 	uint64_t n;
@@ -69,25 +71,6 @@ static int guess_tags(struct rebuild *rb, unsigned int tags,
 		s->incompat |= TFS_INCOMPAT_IMAGE;
 	fs->super_outdated = 0;
 	return err;
-}
-
-/* Slots of single clusters are written over by a younger filesystem of larger
- * ones, but not the other way round: so where there are some, these are it.
- * Whoever names the nonce has seen it somewhere: that tells nothing about
- * tags, so it is looked for all the same. */
-static int guess_super(struct rebuild *rb)
-{
-	enum tfs_nonce_at more = TFS_NONCE_NODES, one = TFS_NONCE_NODES;
-	int err = guess_tags(rb, ENG_TAGS, &more), other;
-
-	if ((err && err != -EMEDIUMTYPE) ||
-	    (!err && more == TFS_NONCE_SLOTS))
-		return err;
-	other = guess_tags(rb, 1, &one);
-	if (err || (!other && one == TFS_NONCE_SLOTS) ||
-	    (other && other != -EMEDIUMTYPE))
-		return other;
-	return guess_tags(rb, ENG_TAGS, &more);
 }
 
 /* Other hosts stay away, if a superblock says where the fence is. */
@@ -133,7 +116,7 @@ int tfs_rb_open(struct rebuild *rb)
 	how->super_lost = err == -EUCLEAN || err == -EMEDIUMTYPE ||
 		err == -EIO || err == -EBADMSG || err == -EILSEQ;
 	if (how->super_lost)
-		err = guess_super(rb);
+		err = tfs_nonce_tags(guess_tags, rb);
 	if (!err && !how->image)
 		err = tfs_super_whole(fs);
 	if (!err)

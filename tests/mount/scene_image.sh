@@ -199,11 +199,19 @@ if [ -f "$trouble" ] && [ -z "$sanitizer" ]; then
 fi
 
 # Other tuples, larger clusters.
-rm -f "$img" "$shot" "$work/crashed"
-mkfs 48M -F 4096+64:type1:crc64
-must_mount
-fill
-crash
-all_same "with other tuples it is the same"
-check "and as silent" eval '! grep -q SECRET "$shot"'
+for tags in 1 8; do
+	rm -f "$img" "$shot" "$work/crashed"
+	mkfs 48M -F 4096+64:type1:crc64 -E tags=$tags
+	must_mount
+	fill
+	crash
+	all_same "with $tags other tags in a tuple it is the same"
+	check "and as silent" eval '! grep -q SECRET "$shot"'
+done
+for at in $(grep -aboP 'TAGFS\x00\r' "$img" | cut -d: -f 1); do
+	dd if=/dev/zero of="$img" bs=4096 seek=$((at / 4096)) count=1 \
+		conv=notrunc 2>/dev/null
+done
+verdict "$img" --rebuild >"$work/a"
+check "also where no superblock says so" same --anonymise --rebuild
 finish

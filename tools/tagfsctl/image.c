@@ -37,23 +37,22 @@
 /* ---- source -------------------------------------------------------------- */
 
 /* (5): a filesystem without a superblock is as mkfs makes it on that device. */
-static int guess(struct image *g)
+static int guess(void *arg, unsigned int tags, enum tfs_nonce_at *at)
 {
+	struct image *g = arg;
 	struct tfs_super *s = &g->from->super;
-	enum tfs_nonce_at at;
-	int err = tfs_measure(g->from, &s->clusters);
+	int err = eng_dev_set_tags(g->im.dev, tags);
 
+	err = err == -EOPNOTSUPP ? -EMEDIUMTYPE :
+		err ? err : tfs_measure(g->from, &s->clusters);
 	if (err)
 		return err;
 	s->cluster_size = g->from->csize;
 	s->log_start = TFS_AT_LOG;
 	s->log_clusters = tfs_log_size(s->clusters, g->from->csize);
-	s->incompat = TFS_INCOMPAT_LOG;
+	s->incompat = TFS_INCOMPAT_LOG | (tags > 1 ? TFS_INCOMPAT_TAGS : 0);
 	s->ro_compat = TFS_RO_COMPAT_FENCE;	/* if one is there */
-	err = tfs_nonce_find(g->from, s->nonce, &at);
-	if (!err)
-		say("%s: no superblock can be read", g->path);
-	return err;
+	return tfs_nonce_find(g->from, s->nonce, at);
 }
 
 static int random_bytes(void *buf, size_t len)
@@ -96,12 +95,10 @@ static int open_source(struct image *g)
 	err = tfs_super_read(g->from);
 	if (err == -EOPNOTSUPP || err == -ENOMEM)
 		return err;
-	if (err)
-		err = guess(g);
-	if (!err && eng_dev_geometry(g->im.dev)->profile->tags > 1) {
-		say("%s: each interval has all tags of a cluster, and no image "
-		    "can be made of that", g->path);
-		return -EOPNOTSUPP;
+	if (err) {
+		err = tfs_nonce_tags(guess, g);
+		if (!err)
+			say("%s: no superblock can be read", g->path);
 	}
 	if (!err)
 		err = make_keys(g);
@@ -286,6 +283,9 @@ static int copy(struct image *g)
 {
 	int err = g->soft ? shape_soft(g) : shape_native(g);
 
+	if (!err)	/* a container does not say how many tags there are */
+		g->lay.profile = eng_profile_tags(g->lay.profile,
+						  g->im.dev->geo.profile->tags);
 	if (!err)
 		err = image_heads(g);
 	if (!err)

@@ -289,8 +289,9 @@ static void tags_of(struct image *g, unsigned int v, uint64_t addr,
 	const struct eng_profile *p = profile(g);
 	uint32_t k = first_of(g, addr);
 
-	for (unsigned int i = 0; i < TFS_LANES; i++)
-		tags[i] = eng_tuple_tag(p, meta_at(g, g->src[v], k + i));
+	for (unsigned int i = 0; i < g->from->ipc; i++)
+		eng_tuple_tags(p, meta_at(g, g->src[v], k + i),
+			       tags + i * p->tags);
 }
 
 unsigned int image_records(struct image *g, uint64_t addr,
@@ -358,24 +359,36 @@ static bool fits(const struct image *g, const uint8_t *data,
 			   &fault) || fault.kind != ENG_FAULT_GUARD;
 }
 
+/* And nothing else. */
+static void put_tags(const struct eng_profile *p, uint8_t *meta,
+		     const uint16_t *tags)
+{
+	uint8_t *at = meta + p->pi_offset + eng_app_at(p);
+
+	for (unsigned int i = 0; i < p->tags; i++) {
+		at[0] = (uint8_t)(tags[i] >> 8);
+		at[1] = (uint8_t)tags[i];
+		at = i ? at + 2 : meta + eng_more_tags_at(p);
+	}
+}
+
 /* (2) */
 static void put_tuple(struct image *g, unsigned int v, uint64_t interval,
-		      uint16_t tag, const uint8_t *old, const uint8_t *new)
+		      const uint16_t *tags, const uint8_t *old,
+		      const uint8_t *new)
 {
 	const struct eng_profile *p = profile(g);
 	uint32_t k = (uint32_t)(interval % g->lay.zone_intervals);
 	const uint8_t *src = meta_at(g, g->src[v], k);
 	uint8_t *now = meta_at(g, g->now[v], k);
-	uint8_t *app = now + p->pi_offset + eng_app_at(p);
 
-	if (tag == 0xffff)	/* an escape, or nothing that was ever right */
+	if (tags[0] == 0xffff)	/* an escape, or nothing that was ever right */
 		return;
 	if (!old || fits(g, old, src, interval)) {
-		eng_generate_app(p, new, now, 1, &tag);
+		eng_generate_app(p, new, now, 1, tags);
 		return;
 	}
-	app[0] = (uint8_t)(tag >> 8);
-	app[1] = (uint8_t)tag;
+	put_tags(p, now, tags);
 	if (fits(g, new, now, interval))
 		now[p->pi_offset] ^= 1;
 }
@@ -383,17 +396,18 @@ static void put_tuple(struct image *g, unsigned int v, uint64_t interval,
 int image_place(struct image *g, uint64_t addr, const uint8_t *old,
 		const uint8_t *new)
 {
-	size_t step = profile(g)->interval;
+	const struct eng_profile *p = profile(g);
+	uint32_t ipc = g->from->ipc;
 	uint16_t tags[TFS_LANES];
 
 	for (unsigned int v = 0; v < 2; v++) {
 		if (!g->there[v])
 			continue;
 		new_tags(g, v, addr, tags);
-		for (unsigned int i = 0; i < TFS_LANES; i++)
-			put_tuple(g, v, addr * TFS_LANES + i, tags[i],
-				  old ? old + i * step : NULL,
-				  new + i * step);
+		for (unsigned int i = 0; i < ipc; i++)
+			put_tuple(g, v, addr * ipc + i, tags + i * p->tags,
+				  old ? old + i * p->interval : NULL,
+				  new + i * p->interval);
 	}
 	if (new == g->zero || tfs_all_zero(new, g->from->csize))
 		return 0;
