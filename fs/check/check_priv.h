@@ -68,6 +68,8 @@ struct tfs_known *tfs_known_add(struct tfs_checking *ck, uint32_t ino);
 int tfs_fix(struct tfs_checking *ck, tfs_txn_fn fn, void *arg);
 int tfs_check_progress(struct tfs_checking *ck, unsigned int step,
 		       unsigned int done);
+/* The same of a walk that has come to that inode. */
+int tfs_check_at(struct tfs_checking *ck, unsigned int step, uint32_t ino);
 
 /* ---- the steps -------------------------------------------------------------- */
 

@@ -39,8 +39,7 @@ static int see_item(struct tfs_treewalk *w, const struct tfs_item *item)
 	for (uint64_t i = 0, n; i < ext.len; i += n) {
 		int err;
 
-		err = tfs_check_progress(ck, 3, ino * 1000.0 /
-					 (ck->fs->next_ino + 1.0));
+		err = tfs_check_at(ck, 3, ino);
 		if (err)
 			return err;
 		n = ext.len - i < rd->most ? ext.len - i : rd->most;
@@ -79,8 +78,7 @@ int tfs_check_content(struct tfs_checking *ck)
 	while (!err && !w.done) {
 		err = tfs_treewalk_step(&w);
 		if (!err)
-			err = tfs_check_progress(ck, 3, w.key.obj * 1000.0 /
-						 (fs->next_ino + 1.0));
+			err = tfs_check_at(ck, 3, w.key.obj);
 	}
 	tfs_treewalk_end(&w);
 	eng_buf_put(fs->dev, rd.buf, size);

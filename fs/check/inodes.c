@@ -674,8 +674,7 @@ int tfs_check_inodes(struct tfs_checking *ck)
 	while (!err && !w.done) {
 		err = tfs_treewalk_step(&w);
 		if (!err)
-			err = tfs_check_progress(ck, 1, w.key.obj * 1000.0 /
-						 (ck->fs->next_ino + 1.0));
+			err = tfs_check_at(ck, 1, w.key.obj);
 	}
 	if (!err)
 		err = end_inode(&cur);

@@ -91,3 +91,13 @@ int tfs_check_progress(struct tfs_checking *ck, unsigned int step,
 		done = 1000;
 	return c->progress && !c->progress(c, step, 4, done) ? -EINTR : 0;
 }
+
+/* The last key has no inode, and inodes may be numbered higher than the
+ * filesystem says. */
+int tfs_check_at(struct tfs_checking *ck, unsigned int step, uint32_t ino)
+{
+	uint64_t done = ino * 1000ull / (ck->fs->next_ino + 1ull);
+
+	return tfs_check_progress(ck, step, done < 1000 ? (unsigned int)done :
+				  1000);
+}

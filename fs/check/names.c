@@ -259,8 +259,7 @@ static int check_entries(struct tfs_checking *ck)
 	while (!err && !w.done) {
 		err = tfs_treewalk_step(&w);
 		if (!err)
-			err = tfs_check_progress(ck, 2, w.key.obj * 1000.0 /
-						 (ck->fs->next_ino + 1.0));
+			err = tfs_check_at(ck, 2, w.key.obj);
 	}
 	tfs_treewalk_end(&w);
 	for (size_t i = 0; i < ck->misplaced_n && !err; i++)
