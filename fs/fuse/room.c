@@ -2,7 +2,7 @@
 /* room.c - is space short, is it gone?
  *
  * (1) Short is less than what the kernel may hold of all files, which it
- *     bounds by a part of the memory; but never more than a quarter of the
+ *     bounds by a part of the memory; but never more than half of the
  *     filesystem. */
 #include <unistd.h>
 
@@ -30,7 +30,7 @@ bool tfs_room_short(struct tfs *fs, uint64_t held)
 	uint64_t csize = tfs_cluster_size(fs);
 	struct tfs_room r = tfs_room(fs);
 
-	return r.avail * csize < least(held, r.all * csize / 4);
+	return r.avail * csize < least(held, r.all * csize / 2);
 }
 
 bool tfs_room_full(struct tfs *fs, bool *reserved)

@@ -12,7 +12,8 @@
  *  (3) What the kernel still holds of the file is sent first: then what is
  *      free is free for the next write, as far as this file goes.  As that
  *      changes the file while the answer is under way, the kernel does not
- *      keep the attributes and asks again next time.
+ *      keep the attributes and asks again next time.  Where it held nothing it
+ *      would keep them, so this answer is followed by (2), too.
  *  (4) Where space is reserved, a write may have its place whatever is free.
  *      Then only files of which something found none are refused.
  *  (5) Of data that a program was told are written and that then could not
@@ -108,6 +109,19 @@ static int may_write(struct tfs_ops *ops, uint32_t ino)
 	return -ENOSPC;
 }
 
+bool tfs_space_watched(const struct tfs_inode *in)		/* (6) */
+{
+	return S_ISREG(in->mode) && in->flags & TFS_INODE_IMMUTABLE;
+}
+
+/* (2) */
+void tfs_space_watch(struct tfs_ops *ops, const struct tfs_inode *in)
+{
+	if (ops->writeback && S_ISREG(in->mode) &&
+	    (tfs_space_watched(in) || tfs_room_short(ops->fs, ops->held)))
+		tfs_notify_urgent(&ops->notify, in->ino);
+}
+
 /* (3) */
 static void answer(fuse_req_t req, uint32_t ino, void *arg)
 {
@@ -120,6 +134,8 @@ static void answer(fuse_req_t req, uint32_t ino, void *arg)
 	err = may_write(ops, ino);
 	err = err ?: tfs_getattr(ops->fs, ino, &in);
 	tfs_reply_attr(req, err, &in);
+	if (!err)
+		tfs_space_watch(ops, &in);
 }
 
 /* (6) */
@@ -131,19 +147,6 @@ static void answer_once(fuse_req_t req, uint32_t ino, void *arg)
 	(void)arg;
 	fuse_lowlevel_notify_inval_inode(ops->se, ino, -1, 0);
 	tfs_reply_attr(req, tfs_getattr(ops->fs, ino, &in), &in);
-}
-
-bool tfs_space_watched(const struct tfs_inode *in)		/* (6) */
-{
-	return S_ISREG(in->mode) && in->flags & TFS_INODE_IMMUTABLE;
-}
-
-/* (2) */
-void tfs_space_watch(struct tfs_ops *ops, const struct tfs_inode *in)
-{
-	if (ops->writeback && S_ISREG(in->mode) &&
-	    (tfs_space_watched(in) || tfs_room_short(ops->fs, ops->held)))
-		tfs_notify_urgent(&ops->notify, in->ino);
 }
 
 bool tfs_space_ask(fuse_req_t req, const struct tfs_inode *in, bool open)
