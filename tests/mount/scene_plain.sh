@@ -4,6 +4,7 @@
 # everything works all the same, and the log says how.
 # shellcheck disable=SC2119,SC2317
 . "$(dirname "$0")/../support/lib.sh"
+export TAGFS_TEST_URING=off	# there is none for FUSE either
 begin
 
 how=
