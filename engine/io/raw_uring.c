@@ -17,7 +17,9 @@
  *  (5) One of ring and plain is there.  What is said of the ring goes for the
  *      other, only that end() runs on one of its threads.
  *  (6) Descriptors keep their numbers for as long as there may be I/O: what is
- *      opened anew takes that of the old one. */
+ *      opened anew takes that of the old one.
+ *  (7) fill.c is told of each write before anything of it is written, and when
+ *      it is over, before end(). */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -31,6 +33,7 @@
 #include <unistd.h>
 
 #include "core/lock.h"
+#include "io/fill.h"
 #include "io/plain.h"
 #include "io/raw.h"
 #include "tagpi.h"
@@ -46,6 +49,7 @@ struct uring_raw {
 	bool		nowait;		/* atomic: trying at once is worth it */
 	struct eng_ring	*ring;		/* (5) */
 	struct eng_plain *plain;
+	struct eng_fill	fill;
 	char		*name;
 };
 
@@ -91,6 +95,14 @@ static void uring_start(struct uring_raw *u, struct eng_raw_io *io)
 		eng_plain_start(u->plain, &io->op);
 }
 
+/* (7) */
+static void uring_over(struct uring_raw *u, struct eng_raw_io *io, int err)
+{
+	if (io->write)
+		eng_fill_leave(&u->fill);
+	eng_raw_end(io, err);
+}
+
 /* (3) */
 static void uring_end(struct eng_ring_op *op, int res)
 {
@@ -99,9 +111,9 @@ static void uring_end(struct eng_ring_op *op, int res)
 	if (res > 0)
 		io->done += (uint64_t)res;
 	if (res <= 0)
-		eng_raw_end(io, res ? res : -EIO);
+		uring_over(to_uring(io->raw), io, res ? res : -EIO);
 	else if (io->done == io->len)
-		eng_raw_end(io, 0);
+		uring_over(to_uring(io->raw), io, 0);
 	else
 		uring_start(to_uring(io->raw), io);
 }
@@ -183,8 +195,10 @@ static void uring_submit(struct eng_raw *raw, struct eng_raw_io *io)
 		eng_raw_end(io, -EINVAL);
 		return;
 	}
+	if (io->write)
+		eng_fill_enter(&u->fill, io->off, io->len);	/* (7) */
 	if (io->direct ? uring_past_cache(u, io) : uring_try_cached(u, io)) {
-		eng_raw_end(io, 0);
+		uring_over(u, io, 0);
 		return;
 	}
 	io->raw = raw;
@@ -197,7 +211,10 @@ static void uring_submit(struct eng_raw *raw, struct eng_raw_io *io)
 
 static int uring_flush(struct eng_raw *raw)
 {
-	while (fdatasync(to_uring(raw)->fd))
+	struct uring_raw *u = to_uring(raw);
+
+	eng_fill_flush(&u->fill);
+	while (fdatasync(u->fd))
 		if (errno != EINTR)
 			return -errno;
 	return 0;
@@ -239,6 +256,7 @@ static void uring_free(struct uring_raw *u)
 		close(u->direct);
 	if (u->fd >= 0)
 		close(u->fd);
+	eng_fill_exit(&u->fill);
 	free(u->name);
 	free(u);
 }
@@ -329,6 +347,7 @@ static int uring_open_fd(struct uring_raw *u, int fd)
 	u->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 	if (u->fd < 0 || fstat(u->fd, &st))
 		return open_failed(u->name, "cannot open", errno);
+	eng_fill_use(&u->fill, u->fd);
 	u->bdev = S_ISBLK(st.st_mode);
 	u->memory = !u->bdev && is_memory(u->fd);
 	u->direct = eng_fd_reopen(fd, O_DIRECT | (u->raw.rdonly ? O_RDONLY :
@@ -339,6 +358,7 @@ static int uring_open_fd(struct uring_raw *u, int fd)
 static int uring_init(struct uring_raw *u, const char *path, int fd)
 {
 	u->fd = u->direct = -1;
+	eng_fill_init(&u->fill);
 	u->nowait = true;
 	u->raw.ops = &uring_ops;
 	u->raw.name = u->name = strdup(path);

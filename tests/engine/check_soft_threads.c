@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* check_soft_threads.c - the software container with little memory, with many
  * threads, and on real files. */
+#include <linux/magic.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
 #include "engine/soft_bed.h"
 
 /* ---- memory ----------------------------------------------------------- */
@@ -400,6 +404,52 @@ START_TEST(huge_file_is_sparse)
 }
 END_TEST
 
+/* What is filled ahead takes the place of nothing that was written, before or
+ * afterwards, and ends with the file. */
+START_TEST(holes_are_filled_ahead)
+{
+	enum { PAGES = 1024, PAGE = 4096, EACH = 300 };
+	static uint8_t page[PAGE], back[PAGE], zeros[PAGE];
+	static bool written[PAGES];
+	uint64_t state = 5;
+	struct eng_raw *raw;
+	struct statfs fs;
+	struct stat st;
+	struct bed b;
+	int fd;
+
+	file_make(&b, 0, PAGES * PAGE);
+	fd = open(b.path, O_RDWR);
+	ck_assert_int_eq(ftruncate(fd, 0), 0);
+	ck_assert_int_eq(ftruncate(fd, PAGES * PAGE), 0);
+	ck_assert_int_eq(eng_raw_open(&raw, b.path, fd, 0), 0);
+	for (unsigned int i = 0; i < EACH; i++) {
+		unsigned int at = i % 3 ? i : sim_rand(&state) % PAGES;
+
+		memset(page, (int)at | 1, PAGE);
+		written[at] = true;
+		ck_assert_int_eq(eng_raw_rw(raw, true, (uint64_t)at * PAGE,
+					    page, PAGE), 0);
+		ck_assert_int_eq(raw->ops->flush(raw), 0);
+	}
+	ck_assert_int_eq(fstat(fd, &st), 0);
+	ck_assert_int_eq(st.st_size, PAGES * PAGE);
+	ck_assert_int_eq(fstatfs(fd, &fs), 0);
+	if (fs.f_type == EXT4_SUPER_MAGIC)
+		ck_assert_int_gt(st.st_blocks * 512, EACH * PAGE * 2);
+	for (unsigned int i = 0; i < PAGES; i++) {
+		memset(page, (int)i | 1, PAGE);
+		ck_assert_int_eq(eng_raw_rw(raw, false, (uint64_t)i * PAGE,
+					    back, PAGE), 0);
+		ck_assert_msg(!memcmp(back, written[i] ? page : zeros, PAGE),
+			      "page %u", i);
+	}
+	raw->ops->close(raw);
+	close(fd);
+	file_free(&b);
+}
+END_TEST
+
 /* One writer or many readers. */
 START_TEST(files_are_locked)
 {
@@ -532,6 +582,7 @@ static TCase *file_case(void)
 	tcase_set_timeout(tc, 300);
 	tcase_add_loop_test(tc, files_work, 0, NPROFILES);
 	tcase_add_test(tc, huge_file_is_sparse);
+	tcase_add_test(tc, holes_are_filled_ahead);
 	tcase_add_test(tc, files_are_locked);
 	tcase_add_test(tc, other_things_are_no_device);
 	tcase_add_test(tc, ring_may_overflow);
