@@ -14,7 +14,9 @@
  *      that tree is newer than the next tree's first node, or it ends before
  *      what it calls durable itself.
  *  (4) Nodes have bounds, and a child has those that its parent gives.  So a walk
- *      meets no node twice, whatever they say. */
+ *      meets no node twice, whatever they say.
+ *  (5) The scan has seen all leaves, and they come sorted as a walk meets them.
+ *      So only the nodes above them are read again. */
 #include "base/cluster.h"
 #include "check/rebuild_priv.h"
 #include "mount/recover.h"
@@ -23,6 +25,8 @@
 struct whole {
 	struct rebuild	*rb;
 	uint64_t	newest;		/* sequence of its nodes */
+	struct tfs_span	leaf;		/* (5), the next one, if more is 1 */
+	int		more;
 };
 
 /* Either copy; -ENOENT: neither is what at says. */
@@ -50,16 +54,42 @@ static int read_node(struct rebuild *rb, const struct tfs_miss *at,
 	return err;
 }
 
+static void next_leaf(struct whole *w)
+{
+	w->more = tfs_sorter_next(w->rb->sv.leaves, &w->leaf);
+}
+
+/* (5) -ENOENT: neither copy was seen. */
+static int find_leaf(struct whole *w, const struct tfs_miss *at)
+{
+	bool found = false;
+
+	while (w->more > 0 && tfs_key_cmp(&w->leaf.low, &at->low) < 0)
+		next_leaf(w);
+	while (w->more > 0 && !tfs_key_cmp(&w->leaf.low, &at->low)) {
+		const struct tfs_span *l = &w->leaf;
+
+		for (unsigned int copy = 0; copy < 2; copy++)
+			if (l->addr[copy] && l->seq == at->ptr.seq &&
+			    l->addr[copy] == at->ptr.addr[copy] &&
+			    !tfs_key_cmp(&l->high, &at->high))
+				found = true;
+		next_leaf(w);
+	}
+	if (w->more < 0)
+		return w->more;
+	return found ? 0 : -ENOENT;
+}
+
+static int walk(struct whole *w, const struct tfs_miss *at);
+
 /* (4) */
-static int walk(struct whole *w, const struct tfs_miss *at)
+static int walk_children(struct whole *w, const struct tfs_miss *at)
 {
 	struct tfs_node *node = tfs_node_alloc(w->rb->fs);
-	unsigned int n;
 	int err = node ? read_node(w->rb, at, node) : -ENOMEM;
+	unsigned int n = err ? 0 : tfs_node_items(node);
 
-	if (!err && at->ptr.seq > w->newest)
-		w->newest = at->ptr.seq;
-	n = !err && at->level ? tfs_node_items(node) : 0;
 	for (unsigned int i = 0; i < n && !err; i++) {
 		struct tfs_miss child = {
 			.ptr = tfs_node_ptr(node, i), .level = at->level - 1,
@@ -72,6 +102,13 @@ static int walk(struct whole *w, const struct tfs_miss *at)
 	}
 	tfs_node_free(node);
 	return err;
+}
+
+static int walk(struct whole *w, const struct tfs_miss *at)
+{
+	if (at->ptr.seq > w->newest)
+		w->newest = at->ptr.seq;
+	return at->level ? walk_children(w, at) : find_leaf(w, at);
 }
 
 /* The lowest sequence above that; 0: there is none. */
@@ -114,6 +151,10 @@ static int find_whole(struct whole *w)
 
 	for (unsigned int i = 0; i < sv->roots && err == -ENOENT; i++) {
 		w->newest = 0;
+		err = tfs_sorter_rewind(sv->leaves);
+		if (err)
+			break;
+		next_leaf(w);
 		err = walk(w, &sv->root[i]);
 	}
 	return err;
