@@ -11,6 +11,18 @@ uint32_t soft_crc(const void *buf, size_t len)
 	return ~crc32_iscsi((unsigned char *)buf, (int)len, ~0u);
 }
 
+/* The first sector has those of the others. */
+void soft_page_seal(struct soft_disk_page *page)
+{
+	const uint8_t *bytes = (const uint8_t *)page;
+
+	page->crc[0] = 0;
+	for (unsigned int i = 1; i < SOFT_SECTORS; i++)
+		page->crc[i] = put_le32(soft_crc(bytes + i * SOFT_SECTOR,
+						 SOFT_SECTOR));
+	page->crc[0] = put_le32(soft_crc(bytes, SOFT_SECTOR));
+}
+
 int soft_layout(struct soft_layout *l, const struct eng_profile *p,
 		uint64_t size)
 {

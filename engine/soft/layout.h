@@ -83,5 +83,7 @@ static inline uint64_t soft_data_off(const struct soft_layout *l,
 }
 
 uint32_t soft_crc(const void *buf, size_t len);
+/* Put the checksums right, of all its sectors. */
+void soft_page_seal(struct soft_disk_page *page);
 
 #endif

@@ -295,17 +295,11 @@ static void snap_end(struct eng_raw_io *raw, int err)
 static void snap_encode(struct soft *s, struct soft_disk_page *buf,
 			uint64_t zone, uint64_t gen)
 {
-	const uint8_t *bytes = (const uint8_t *)buf;
-
 	buf->magic = put_le64(SOFT_PAGE_MAGIC);
 	buf->id = put_le64(s->head.id);
 	buf->zone = put_le64(zone);
 	buf->gen = put_le64(gen);
-	buf->crc[0] = 0;
-	for (unsigned int i = 1; i < SOFT_SECTORS; i++)
-		buf->crc[i] = put_le32(soft_crc(bytes + i * SOFT_SECTOR,
-						SOFT_SECTOR));
-	buf->crc[0] = put_le32(soft_crc(bytes, SOFT_SECTOR));
+	soft_page_seal(buf);
 }
 
 static void snap_submit(struct soft *s, struct soft_snap *snap,

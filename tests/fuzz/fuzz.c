@@ -238,16 +238,11 @@ static void edit_page(struct sim *sim, const struct edit *e)
 	uint64_t at = bed_page_at(sim, eng_profile_find(PROFILE),
 				  e->which % CLUSTERS);
 	struct soft_disk_page page;
-	uint8_t *bytes = (uint8_t *)&page;
 
 	at ^= e->which & 0x8000 ? SOFT_BLOCK : 0;
 	sim_peek(sim, at, &page, sizeof(page));
 	apply(e, &page, sizeof(page));
-	page.crc[0] = 0;
-	for (unsigned int i = 1; i < SOFT_SECTORS; i++)
-		page.crc[i] = put_le32(soft_crc(bytes + i * SOFT_SECTOR,
-						SOFT_SECTOR));
-	page.crc[0] = put_le32(soft_crc(bytes, SOFT_SECTOR));
+	soft_page_seal(&page);
 	sim_poke(sim, at, &page, sizeof(page));
 }
 

@@ -156,13 +156,7 @@ static bool load_page(const struct image *im, struct spot *s)
 /* (1) */
 static void store_page(const struct image *im, struct spot *s)
 {
-	uint8_t *raw = (uint8_t *)&s->page;
-
-	for (unsigned int i = 1; i < SOFT_SECTORS; i++)
-		s->page.crc[i] = put_le32(soft_crc(raw + i * SOFT_SECTOR,
-						   SOFT_SECTOR));
-	s->page.crc[0] = 0;
-	s->page.crc[0] = put_le32(soft_crc(raw, SOFT_SECTOR));
+	soft_page_seal(&s->page);
 	put(im, s->page_off, &s->page, sizeof(s->page));
 }
 

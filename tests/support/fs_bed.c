@@ -301,7 +301,6 @@ void bed_peek(struct sim *sim, const struct eng_profile *p, uint64_t addr,
 void bed_poke(struct sim *sim, const struct eng_profile *p, uint64_t addr,
 	      const struct bed_cluster *cl)
 {
-	const uint8_t *bytes;
 	struct place pl;
 
 	find_place(sim, p, addr, &pl);
@@ -309,11 +308,6 @@ void bed_poke(struct sim *sim, const struct eng_profile *p, uint64_t addr,
 		 per_cluster(p) * p->interval);
 	memcpy(pl.disk.tuples + pl.first * p->meta_size, cl->tuples,
 	       per_cluster(p) * p->meta_size);
-	bytes = (const uint8_t *)&pl.disk;
-	pl.disk.crc[0] = 0;
-	for (unsigned int i = 1; i < SOFT_SECTORS; i++)
-		pl.disk.crc[i] = put_le32(soft_crc(bytes + i * SOFT_SECTOR,
-						   SOFT_SECTOR));
-	pl.disk.crc[0] = put_le32(soft_crc(bytes, SOFT_SECTOR));
+	soft_page_seal(&pl.disk);
 	sim_poke(sim, pl.page, &pl.disk, SOFT_BLOCK);
 }

@@ -666,11 +666,7 @@ static void lie_in_page(struct liar *l, struct sim *sim)
 		lie(l, bytes + 8 * pick(l, 4), 8);
 	for (unsigned int n = pick(l, 20); n--; )
 		lie(l, page.tuples + 8 * pick(l, 504), 8);
-	page.crc[0] = 0;
-	for (unsigned int i = 1; i < SOFT_SECTORS; i++)
-		page.crc[i] = put_le32(soft_crc(bytes + i * SOFT_SECTOR,
-						SOFT_SECTOR));
-	page.crc[0] = put_le32(soft_crc(bytes, SOFT_SECTOR));
+	soft_page_seal(&page);
 	sim_poke(sim, at, &page, sizeof(page));
 }
 
