@@ -27,7 +27,7 @@
 #include "commit/log.h"
 #include "commit/super.h"
 #include "mount/legs.h"
-#include "mount/recover.h"
+#include "mount/logscan.h"
 
 #define LOOKS		3u	/* (2) */
 #define BATCH		32u	/* clusters of the log at once */

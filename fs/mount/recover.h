@@ -11,11 +11,6 @@
 int tfs_recover(struct tfs *fs, const struct tfs_slot *slot, unsigned int odd,
 		struct tfs_mount *how, bool *replayed);
 
-/* The sequence of a sound cluster of the log, which was read at pos; 0: it is
- * none. */
-uint64_t tfs_log_check(const struct tfs *fs, const uint8_t *buf,
-		       const uint16_t *tags, uint64_t pos);
-
 /* Where no checkpoint says where the log begins: the items of all commits above
  * that sequence, of which the tree may have some already.  What is in use must
  * be counted afterwards. */

@@ -13,7 +13,7 @@
 #include "commit/super.h"
 #include "ctl.h"
 #include "file/extent.h"
-#include "mount/recover.h"
+#include "mount/logscan.h"
 #include "name/dir.h"
 #include "out.h"
 #include "tree/ncache.h"

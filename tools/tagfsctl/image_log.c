@@ -20,7 +20,7 @@
 #include "commit/log.h"
 #include "commit/super.h"
 #include "image.h"
-#include "mount/recover.h"
+#include "mount/logscan.h"
 
 /* One commit as it is and as it will be. */
 struct text {
