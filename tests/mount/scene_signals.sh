@@ -216,6 +216,25 @@ kill -TERM "$pid"
 check "which SIGTERM does" await 20 eval "! mounted '$mnt'"
 await 60 ended "$pid"
 
+# ---- messages without a file -------------------------------------------------
+
+if [ -e /dev/log ] || [ -S /run/systemd/journal/socket ] ||
+	[ ! -w /dev/kmsg ] || ! dmesg >/dev/null 2>&1
+then
+	skip "messages in the kernel's log: there is another one, or it is closed"
+else
+	corrupt hit flip 7 40 "$img" >/dev/null
+	tagfs "$img" "$mnt" 2>"$work/out"
+	check "a mount that succeeds says nothing" test ! -s "$work/out"
+	cat "$mnt"/* >/dev/null 2>&1
+	check "without a system log the kernel's has what is damaged" \
+		eval "dmesg | grep -q 'tagfs\[.*$mnt: .*expected'"
+	pid=$(pgrep -f "tagfs $img $mnt")
+	unmount
+	await 60 ended "$pid"
+	mkfs 64M -f
+fi
+
 # ---- a start that can't end well ---------------------------------------------
 
 tagfs "$img" "$mnt" -o allow_root 2>"$work/out"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* report.c - messages: standard error while somebody is there to read it, the
- * journal or syslog afterwards, and a file at any time if there is one.
+ * journal or syslog afterwards, where there is neither the kernel's log, and a
+ * file at any time if there is one.
  *
  * (1) A line is one write to a file opened for appending, so that threads and
  *     log rotation don't cut it.
@@ -24,7 +25,9 @@
 #include "report.h"
 #include "tagpi.h"
 
-static int file = -1;		/* these two: fixed once threads run */
+#define KERNEL_LINE	900u	/* its log takes no longer ones */
+
+static int file = -1, kernel = -1;	/* these: fixed once threads run */
 static char path[PATH_MAX];	/* works from any directory */
 static atomic_bool background, journal;
 static char mount_point[ENG_LINE];	/* as in lines; fixed before these */
@@ -59,6 +62,17 @@ static const char *named(char *buf, size_t size, const char *line)
 	return buf;
 }
 
+static void to_kernel(int level, const char *line)
+{
+	char buf[KERNEL_LINE];
+	int len = snprintf(buf, sizeof(buf), "<%d>tagfs[%d]: %s",
+			   LOG_DAEMON | level, getpid(), line);
+
+	if (write(kernel, buf, len < (int)sizeof(buf) ? (size_t)len :
+		  sizeof(buf) - 1) < 0)
+		return;		/* nobody is left to tell */
+}
+
 void report_line(int level, const char *line, const struct eng_field *field,
 		 unsigned int n)
 {
@@ -69,7 +83,9 @@ void report_line(int level, const char *line, const struct eng_field *field,
 	if (journal &&
 	    journal_send(level, named(buf, sizeof(buf), line), field, n))
 		return;
-	if (background)
+	if (kernel >= 0)
+		to_kernel(level, named(buf, sizeof(buf), line));
+	else if (background)
 		syslog(LOG_DAEMON | level, "%s", named(buf, sizeof(buf), line));
 	else
 		fprintf(stderr, "tagfs: %s\n", line);
@@ -131,6 +147,16 @@ static bool to_journal(const struct report_mount *m)
 	return journal_open(field, sizeof(field) / sizeof(field[0]));
 }
 
+/* As filesystems of the kernel: a mount that succeeds says nothing, and what
+ * there is to say later is not lost. */
+static void no_log(void)
+{
+	kernel = open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
+	if (kernel < 0)
+		fprintf(stderr, "tagfs: no system log here: later messages "
+			"are lost without -o log=FILE\n");
+}
+
 void report_ready(const struct report_mount *m, bool back)
 {
 	eng_text_line(mount_point, m->point);
@@ -140,7 +166,6 @@ void report_ready(const struct report_mount *m, bool back)
 		return;
 	openlog("tagfs", LOG_PID, LOG_DAEMON);
 	if (file < 0 && !journal && access("/dev/log", F_OK))
-		fprintf(stderr, "tagfs: no system log here: later messages "
-			"are lost without -o log=FILE\n");
+		no_log();
 	background = true;
 }
