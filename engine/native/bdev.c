@@ -304,6 +304,24 @@ int eng_bdev_open(struct eng_bdev *b, const char *path, int fd,
 	return 0;
 }
 
+int eng_bdev_reopen(struct eng_bdev *b)
+{
+	struct eng_bdev rw = *b;
+	int err;
+
+	rw.rdonly = false;
+	rw.fd = eng_fd_reopen(b->fd, O_RDWR | O_DIRECT);
+	if (rw.fd < 0)
+		return bdev_failed(b, rw.fd, "cannot open");
+	err = check_writable(&rw);
+	if (!err) {
+		dup3(rw.fd, b->fd, O_CLOEXEC);
+		b->rdonly = false;
+	}
+	close(rw.fd);
+	return err;
+}
+
 void eng_bdev_close(struct eng_bdev *b)
 {
 	if (b->fd >= 0)

@@ -29,6 +29,9 @@ struct eng_bdev {
  * again and a line is in the log. */
 int eng_bdev_open(struct eng_bdev *b, const char *path, int fd,
 		  unsigned int flags);
+/* What was opened to be read, now to be written: the same device, under the
+ * number that its descriptor has.  Changes nothing on error. */
+int eng_bdev_reopen(struct eng_bdev *b);
 void eng_bdev_close(struct eng_bdev *b);
 /* A number in a file of the disk's directory, or fallback. */
 uint64_t eng_bdev_number(const struct eng_bdev *b, const char *file,

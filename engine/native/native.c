@@ -13,14 +13,15 @@
  *      the fault.  Whatever comes out of this was verified, or is an error.
  *  (3) A write's tuples belong to the kernel once submitted: it may put other
  *      reference tags into them.  To start it again it gets ours back.
- *  (4) What is there when the device is opened for writing is made durable
- *      first: what a killed process has written may be in its cache alone,
- *      and whoever reads it takes it for the past.
+ *  (4) What is there when the device is opened for writing, or anew for that,
+ *      is made durable first: what a killed process has written may be in its
+ *      cache alone, and whoever reads it takes it for the past.
  *  (5) No error of the device is passed on as one that means something else
  *      to a caller, as ENOSPC does.
  *  (6) A short transfer goes on where it stopped, with the interval that it
  *      stopped in.  One that moves nothing is an error. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +29,7 @@
 #include <unistd.h>
 
 #include "core/io.h"
+#include "core/lock.h"
 #include "native/native.h"
 
 typedef unsigned long long ull;
@@ -270,6 +272,23 @@ static int native_stats(struct eng_dev *dev, char *buf, size_t size)
 		stat_get(&st->flushes), stat_get(&st->discards));
 }
 
+/* Both descriptors or none, under their numbers: requests are under way. */
+static int native_reopen(struct eng_dev *dev)
+{
+	struct native *n = to_native(dev);
+	int ng = n->ng < 0 ? -1 : eng_fd_reopen(n->ng, O_RDWR), err;
+
+	if (n->ng >= 0 && ng < 0)
+		return ng;
+	err = eng_bdev_reopen(&n->bdev);
+	if (ng < 0)
+		return err;
+	if (!err)
+		dup3(ng, n->ng, O_CLOEXEC);
+	close(ng);
+	return err;
+}
+
 static void native_close(struct eng_dev *dev)
 {
 	native_destroy(to_native(dev));
@@ -281,6 +300,8 @@ static const struct eng_dev_ops native_dev_ops = {
 	.flush = native_flush,
 	.discard = native_discard,
 	.stats = native_stats,
+	.reopen = native_reopen,
+	.begin_writes = native_flush,	/* (4) */
 	.close = native_close,
 };
 

@@ -98,6 +98,49 @@ of_write_protection()
 	blockdev --setrw "$img"
 }
 
+# remount FLAG: as mount(8) would, which finds an installed tagfs only.
+remount()
+{
+	tagfs -o "remount,$1" "$img" "$mnt"
+}
+
+# What was mounted read-only is opened anew to be written, with a log that was
+# replayed in memory and a file that stays open.
+of_remount()
+{
+	local by
+
+	on /dev/pi/1 512+8 "$host"
+	for by in block nvme; do
+		must_mount -o "backend=$by"
+		cp "$work/tree/random" "$mnt/$by"
+		sync "$mnt/$by"
+		kill_fs
+		blockdev --setro "$img"
+		must_mount -o "ro,backend=$by"
+		exec 7<"$mnt/$by"
+		refused "$by: remount,rw of what is write-protected" \
+			"write-protected" remount rw
+		blockdev --setrw "$img"
+		check "$by: remount,rw" remount rw
+		check "$by: takes a file" cp "$work/tree/some3" "$mnt/$by.new"
+		check "$by: what was open is read" \
+			cmp "$work/tree/random" /dev/fd/7
+		exec 7<&-
+		sync "$mnt/$by.new"
+		kill_fs
+		must_mount
+		check "$by: what was written survives a crash" \
+			cmp "$work/tree/some3" "$mnt/$by.new"
+		check "$by: the medium agrees" medium_agrees 0 "$mnt/$by" \
+			"$mnt/$by.new"
+		check "$by: remount,ro and back" eval \
+			"remount ro && remount rw && touch $mnt/$by.more"
+		umount_fs
+	done
+	check "remounts: fsck.tagfs" fsck.tagfs -f -n "$img"
+}
+
 of_partitions()
 {
 	local start=2304 part

@@ -94,9 +94,6 @@ static int fail(const struct remount *r, int err)
 	if (err == -ESTALE)
 		why = "it was written elsewhere since it was mounted: unmount "
 			"it and mount it again";
-	if (err == -EOPNOTSUPP)
-		why = "a device with protection information of its own is not "
-			"opened anew: unmount it and mount it again";
 	eng_log(LOG_ERR, "%s: not remounted: %s", r->point, why);
 	return err == -EPERM || err == -EACCES ? EXIT_USAGE : EXIT_MOUNT;
 }
