@@ -47,6 +47,9 @@ struct eng_raw_ops {
 	void	(*close)(struct eng_raw *raw);
 	/* May be NULL: clean caches of the range are not worth keeping. */
 	void	(*forget)(struct eng_raw *raw, uint64_t off, uint64_t len);
+	/* May be NULL: is there nothing, so that it reads as zeros?  False
+	 * where that can't be told. */
+	bool	(*hole)(struct eng_raw *raw, uint64_t off, uint64_t len);
 	/* May be NULL: what is opened to be read stays so.  Else open the same
 	 * anew to be written, beside I/O; nothing is shared with the lock's
 	 * descriptor afterwards.  On error all is as it was. */

@@ -250,6 +250,17 @@ static void uring_forget(struct eng_raw *raw, uint64_t off, uint64_t len)
 		      POSIX_FADV_DONTNEED);
 }
 
+static bool uring_hole(struct eng_raw *raw, uint64_t off, uint64_t len)
+{
+	struct uring_raw *u = to_uring(raw);
+	off_t data;
+
+	if (u->bdev)
+		return false;
+	data = lseek(u->fd, (off_t)off, SEEK_DATA);
+	return data < 0 ? errno == ENXIO : (uint64_t)data >= off + len;
+}
+
 static void uring_free(struct uring_raw *u)
 {
 	if (u->direct >= 0)
@@ -310,6 +321,7 @@ static const struct eng_raw_ops uring_ops = {
 	.discard = uring_discard,
 	.close = uring_close,
 	.forget = uring_forget,
+	.hole = uring_hole,
 	.reopen = uring_reopen,
 };
 

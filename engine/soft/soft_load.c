@@ -14,7 +14,7 @@
  *  (6) Runs in completions: all reads are asynchronous, nothing waits.
  *  (7) Pages that don't look right are read once more, past the host's cache,
  *      before anything is concluded, and written, from that: the read may
- *      have gone astray.
+ *      have gone astray.  Where the file has a hole there is nothing to read.
  *  (8) A power cut is no damage.  It leaves a page of which sector 0 is of one
  *      version and others are of an earlier one: a sector arrives whole or
  *      not at all.  So sector 0 is intact, and a sector that is not the one
@@ -71,6 +71,11 @@ struct soft_load {
 
 /* ---- one sector, one page --------------------------------------------- */
 
+static bool is_zero(const uint8_t *buf, size_t len)
+{
+	return !*buf && !memcmp(buf, buf + 1, len - 1);
+}
+
 /* Find the one bit whose flip explains that the checksum is off by diff:
  * walk backwards through what a flip at each bit does to it. */
 static bool sector_flip_bit(uint8_t *buf, uint32_t diff)
@@ -96,12 +101,15 @@ static enum trust sector_check(uint8_t *buf, uint32_t crc)
 	return sector_flip_bit(buf, diff) ? TRUST_FIXED : TRUST_DAMAGED;
 }
 
-/* Sector 0 has its own checksum in it. */
+/* Sector 0 has its own checksum in it.  Zeros are none of ours: in a page
+ * that nobody has written, no flipped bit is looked for. */
 static enum trust head_check(struct soft_disk_page *disk)
 {
 	uint32_t crc = get_le32(disk->crc[0]), diff;
 	enum trust trust;
 
+	if (is_zero((uint8_t *)disk, SOFT_SECTOR))
+		return TRUST_DAMAGED;
 	disk->crc[0] = 0;
 	diff = soft_crc(disk, SOFT_SECTOR) ^ crc;
 	if (__builtin_popcount(diff) == 1)
@@ -174,11 +182,6 @@ static void image_check(struct soft *s, struct soft_image *img, uint64_t zone,
 		image_lost(img, "belongs elsewhere", TRUST_DAMAGED);
 	else
 		image_sectors(img);
-}
-
-static bool is_zero(const uint8_t *buf, size_t len)
-{
-	return !*buf && !memcmp(buf, buf + 1, len - 1);
 }
 
 /* What a page without anything of ours means depends on the other. */
@@ -369,13 +372,23 @@ static void pair_tell_cuts(struct soft_load *load)
 				"replaced counts";
 }
 
+static bool in_hole(const struct soft_load *load)
+{
+	const struct eng_raw_ops *ops = load->s->raw->ops;
+
+	return ops->hole && ops->hole(load->s->raw, soft_zone_off(
+			&load->s->head.lay, load->page->zone), SOFT_PAGES);
+}
+
 /* Does the pair look damaged, or blank?  That may be the read's fault. */
 static bool pair_odd(const struct soft_load *load)
 {
 	const struct soft_image *a = &load->image[0], *b = &load->image[1];
 
-	return a->what || b->what ||
-	       (a->found == FOUND_BLANK && b->found == FOUND_BLANK);
+	if (a->what || b->what)
+		return true;
+	return a->found == FOUND_BLANK && b->found == FOUND_BLANK &&
+	       !in_hole(load);
 }
 
 /* Find out which is newer.  A page of unknown age may be the newest. */

@@ -245,6 +245,26 @@ START_TEST(end_of_file_is_an_error)	/* _i: the host stops early, too */
 }
 END_TEST
 
+/* What was written is no hole, zeros included; where it ends one begins.  A
+ * filesystem that can't tell has none. */
+START_TEST(only_what_was_never_written_is_a_hole)
+{
+	static uint8_t zeros[8192];
+	struct eng_raw *raw;
+	bool tells = lseek(file, 0, SEEK_DATA) < 0;
+
+	ck_assert_int_eq(eng_raw_open(&raw, path, file, 0), 0);
+	ck_assert_int_eq(raw->ops->hole(raw, 0, SIZE), tells);
+	ck_assert_int_eq(rw(raw, true, SIZE / 2, zeros, 8192), 0);
+	ck_assert_int_eq(raw->ops->hole(raw, SIZE / 2 - 8192, 8192), tells);
+	ck_assert_int_eq(raw->ops->hole(raw, SIZE / 2 + 8192, 8192), tells);
+	ck_assert(!raw->ops->hole(raw, SIZE / 2 - 4096, 8192));
+	ck_assert(!raw->ops->hole(raw, SIZE / 2, 8192));
+	ck_assert(!raw->ops->hole(raw, SIZE / 2 + 4096, 8192));
+	raw->ops->close(raw);
+}
+END_TEST
+
 /* ---- a device with tuples --------------------------------------------- */
 
 /* struct io_uring_attr_pi of Linux 6.14. */
@@ -538,6 +558,7 @@ int main(void)
 	tcase_set_timeout(tc, 300);
 	tcase_add_test(tc, short_transfers_of_files_go_on);
 	tcase_add_loop_test(tc, end_of_file_is_an_error, 0, 2);
+	tcase_add_test(tc, only_what_was_never_written_is_a_hole);
 	tcase_add_test(tc, short_transfers_of_devices_go_on);
 	tcase_add_test(tc, owner_is_woken);
 	tcase_add_loop_test(tc, owner_completes_what_it_starts, 0, 2);
