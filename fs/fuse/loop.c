@@ -20,6 +20,10 @@
  * (5) A new thread has its buffer before it is given a turn.  If there is no
  *     memory for either, those that are there go on; that is no error.
  * (6) What was received is answered, also after the end.
+ * (7) A look whether requests are waiting costs a system call, and a turn more
+ *     two changes of thread.  So while requests are quick a thread looks at
+ *     every eighth only, and hands out another turn if requests were waiting
+ *     at three in a row: a FORGET that came along does not make a crowd.
  *
  * Where the kernel and uring.c agree on io_uring, what comes through the
  * device is only what the kernel has no queue for. */
@@ -41,6 +45,8 @@
 #define WORKERS		64
 #define TICK_NS		1000000
 #define TICKS_IDLE	50	/* then the deputy sleeps */
+#define LOOK_SKIP	7	/* quick requests between two looks: (7) */
+#define LOOK_ROW	3
 
 struct worker {
 	struct tfs_loop	*loop;
@@ -49,6 +55,8 @@ struct worker {
 	bool		go;		/* lock: was given a turn */
 	atomic_bool	receiving;	/* or not yet counted */
 	atomic_uint	round;		/* loop->round, seen while receiving */
+	unsigned int	skip, row;	/* own: (7) */
+	bool		look;		/* own: at this request */
 	struct worker	*next;		/* lock: in the parked list */
 	struct fuse_buf	buf;
 };
@@ -187,12 +195,13 @@ static bool turn_again(struct tfs_loop *loop)
 	return mine;
 }
 
-/* (4) */
-static bool turn_drop(struct tfs_loop *loop)
+/* (4), (7) */
+static bool turn_drop(struct worker *w)
 {
+	struct tfs_loop *loop = w->loop;
 	bool dropped;
 
-	if (loop->turns < 2 || pending(loop))
+	if (loop->turns < 2 || !w->look || pending(loop))
 		return false;
 	pthread_mutex_lock(&loop->lock);
 	dropped = loop->turns > 1;
@@ -286,6 +295,31 @@ static void agree(struct tfs_loop *loop)
 	}
 }
 
+/* Are there enough requests for another turn?  (3), (7) */
+static bool crowded(struct worker *w)
+{
+	struct tfs_loop *loop = w->loop;
+	unsigned int flags = tfs_wire_flags();
+	bool quick = flags & TFS_WIRE_QUICK && !loop->ops->dirsync;
+
+	w->look = !quick || !w->skip;
+	if (flags & TFS_WIRE_FORGET)
+		return false;
+	if (!quick) {
+		w->skip = w->row = 0;
+		return loop->turns < loop->share && pending(loop);
+	}
+	if (w->skip) {
+		w->skip--;
+		return false;
+	}
+	w->row = pending(loop) ? w->row + 1 : 0;
+	if (w->row && w->row < LOOK_ROW)
+		return false;
+	w->skip = LOOK_SKIP;
+	return w->row && loop->turns < loop->share;
+}
+
 /* One request.  True: the turn is still ours. */
 static bool handle(struct worker *w)
 {
@@ -307,11 +341,11 @@ static bool handle(struct worker *w)
 	loop->busy++;
 	if (loop->max > 1) {
 		arm(loop);
-		if (loop->turns < loop->share && pending(loop))
+		if (crowded(w))
 			turn_add(loop, loop->share);
 	}
 	answer(w);
-	kept = !turn_drop(loop);
+	kept = !turn_drop(w);
 	loop->busy--;
 	return kept;
 }

@@ -33,6 +33,7 @@
 #define FUSE_TMPFILE	51	/* an enumerator in headers that have it */
 #endif
 #define STATX_OPCODE	52u
+#define QUICK_READ	16384u	/* bytes */
 #define OVER_IO_URING	(1u << 9)	/* of flags2 */
 #ifndef FUSE_INIT_EXT
 #define FUSE_INIT_EXT	(1u << 30)
@@ -197,6 +198,34 @@ static unsigned int kind_of(const struct fuse_in_header *h)
 	}
 }
 
+/* What takes no longer than to wake a thread that would do it. */
+static unsigned int effort_of(const struct fuse_in_header *h)
+{
+	const struct fuse_read_in *rd = (void *)(h + 1);
+	const struct fuse_setattr_in *set = (void *)(h + 1);
+
+	switch (h->opcode) {
+	case FUSE_FORGET:
+	case FUSE_BATCH_FORGET:
+		return TFS_WIRE_FORGET;
+	case FUSE_LOOKUP:
+	case FUSE_GETATTR:
+	case FUSE_MKNOD:
+	case FUSE_MKDIR:
+	case FUSE_UNLINK:
+	case FUSE_RMDIR:
+	case FUSE_GETXATTR:
+	case STATX_OPCODE:
+		return TFS_WIRE_QUICK;
+	case FUSE_SETATTR:
+		return set->valid & FATTR_SIZE ? 0 : TFS_WIRE_QUICK;
+	case FUSE_READ:
+		return rd->size <= QUICK_READ ? TFS_WIRE_QUICK : 0;
+	default:
+		return 0;
+	}
+}
+
 static ssize_t see(void *buf, ssize_t n)
 {
 	struct fuse_in_header *h = buf;
@@ -205,6 +234,7 @@ static ssize_t see(void *buf, ssize_t n)
 	if (n < (ssize_t)sizeof(*h))
 		return n;
 	count_request(h->opcode);
+	flags_here |= effort_of(h);
 	switch (h->opcode) {
 	case FUSE_INIT:
 		flags_here |= TFS_WIRE_INIT;

@@ -19,6 +19,8 @@ enum {
 	TFS_WIRE_INIT		= 64,
 	TFS_WIRE_WAITS		= 128,	/* may wait for the device */
 	TFS_WIRE_HELD		= 256,	/* perhaps answered by notify.c */
+	TFS_WIRE_QUICK		= 512,	/* nothing much, as a rule */
+	TFS_WIRE_FORGET		= 1024,	/* nobody waits for it */
 };
 
 #define TFS_MAX_WRITE	(1u << 20)
