@@ -13,8 +13,8 @@
  *     up for one that is known to take long (fsync).
  * (3) Another turn is handed out if requests are waiting already when one was
  *     received, and by the deputy, if all that have a turn have been busy
- *     with the same requests for a tick: so a handler may take as long as it
- *     likes.
+ *     with the same requests for a tick, or for some where there are more
+ *     than processors: so a handler may take as long as it likes.
  * (4) A thread with a turn that finds another one with a turn and nothing
  *     waiting parks.  The last one parked is woken first.
  * (5) A new thread has its buffer before it is given a turn.  If there is no
@@ -44,7 +44,8 @@
 
 #define WORKERS		64
 #define TICK_NS		1000000
-#define TICKS_IDLE	50	/* then the deputy sleeps */
+#define TICKS_STUCK	16	/* the deputy's patience at most */
+#define TICKS_IDLE	50	/* then he sleeps */
 #define LOOK_SKIP	7	/* quick requests between two looks: (7) */
 #define LOOK_ROW	3
 
@@ -70,6 +71,7 @@ struct tfs_loop {
 	struct fuse_session *se;
 	int		fd;		/* fixed once it runs */
 	unsigned int	max, share;	/* workers; turns for (3)'s first */
+	unsigned int	cpus;
 	pthread_mutex_t	lock;
 	pthread_cond_t	tick;		/* the deputy; and the end */
 	struct worker	*parked;	/* lock */
@@ -486,18 +488,29 @@ static void tick(struct tfs_loop *loop)
 	pthread_mutex_unlock(&loop->lock);
 }
 
+/* Threads that take turns on a processor are slow, not stuck. */
+static unsigned int patience(const struct tfs_loop *loop)
+{
+	unsigned int ticks = loop->turns / loop->cpus;
+
+	return ticks < TICKS_STUCK ? ticks : TICKS_STUCK;
+}
+
 /* (3), until the end. */
 static void deputise(struct tfs_loop *loop)
 {
 	uint64_t last = 0;
-	unsigned int quiet = 0;
+	unsigned int quiet = 0, stuck = 0;
 
 	while (!loop->end) {
 		tick(loop);
 		if (loop->received != last) {
 			last = loop->received;
-			quiet = 0;
+			quiet = stuck = 0;
 		} else if (loop->busy && loop->busy >= loop->turns) {
+			if (++stuck < patience(loop))
+				continue;
+			stuck = 0;
 			turn_add(loop, loop->max);
 		} else if (++quiet >= TICKS_IDLE) {
 			/* A request may come between check and sleep. */
@@ -585,7 +598,8 @@ int tfs_loop_create(struct tfs_loop **out, struct tfs_ops *ops)
 	loop->se = ops->se;
 	loop->fd = -1;
 	loop->max = ops->single ? 1 : WORKERS;
-	loop->share = cpus > 2 ? 2 * (unsigned int)cpus : 4;
+	loop->cpus = cpus > 2 ? (unsigned int)cpus : 2;
+	loop->share = 2 * loop->cpus;
 	pthread_mutex_init(&loop->lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
