@@ -19,11 +19,19 @@ need_pc()
 	pkg-config --exists "$2" 2>/dev/null || missing="$missing $1"
 }
 
+# need_sanitizer PACKAGE COMPILER LIST: the package that brings its libraries
+need_sanitizer()
+{
+	echo 'int main(void) { return 0; }' |
+		"$2" "-fsanitize=$3" -x c -o /dev/null - 2>/dev/null ||
+		missing="$missing $1"
+}
+
 # What Fedora calls a package of Debian.
 fedora()
 {
 	case $1 in
-	build-essential) echo gcc make ;;
+	build-essential) echo gcc make libasan libubsan ;;
 	xz-utils) echo xz ;;
 	busybox-static) echo busybox ;;
 	qemu-utils) echo qemu-img ;;
@@ -45,10 +53,8 @@ look()
 	need build-essential cc
 	need build-essential make
 	need clang clang
-	# Its sanitizers are a package of their own.
-	echo 'int main(void) { return 0; }' |
-		clang -fsanitize=thread -x c -o /dev/null - 2>/dev/null ||
-		missing="$missing libclang-rt-dev"
+	need_sanitizer build-essential cc address,undefined
+	need_sanitizer libclang-rt-dev clang thread
 	need autoconf autoreconf
 	need automake automake
 	need libtool libtoolize
@@ -70,6 +76,7 @@ look()
 	# Clean systems, to make packages in.
 	need mmdebstrap mmdebstrap
 	need lintian lintian
+	need ccache ccache
 	need_pc libfuse3-dev fuse3
 	need_pc liburing-dev liburing
 	need_pc libblkid-dev blkid
