@@ -8,6 +8,7 @@
  *      that can do better, or wanted.  Its first header decides.  That is
  *      where a native filesystem has its superblock, so there are never
  *      both. */
+#include <endian.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
