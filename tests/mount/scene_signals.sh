@@ -30,6 +30,13 @@ ended()
 	! running "$1"
 }
 
+has_child()
+{
+	child=$(cat "/proc/$parent/task/$parent/children")
+	child=${child%% *}
+	[ -n "$child" ]
+}
+
 # ends PROMISE STATUS: the daemon does, with that status
 ends()
 {
@@ -74,9 +81,7 @@ ends "Ctrl-C ends the wait for a busy image" 8
 
 tagfs "$img" "$mnt" 2>>"$work/stderr" &
 parent=$!
-sleep 0.5
-child=$(cat "/proc/$parent/task/$parent/children")
-child=${child%% *}
+await 60 has_child
 kill -TERM "$parent"
 wait "$parent"
 check "a background start that is killed leaves no child behind" \
