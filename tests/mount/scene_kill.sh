@@ -10,10 +10,17 @@ need_space 1000
 seeds=$(seq "$(amount 3 8 100)")
 storm=
 
+# Until it has begun, for 20 seconds at most.
 start_storm()
 {
+	local i
+
 	storm run "$mnt/$1" "$work/journal.$1" "$1" 60 2>"$work/storm.err" &
 	storm=$!
+	for ((i = 0; i < 400; i++)); do
+		[ ! -e "$work/journal.$1" ] || break
+		sleep 0.05
+	done
 }
 
 end_storm()
