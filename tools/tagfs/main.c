@@ -90,8 +90,9 @@ static int wait_for_device(struct mount *m, const char *path)
 			return 0;
 		point = mounts_tagfs_on(path);
 		if (point) {
-			eng_log(LOG_ERR, "%s is already mounted on %s",
-				path, point);
+			eng_log(LOG_ERR, "%s is already mounted on %s, which "
+				"\"mount --bind\" shows at another place, "
+				"too", path, point);
 			free(point);
 			return -EBUSY;
 		}
