@@ -24,7 +24,10 @@
  *  (8) Counts, links, names and the map are the checker's, in memory, too.
  *  (9) Without a slot nothing says which nodes count.  So before the first is
  *      written, a slot says that those above (6) do not; the checkpoint's slot
- *      ends that.  Cut in between, the next one finds what this one found. */
+ *      ends that.  Cut in between, the next one finds what this one found.
+ * (10) A leg of a mirror that has no superblock becomes a filesystem of its own,
+ *      unless its list says that it was left behind. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -224,6 +227,27 @@ static int scan_for(struct rebuild *rb)
 	return err;
 }
 
+/* (10)  What the others have, nobody can say. */
+static int leave_mirror(const struct rebuild *rb)
+{
+	struct tfs_rebuild *how = rb->how;
+	const struct tfs_salvage *sv = &rb->sv;
+	struct tfs_finding f = { .kind = TFS_F_LEGS,
+				 .fixable = !sv->leg_behind };
+
+	if (!how->super_lost || !sv->leg)
+		return 0;
+	snprintf(f.text, sizeof(f.text), "this was leg %u of a mirror, and no "
+		 "superblock is left: %s", sv->leg, sv->leg_behind ?
+		 "it was left behind, and another leg has what is missing "
+		 "here" : "it is taken to have the newest state, and becomes "
+		 "a filesystem of its own; don't mix the other legs with it");
+	eng_log(LOG_WARNING, "%s", f.text);
+	if (how->found)
+		how->found(how, &f);
+	return sv->leg_behind && !how->rdonly ? -ESTALE : 0;
+}
+
 static int scan(struct rebuild *rb)
 {
 	struct tfs *fs = rb->fs;
@@ -235,6 +259,8 @@ static int scan(struct rebuild *rb)
 	sv->progress = scanned;
 	sv->scratch = &rb->how->scratch;
 	err = scan_for(rb);
+	if (!err)
+		err = leave_mirror(rb);
 	rb->how->unreadable = sv->unreadable;
 	rb->limit = rb->how->slots_lost && !sv->mark ? sv->seq : rb->slot.seq;
 	rb->above = sv->node_seq;

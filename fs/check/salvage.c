@@ -153,6 +153,20 @@ static void see_log(struct tfs_salvage *sv, const uint8_t *data,
 		sv->log_end = rec->index + 1ull;
 }
 
+static void see_leg(struct tfs_salvage *sv, const uint8_t *data,
+		    const struct tfs_record *rec)
+{
+	const struct tfs_disk_leg *d = (const void *)data;
+
+	if (le32toh(d->magic) != TFS_LEG_MAGIC || d->self != rec->owner ||
+	    d->self >= TFS_LEGS_MAX || le64toh(d->generation) != rec->seq ||
+	    rec->seq < sv->leg_list)
+		return;
+	sv->leg = d->self + 1u;
+	sv->leg_list = rec->seq;
+	sv->leg_behind = d->member[d->self].state == TFS_LEG_BEHIND;
+}
+
 static int see(struct tfs_pass *p, uint64_t addr, uint8_t *data,
 	       const uint16_t *tags)
 {
@@ -170,6 +184,8 @@ static int see(struct tfs_pass *p, uint64_t addr, uint8_t *data,
 		return see_data(sv, addr, &rec);
 	if (rec.kind == TFS_K_LOG)
 		see_log(sv, data, &rec);
+	if (rec.kind == TFS_K_LEG)
+		see_leg(sv, data, &rec);
 	return 0;
 }
 

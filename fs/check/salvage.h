@@ -45,6 +45,10 @@ struct tfs_salvage {
 	unsigned int	roots;
 	uint64_t	checkpoint;	/* the highest that the log names */
 	uint64_t	log_end;	/* highest position in the log, and one */
+	/* It was a leg of a mirror: which, from 1, or 0; by its newest list. */
+	unsigned int	leg;
+	uint64_t	leg_list;	/* generation of that */
+	bool		leg_behind;
 	struct tfs_votes votes;		/* whose nodes and log are there */
 
 	struct tfs_span	run;		/* of data, that may go on */

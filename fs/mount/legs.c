@@ -696,7 +696,8 @@ static int look(struct tfs_legs *ls, struct tfs_leg_list *list)
 
 		if (err) {
 			eng_log(LOG_ERR, "%s: no superblock of a tagfs that "
-				"could be used", ls->leg[i].name);
+				"could be used; go on without it, or if no leg "
+				"has one, name one alone", ls->leg[i].name);
 			return err;
 		}
 		if (!(at->super.incompat & TFS_INCOMPAT_MIRROR)) {

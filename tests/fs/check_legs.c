@@ -647,6 +647,68 @@ START_TEST(a_rebuild_takes_what_any_leg_has)
 }
 END_TEST
 
+/* All superblocks of all legs. */
+static void spoil_supers(struct pair *p, const uint64_t at[2])
+{
+	for (unsigned int i = 0; i < 2; i++)
+		for (unsigned int leg = 0; leg < 2; leg++)
+			sim_flip(p->sim[leg], data_at(p, leg, at[i]) + 0x20, 4);
+}
+
+static int rebuild_alone(struct pair *p, unsigned int leg, bool rdonly)
+{
+	struct tfs_rebuild how = { .rdonly = rdonly };
+	int err;
+
+	must(p, open_mirror(p, &leg, 1, false, rdonly), "open one alone");
+	how.dev = p->dev;
+	err = tfs_rebuild(&how);
+	if (how.fs)
+		tfs_close(how.fs);
+	free(how.gap);
+	eng_dev_close(p->dev);
+	return err;
+}
+
+/* Any leg that had everything becomes a filesystem of its own; one that knows
+ * that it was left behind is looked at, and not written. */
+START_TEST(a_leg_without_superblocks_stands_alone)
+{
+	struct pair p;
+	struct tfs_resilver *r;
+	uint64_t at[2];
+	char *state, *now;
+
+	make_pair(&p, 2, 23);
+	write_without(&p, 1);
+	must(&p, open_mask(&p, 3, false, false), "mount");
+	must(&p, tfs_resilver_start(&r, p.fs, 1), "resilver");
+	while (atomic_load(&p.fs->resilver.bytes) < 1 << 20)
+		usleep(1000);
+	ck_assert_int_eq(tfs_resilver_stop(r, false), -EINTR);
+	state = fs_state(p.fs);
+	at[0] = TFS_AT_SUPER;
+	at[1] = p.fs->super.clusters - TFS_END_SUPER;
+	spoil_supers(&p, at);
+	tfs_close(p.fs);
+	eng_dev_close(p.dev);
+
+	ck_assert_int_ne(open_mask(&p, 3, false, false), 0);
+	must(&p, rebuild_alone(&p, 1, true), "look at the one behind");
+	ck_assert_int_eq(rebuild_alone(&p, 1, false), -ESTALE);
+	must(&p, rebuild_alone(&p, 0, false), "rebuild");
+	must(&p, open_mask(&p, 1, false, false), "mount it alone");
+	ck_assert_ptr_null(p.fs->legs);
+	now = fs_state(p.fs);
+	ck_assert_str_eq(now, state);
+	must(&p, shut(&p), "unmount");
+	ck_assert_int_ne(open_mask(&p, 3, false, false), 0);
+	free(now);
+	free(state);
+	free_pair(&p);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("legs");
@@ -668,6 +730,7 @@ int main(void)
 	tcase_add_test(tc, a_damaged_list_is_refused);
 	tcase_add_test(tc, a_torn_superblock_is_no_loss);
 	tcase_add_loop_test(tc, a_rebuild_takes_what_any_leg_has, 0, 2);
+	tcase_add_test(tc, a_leg_without_superblocks_stands_alone);
 	suite_add_tcase(s, tc);
 	return bed_run_suite(s);
 }

@@ -140,6 +140,41 @@ check "and has everything" [ "$(sums)" = "$before" ]
 umount_fs
 img=$work/img
 
+# All superblocks of all legs are lost, and one of them is larger.
+lone=$work/lone
+cp --sparse=always "$work/img" "$lone"
+cp --sparse=always "$second" "$lone.2"
+lose_supers "$lone"
+check "without its superblocks a leg hinders others" \
+	refused fsck.tagfs --rebuild -n --device "$lone" "$lone.2"
+lose_supers "$lone.2"
+check "legs without superblocks are not taken together" eval \
+	'refused fsck.tagfs --rebuild -y --device "$lone.2" "$lone" \
+	>"$work/said" 2>&1'
+check "and it is said that one will do" grep -q "name one alone" "$work/said"
+check "nor are they to be restored from" \
+	refused tagfsctl restore --list --device "$lone.2" "$lone"
+for leg in "$lone" "$lone.2"; do
+	rm -rf "$work/out"
+	mkdir "$work/out"
+	check "all is restored from ${leg##*/} alone" \
+		tagfsctl restore "$leg" "$work/out"
+	check "with all its content" \
+		[ "$(mnt=$work/out sums)" = "$before" ]
+	check "a rebuild of ${leg##*/} alone changes it" eval \
+		'fsck.tagfs --rebuild -y "$leg" >"$work/said" 2>&1; [ $? -eq 1 ]'
+	check "and says what it assumes" grep -q "newest state" "$work/said"
+	check "after which it is whole" fsck.tagfs -fn --data "$leg"
+	img=$leg
+	must_mount
+	check "and has everything, by itself" [ "$(sums)" = "$before" ]
+	umount_fs
+	img=$work/img
+	check "but is no leg any more" refused fsck.tagfs -fn \
+		--device "$second" "$leg"
+done
+rm -r "$lone" "$lone.2" "$work/out"
+
 # Written apart.
 img=$third
 must_mount -o degraded

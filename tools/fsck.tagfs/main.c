@@ -388,7 +388,9 @@ static int found_open(struct job *j)
 
 static void rebuilt(struct tfs_rebuild *how, const struct tfs_finding *f)
 {
-	say_finding(NULL, f, how->rdonly ? "not fixed" : "FIXED");
+	bool left = how->rdonly || (f->kind == TFS_F_LEGS && !f->fixable);
+
+	say_finding(NULL, f, left ? "not fixed" : "FIXED");
 }
 
 static bool going(struct tfs_rebuild *how, unsigned int step,
@@ -436,6 +438,10 @@ static int rebuild(struct job *j)
 
 	if (!err)
 		err = open_dev(j, how.rdonly);
+	if (err && j->opt.legs.n > 1)
+		say_line("%s: these legs can't be put together (-v says why); "
+			 "where none of a mirror has a superblock left, name "
+			 "one alone", j->opt.path);
 	if (err)
 		return err;
 	how.scratch = j->opt.scratch;
