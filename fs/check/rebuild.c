@@ -242,9 +242,10 @@ static int leave_mirror(const struct rebuild *rb)
 		 "it was left behind, and another leg has what is missing "
 		 "here" : "it is taken to have the newest state, and becomes "
 		 "a filesystem of its own; don't mix the other legs with it");
-	eng_log(LOG_WARNING, "%s", f.text);
 	if (how->found)
 		how->found(how, &f);
+	else
+		eng_log(LOG_WARNING, "%s", f.text);
 	return sv->leg_behind && !how->rdonly ? -ESTALE : 0;
 }
 

@@ -23,6 +23,7 @@
 #include "check/pass.h"
 #include "check/salvage.h"
 #include "commit/log.h"
+#include "mount/legs.h"
 
 #define LIVES	16u		/* (4) */
 #define NEAR	(LIVES * TFS_SEQ_JUMP)
@@ -156,15 +157,14 @@ static void see_log(struct tfs_salvage *sv, const uint8_t *data,
 static void see_leg(struct tfs_salvage *sv, const uint8_t *data,
 		    const struct tfs_record *rec)
 {
-	const struct tfs_disk_leg *d = (const void *)data;
+	bool behind;
 
-	if (le32toh(d->magic) != TFS_LEG_MAGIC || d->self != rec->owner ||
-	    d->self >= TFS_LEGS_MAX || le64toh(d->generation) != rec->seq ||
-	    rec->seq < sv->leg_list)
+	if (rec->seq < sv->leg_list ||
+	    !tfs_legs_self(sv->fs, rec, data, &behind))
 		return;
-	sv->leg = d->self + 1u;
+	sv->leg = rec->owner + 1u;
 	sv->leg_list = rec->seq;
-	sv->leg_behind = d->member[d->self].state == TFS_LEG_BEHIND;
+	sv->leg_behind = behind;
 }
 
 static int see(struct tfs_pass *p, uint64_t addr, uint8_t *data,

@@ -114,6 +114,18 @@ static const char *list_decode(const struct tfs *at,
 	return bad;
 }
 
+bool tfs_legs_self(const struct tfs *at, const struct tfs_record *rec,
+		   const void *buf, bool *behind)
+{
+	struct tfs_leg_list l;
+
+	if (list_decode(at, buf, rec->index, &l) || l.self != rec->owner ||
+	    l.generation != rec->seq)
+		return false;
+	*behind = l.member[l.self].state == TFS_LEG_BEHIND;
+	return true;
+}
+
 /* NULL: it is good, and *l. */
 static const char *copy_read(struct tfs *at, unsigned int copy,
 			     unsigned int flags, uint8_t *buf,

@@ -28,6 +28,10 @@ bool tfs_legs_behind(struct tfs *fs, uint64_t *left);
 /* Of the list: as long as it is the same, those that are here and behind got
  * every write. */
 uint64_t tfs_legs_list(struct tfs *fs);
+/* A cluster that its tags call a list of legs (rec): what it says of the leg that
+ * it is on.  False: it is none. */
+bool tfs_legs_self(const struct tfs *at, const struct tfs_record *rec,
+		   const void *buf, bool *behind);
 /* They have everything that is older than now. */
 int tfs_legs_caught_up(struct tfs *fs);
 /* A leg's own list as the medium has it: of each copy NULL, or what is wrong
