@@ -171,56 +171,44 @@ static ssize_t see_setxattr(struct fuse_in_header *h,
 	return n - (ssize_t)extra;
 }
 
-/* What a thread that receives over io_uring leaves to others. */
+/* What a thread that receives over io_uring leaves to others, and what takes no
+ * longer than to wake one that would do it. */
 static unsigned int kind_of(const struct fuse_in_header *h)
 {
 	const struct fuse_setattr_in *set = (void *)(h + 1);
-	const char *name = (char *)(h + 1) + sizeof(struct fuse_getxattr_in);
-
-	switch (h->opcode) {
-	case FUSE_WRITE:
-	case FUSE_FSYNC:
-	case FUSE_FSYNCDIR:
-	case FUSE_FALLOCATE:
-		return TFS_WIRE_WAITS;
-	case FUSE_GETATTR:	/* where space is short: space.c */
-		return TFS_WIRE_HELD;
-	case FUSE_SETATTR:
-		return set->valid & FATTR_SIZE ? TFS_WIRE_WAITS : 0;
-	case FUSE_COPY_FILE_RANGE:
-	case FUSE_IOCTL:
-	case FUSE_LSEEK:
-		return TFS_WIRE_WAITS | TFS_WIRE_HELD;
-	case FUSE_GETXATTR:
-		return strncmp(name, "tagfs.tags", 10) ? 0 : TFS_WIRE_HELD;
-	default:
-		return 0;
-	}
-}
-
-/* What takes no longer than to wake a thread that would do it. */
-static unsigned int effort_of(const struct fuse_in_header *h)
-{
 	const struct fuse_read_in *rd = (void *)(h + 1);
-	const struct fuse_setattr_in *set = (void *)(h + 1);
+	const char *name = (char *)(h + 1) + sizeof(struct fuse_getxattr_in);
 
 	switch (h->opcode) {
 	case FUSE_FORGET:
 	case FUSE_BATCH_FORGET:
 		return TFS_WIRE_FORGET;
 	case FUSE_LOOKUP:
-	case FUSE_GETATTR:
 	case FUSE_MKNOD:
 	case FUSE_MKDIR:
 	case FUSE_UNLINK:
 	case FUSE_RMDIR:
-	case FUSE_GETXATTR:
 	case STATX_OPCODE:
 		return TFS_WIRE_QUICK;
+	case FUSE_GETATTR:	/* where space is short: space.c */
+		return TFS_WIRE_QUICK | TFS_WIRE_HELD;
+	case FUSE_GETXATTR:
+		return TFS_WIRE_QUICK |
+			(strncmp(name, "tagfs.tags", 10) ? 0 : TFS_WIRE_HELD);
 	case FUSE_SETATTR:
-		return set->valid & FATTR_SIZE ? 0 : TFS_WIRE_QUICK;
+		return set->valid & FATTR_SIZE ? TFS_WIRE_WAITS :
+			TFS_WIRE_QUICK;
 	case FUSE_READ:
 		return rd->size <= QUICK_READ ? TFS_WIRE_QUICK : 0;
+	case FUSE_WRITE:
+	case FUSE_FSYNC:
+	case FUSE_FSYNCDIR:
+	case FUSE_FALLOCATE:
+		return TFS_WIRE_WAITS;
+	case FUSE_COPY_FILE_RANGE:
+	case FUSE_IOCTL:
+	case FUSE_LSEEK:
+		return TFS_WIRE_WAITS | TFS_WIRE_HELD;
 	default:
 		return 0;
 	}
@@ -234,7 +222,7 @@ static ssize_t see(void *buf, ssize_t n)
 	if (n < (ssize_t)sizeof(*h))
 		return n;
 	count_request(h->opcode);
-	flags_here |= effort_of(h);
+	flags_here |= kind_of(h);
 	switch (h->opcode) {
 	case FUSE_INIT:
 		flags_here |= TFS_WIRE_INIT;
@@ -267,7 +255,7 @@ static ssize_t see(void *buf, ssize_t n)
 
 unsigned int tfs_wire_see(void *request, size_t *len)
 {
-	flags_here = kind_of(request);
+	flags_here = 0;
 	*len = (size_t)see(request, (ssize_t)*len);
 	over_uring++;
 	return flags_here;
