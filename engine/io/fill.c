@@ -109,9 +109,7 @@ void eng_fill_leave(struct eng_fill *f)
 
 /* ---- filling ---------------------------------------------------------- */
 
-/* The size of the hole that begins at off, FILL_AHEAD at most; 0 if there is
- * none, or -errno. */
-static ssize_t hole_at(int fd, uint64_t off)
+ssize_t eng_hole_at(int fd, uint64_t off, size_t most)
 {
 	off_t data = lseek(fd, (off_t)off, SEEK_DATA), hole;
 	struct stat st;
@@ -126,7 +124,7 @@ static ssize_t hole_at(int fd, uint64_t off)
 	hole = data - (off_t)off;
 	if (hole < 0)
 		return 0;
-	return hole < (off_t)FILL_AHEAD ? hole : (off_t)FILL_AHEAD;
+	return hole < (off_t)most ? hole : (off_t)most;
 }
 
 static ssize_t put_zeros(int fd, uint64_t off, size_t len)
@@ -159,7 +157,7 @@ static bool fill(const struct eng_fill *f)
 	ssize_t n = 0;
 
 	for (size_t i = 0, all = 0; i < f->n && all < FILL_MOST; i++) {
-		n = hole_at(f->fd, f->range[i].end);
+		n = eng_hole_at(f->fd, f->range[i].end, FILL_AHEAD);
 		if (n > 0 && !has_room(f->fd))
 			return true;
 		if (n > 0)

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #define FILL_RANGES	16u
 
@@ -25,6 +26,10 @@ struct eng_fill {
 		uint64_t	off, end;
 	} range[FILL_RANGES];		/* written since the last flush */
 };
+
+/* The size of the hole that begins at off, most bytes at most; 0 if there is
+ * none, or -errno. */
+ssize_t eng_hole_at(int fd, uint64_t off, size_t most);
 
 void eng_fill_init(struct eng_fill *f);
 /* From here on, unless it does not help on the filesystem that fd is of.  The

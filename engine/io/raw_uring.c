@@ -253,12 +253,8 @@ static void uring_forget(struct eng_raw *raw, uint64_t off, uint64_t len)
 static bool uring_hole(struct eng_raw *raw, uint64_t off, uint64_t len)
 {
 	struct uring_raw *u = to_uring(raw);
-	off_t data;
 
-	if (u->bdev)
-		return false;
-	data = lseek(u->fd, (off_t)off, SEEK_DATA);
-	return data < 0 ? errno == ENXIO : (uint64_t)data >= off + len;
+	return !u->bdev && eng_hole_at(u->fd, off, len) == (ssize_t)len;
 }
 
 static void uring_free(struct uring_raw *u)

@@ -188,11 +188,6 @@ static void say_others(const struct guess *g, const struct vote *best)
 
 /* ---- which profile ------------------------------------------------------ */
 
-static bool is_zero(const uint8_t *p, size_t n)
-{
-	return !*p && !memcmp(p, p + 1, n - 1);
-}
-
 static uint32_t fits(struct guess *g, const struct soft_layout *l,
 		     uint64_t zone, uint64_t id)
 {
@@ -212,7 +207,7 @@ static uint32_t fits(struct guess *g, const struct soft_layout *l,
 			struct eng_fault fault;
 
 			/* Zeros prove nothing: their CRC-16 is 0. */
-			good += !is_zero(meta, l->profile->meta_size) &&
+			good += !soft_is_zero(meta, l->profile->meta_size) &&
 				!eng_verify(l->profile, g->data +
 					    (size_t)i * isize, meta, 1,
 					    zone * l->zone_intervals + i, NULL,

@@ -82,6 +82,11 @@ static inline uint64_t soft_data_off(const struct soft_layout *l,
 	       (uint64_t)first * l->profile->interval;
 }
 
+static inline bool soft_is_zero(const uint8_t *buf, size_t len)
+{
+	return !*buf && !memcmp(buf, buf + 1, len - 1);
+}
+
 uint32_t soft_crc(const void *buf, size_t len);
 /* Put the checksums right, of all its sectors. */
 void soft_page_seal(struct soft_disk_page *page);

@@ -71,11 +71,6 @@ struct soft_load {
 
 /* ---- one sector, one page --------------------------------------------- */
 
-static bool is_zero(const uint8_t *buf, size_t len)
-{
-	return !*buf && !memcmp(buf, buf + 1, len - 1);
-}
-
 /* Find the one bit whose flip explains that the checksum is off by diff:
  * walk backwards through what a flip at each bit does to it. */
 static bool sector_flip_bit(uint8_t *buf, uint32_t diff)
@@ -108,7 +103,7 @@ static enum trust head_check(struct soft_disk_page *disk)
 	uint32_t crc = get_le32(disk->crc[0]), diff;
 	enum trust trust;
 
-	if (is_zero((uint8_t *)disk, SOFT_SECTOR))
+	if (soft_is_zero((uint8_t *)disk, SOFT_SECTOR))
 		return TRUST_DAMAGED;
 	disk->crc[0] = 0;
 	diff = soft_crc(disk, SOFT_SECTOR) ^ crc;
@@ -192,7 +187,7 @@ static void image_settle_blank(struct soft_image *img,
 		return;
 	if (other->gen >= 2) {		/* (4) */
 		image_lost(img, "gone, though once written",
-			   is_zero(img->buf, SOFT_BLOCK) ? TRUST_NOTHING :
+			   soft_is_zero(img->buf, SOFT_BLOCK) ? TRUST_NOTHING :
 			   TRUST_DAMAGED);
 		return;
 	}
@@ -277,7 +272,7 @@ static bool sector_has_tuples(const struct soft_load *load,
 		if (!eng_tuple_in_place(l->profile, at, load->page->zone *
 					l->zone_intervals + i))
 			return false;
-	return at == next || is_zero(at, (size_t)(next - at));
+	return at == next || soft_is_zero(at, (size_t)(next - at));
 }
 
 /* The one byte that is not as in the other page explains it. */
@@ -314,7 +309,7 @@ static bool sector_is_earlier(const struct soft_load *load,
 	bool young = img->gen <= 2 || other->gen <= 2 ||
 		     !image_complete(other);
 
-	if (young && is_zero(img->buf + sector * SOFT_SECTOR, SOFT_SECTOR))
+	if (young && soft_is_zero(img->buf + sector * SOFT_SECTOR, SOFT_SECTOR))
 		return true;
 	return sector_has_tuples(load, img, sector) &&
 	       !sector_lost_byte(img, other, sector);
