@@ -13,14 +13,9 @@ storm=
 # Until it has begun, for 20 seconds at most.
 start_storm()
 {
-	local i
-
 	storm run "$mnt/$1" "$work/journal.$1" "$1" 60 2>"$work/storm.err" &
 	storm=$!
-	for ((i = 0; i < 400; i++)); do
-		[ ! -e "$work/journal.$1" ] || break
-		sleep 0.05
-	done
+	await 20 test -e "$work/journal.$1"
 }
 
 end_storm()

@@ -12,19 +12,6 @@ fi
 begin
 need_space 500
 
-# await SECONDS COMMAND...: until it succeeds
-await()
-{
-	local n=$(($1 * 20))
-
-	shift
-	until "$@" 2>/dev/null; do
-		n=$((n - 1))
-		[ $n -gt 0 ] || return 1
-		sleep 0.05
-	done
-}
-
 ended()
 {
 	! running "$1"

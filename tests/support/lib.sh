@@ -317,6 +317,19 @@ begin()
 		skip_all "this kernel has no FUSE over io_uring"
 }
 
+# await SECONDS COMMAND...: until it succeeds
+await()
+{
+	local n=$(($1 * 20))
+
+	shift
+	until "$@" 2>/dev/null; do
+		n=$((n - 1))
+		[ $n -gt 0 ] || return 1
+		sleep 0.05
+	done
+}
+
 # lose_supers IMAGE: all that begins like a superblock
 lose_supers()
 {
