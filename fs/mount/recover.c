@@ -32,9 +32,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "mirror/mirror.h"
 #include "base/cluster.h"
-#include "base/hash.h"
 #include "tree/freemap.h"
 #include "commit/super.h"
 #include "file/extent.h"
