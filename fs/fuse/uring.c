@@ -22,6 +22,10 @@
  * (5) What was taken is answered, also after the end.
  * (6) A place costs its addresses; the memory behind is what the longest
  *     request in it had.  PLACES bounds it for any number of processors.
+ *     The kernel fills every place that it has at once: with many of them what
+ *     is to be written has left the processor's caches before its turn comes.
+ *     So a queue has few, and gets one more when all are used and what came
+ *     last is short and has to wait.
  * (7) A processor that is not there at the start has its queue with one that
  *     is.  If the processor of a thread goes, the kernel moves the thread.
  * (8) A read of content completes by the owner's ring, and nobody waits for
@@ -50,8 +54,9 @@
 #define CPUS		"/sys/devices/system/cpu/"
 
 #define PLACES		512u		/* (6), of all queues */
-#define DEPTH_MIN	4u		/* of one */
+#define DEPTH_MIN	4u		/* of one, at first */
 #define DEPTH_MAX	32u
+#define SHORT		65536u		/* bytes of a request */
 #define CREW		64u
 #define BUCKETS		1024u
 #define HEAD		4096u		/* before the payload */
@@ -138,7 +143,7 @@ struct tfs_uring {
 	_Atomic uint64_t received;
 	struct counter	in, out;
 	struct tfs_crew	*crew;
-	unsigned int	lanes, depth;	/* fixed */
+	unsigned int	lanes, depth;	/* fixed; places of one at most: (6) */
 	struct lane	*lane;
 	pthread_mutex_t	lock;
 	pthread_cond_t	started;
@@ -378,10 +383,11 @@ static int place_add(struct owner *o, struct lane *lane)
 }
 
 /* (2)  Answered or not, the place is not handed over before we return to the
- * ring. */
-static void handle_first(struct place *p)
+ * ring.  False: it has been answered. */
+static bool handle_first(struct place *p)
 {
-	struct tfs_uring *u = p->owner->u;
+	struct owner *o = p->owner;
+	unsigned int used = o->used;
 
 	p->again = p->kind & TFS_URING_MAY_WAIT;
 	if (!p->again) {
@@ -390,7 +396,8 @@ static void handle_first(struct place *p)
 		tfs_nowait(false);
 	}
 	if (p->again)
-		tfs_crew_do(u->crew, &p->task);
+		tfs_crew_do(o->u->crew, &p->task);
+	return o->used == used;
 }
 
 /* One piece, as from the device.  False: that can't be one. */
@@ -428,25 +435,39 @@ static void fail(struct owner *o, int err)
 	u->how.failed(u->how.arg, err);
 }
 
+static int grow(struct owner *o, struct lane *lane)
+{
+	int err = place_add(o, lane);
+
+	if (!err)
+		eng_queue_push(o->q, &o->places->op);
+	return err;
+}
+
 /* (4) */
 static int hold(struct place *p)
 {
-	struct owner *o = p->owner;
 	struct lane *lane = p->lane;
-	int err = 0;
 
-	if (lane->there - lane->held <= o->u->depth) {
-		err = place_add(o, lane);
-		if (!err)
-			eng_queue_push(o->q, &o->places->op);
-	}
-	return err;
+	if (lane->there - lane->held > DEPTH_MIN)
+		return 0;
+	return grow(p->owner, lane);
+}
+
+/* (6)  Without memory for it there are the places that there are. */
+static void wait_for(struct owner *o, struct lane *lane, size_t len)
+{
+	if (len <= SHORT && lane->used >= lane->there &&
+	    lane->there - lane->held < o->u->depth)
+		grow(o, lane);
 }
 
 static void receive(struct place *p)
 {
 	struct owner *o = p->owner;
 	struct tfs_uring *u = o->u;
+	struct lane *lane = p->lane;
+	size_t len;
 
 	if (!assemble(p)) {
 		fail(o, -EPROTO);
@@ -454,21 +475,23 @@ static void receive(struct place *p)
 	}
 	u->received++;
 	o->used++;
-	p->lane->used++;
+	lane->used++;
 	p->kind = u->how.see(u->how.arg, p->request, &p->len, &p->flags);
+	len = p->len;
 	if (p->kind & TFS_URING_WRITE)
-		count(&u->in, p->len);
+		count(&u->in, len);
 	table_add(u, p);
 	if (p->kind & TFS_URING_HELD) {
 		int err = hold(p);
 
-		p->lane->held++;
+		lane->held++;
 		if (err) {
 			refuse(p, err);
 			return;
 		}
 	}
-	handle_first(p);
+	if (handle_first(p))
+		wait_for(o, lane, len);
 }
 
 /* The kernel did not take a place, or gives it back. */
@@ -685,11 +708,8 @@ static int add_places(struct tfs_uring *u)
 	int err = 0;
 
 	for (unsigned int i = 0; i < u->lanes; i++) {
-		struct owner *o = owner_of(u, i);
-		unsigned int n = o->cpu == i ? u->depth : DEPTH_MIN;
-
-		while (n-- && !err)
-			err = place_add(o, &u->lane[i]);
+		for (unsigned int n = 0; n < DEPTH_MIN && !err; n++)
+			err = place_add(owner_of(u, i), &u->lane[i]);
 	}
 	return err;
 }
