@@ -50,10 +50,10 @@ static unsigned int pressure(const struct tfs *fs)
 
 int tfs_throttle(struct tfs *fs)
 {
-	bool nowait = tfs_must_not_wait(), now_ckpt, now_commit;
+	bool now_ckpt, now_commit;
 	unsigned int ckpt, commit;
 
-	if (nowait && tfs_fence_due(fs))
+	if (tfs_must_not_wait() && tfs_fence_due(fs))
 		return TFS_WAITS;
 	tfs_fence_look(fs);
 	pthread_rwlock_rdlock(&fs->tree);
@@ -62,7 +62,7 @@ int tfs_throttle(struct tfs *fs)
 	pthread_rwlock_unlock(&fs->tree);
 	now_ckpt = ckpt >= 4 || (ckpt && !fs->helper_runs);
 	now_commit = commit >= 2 || (commit && !fs->helper_runs);
-	if (nowait && (now_ckpt || now_commit))
+	if ((now_ckpt || now_commit) && tfs_may_wait())
 		return TFS_WAITS;
 	if (now_ckpt)
 		tfs_ckpt_run(fs);
@@ -128,7 +128,7 @@ int tfs_handle_get(struct tfs *fs, const struct tfs_handle *h)
 		/* What others hold is theirs for a moment only (5). */
 		if ((alone || !covered) && !tries--)
 			return -ENOSPC;
-		err = tfs_ckpt_run(fs);
+		err = tfs_may_wait() ?: tfs_ckpt_run(fs);
 		if (err)
 			return err;
 	}

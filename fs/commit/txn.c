@@ -354,8 +354,7 @@ int tfs_txn_write(struct tfs *fs, tfs_txn_fn fn, void *arg,
 		if (err == TFS_MISS)
 			err = tfs_node_fetch(fs, &tx.miss);
 		else if (err == TFS_SHORT && tries--)
-			err = tfs_must_not_wait() ? TFS_WAITS :
-				tfs_ckpt_run(fs);
+			err = tfs_may_wait() ?: tfs_ckpt_run(fs);
 		else
 			break;
 	}

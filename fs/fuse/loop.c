@@ -9,12 +9,15 @@
  * (1) A thread receives only while it has a turn; loop->turns counts them.
  *     Somebody has one, unless all threads are at long requests: then the
  *     first that is done.
- * (2) A turn is kept while handling a request that should be short, and given
- *     up for one that is known to take long (fsync).
+ * (2) A turn is kept while handling a request that should be short.  It is
+ *     given up for one that is known to take long (fsync, unless those before
+ *     did not), and by a handler before it waits for the device.
  * (3) Another turn is handed out if requests are waiting already when one was
  *     received, and by the deputy, if all that have a turn have been busy
  *     with the same requests for a tick, or for some where there are more
- *     than processors: so a handler may take as long as it likes.
+ *     than processors: so a handler may take as long as it likes.  Each look
+ *     of his costs a change of thread; while all requests are quick, which
+ *     give up their turn by themselves, he looks seldom.
  * (4) A thread with a turn that finds another one with a turn and nothing
  *     waiting parks.  The last one parked is woken first.
  * (5) A new thread has its buffer before it is given a turn.  If there is no
@@ -23,7 +26,9 @@
  * (7) A look whether requests are waiting costs a system call, and a turn more
  *     two changes of thread.  So while requests are quick a thread looks at
  *     every eighth only, and hands out another turn if requests were waiting
- *     at three in a row: a FORGET that came along does not make a crowd.
+ *     at three in a row: a FORGET that came along does not make a crowd.  And
+ *     they take half of the processors at most.  The other half is for those
+ *     who ask: more of us would only take turns with them.
  *
  * Where the kernel and uring.c agree on io_uring, what comes through the
  * device is only what the kernel has no queue for. */
@@ -43,7 +48,10 @@
 #include "fuse/wire.h"
 
 #define WORKERS		64
-#define TICK_NS		1000000
+#define TICK_NS		1000000u
+#define TICK_CALM_NS	16000000u	/* while all requests are quick */
+#define TICKS_CALM	50	/* without any other, then they are */
+#define SYNC_NS		100000u	/* an fsync that is not long */
 #define TICKS_STUCK	16	/* the deputy's patience at most */
 #define TICKS_IDLE	50	/* then he sleeps */
 #define LOOK_SKIP	7	/* quick requests between two looks: (7) */
@@ -58,6 +66,7 @@ struct worker {
 	atomic_uint	round;		/* loop->round, seen while receiving */
 	unsigned int	skip, row;	/* own: (7) */
 	bool		look;		/* own: at this request */
+	bool		turn;		/* own: kept at this request */
 	struct worker	*next;		/* lock: in the parked list */
 	struct fuse_buf	buf;
 };
@@ -66,12 +75,16 @@ struct counter {
 	_Atomic uint64_t n, bytes;
 };
 
+enum armed {
+	ASLEEP, CALM, BRISK
+};
+
 struct tfs_loop {
 	struct tfs_ops	*ops;
 	struct fuse_session *se;
 	int		fd;		/* fixed once it runs */
 	unsigned int	max, share;	/* workers; turns for (3)'s first */
-	unsigned int	cpus;
+	unsigned int	cpus;		/* 2 at least */
 	pthread_mutex_t	lock;
 	pthread_cond_t	tick;		/* the deputy; and the end */
 	struct worker	*parked;	/* lock */
@@ -83,7 +96,9 @@ struct tfs_loop {
 	_Atomic uint64_t received;
 	struct counter	in, out;	/* writes received; answered */
 	atomic_uint	round;		/* of settle() */
-	atomic_bool	armed;		/* the deputy ticks */
+	_Atomic uint64_t sync_ns;	/* an fsync of late */
+	atomic_int	armed;		/* the deputy: enum armed */
+	atomic_bool	slow;		/* what is not quick has come */
 	atomic_bool	end;
 	struct worker	worker[WORKERS];
 };
@@ -246,12 +261,13 @@ static void end(struct tfs_loop *loop, int err)
 	pthread_mutex_unlock(&loop->lock);
 }
 
-static void arm(struct tfs_loop *loop)
+static void arm(struct tfs_loop *loop, enum armed how)
 {
-	if (loop->armed)
+	if (loop->armed >= (int)how)
 		return;
 	pthread_mutex_lock(&loop->lock);
-	loop->armed = true;
+	if (loop->armed < (int)how)
+		loop->armed = how;
 	pthread_cond_broadcast(&loop->tick);
 	pthread_mutex_unlock(&loop->lock);
 }
@@ -305,6 +321,9 @@ static bool crowded(struct worker *w)
 	bool quick = flags & TFS_WIRE_QUICK && !loop->ops->dirsync;
 
 	w->look = !quick || !w->skip;
+	if (!quick)
+		loop->slow = true;
+	arm(loop, quick ? CALM : BRISK);
 	if (flags & TFS_WIRE_FORGET)
 		return false;
 	if (!quick) {
@@ -319,14 +338,70 @@ static bool crowded(struct worker *w)
 	if (w->row && w->row < LOOK_ROW)
 		return false;
 	w->skip = LOOK_SKIP;
-	return w->row && loop->turns < loop->share;
+	return w->row && loop->turns < loop->cpus / 2;
+}
+
+/* (2), on the thread of a handler that is about to wait. */
+static void on_wait(void *arg)
+{
+	struct worker *w = arg;
+
+	if (!w->turn)
+		return;
+	w->turn = false;
+	w->loop->busy--;
+	turn_give(w->loop);
+}
+
+/* True: the turn is still ours. */
+static bool handle_short(struct worker *w)
+{
+	struct tfs_loop *loop = w->loop;
+	bool kept;
+
+	loop->busy++;
+	if (loop->max > 1 && crowded(w))
+		turn_add(loop, loop->share);
+	w->turn = true;
+	answer(w);
+	if (!w->turn)
+		return turn_again(loop);
+	w->turn = false;
+	kept = !turn_drop(w);
+	loop->busy--;
+	return kept;
+}
+
+static uint64_t now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+/* The same, for a request that may be known to take long: (2). */
+static bool handle_long(struct worker *w)
+{
+	struct tfs_loop *loop = w->loop;
+	uint64_t begin = now(), mean = loop->sync_ns;
+	bool kept;
+
+	if (mean <= SYNC_NS) {
+		kept = handle_short(w);
+	} else {
+		turn_give(loop);
+		answer(w);
+		kept = turn_again(loop);
+	}
+	loop->sync_ns = mean - mean / 8 + (now() - begin) / 8;
+	return kept;
 }
 
 /* One request.  True: the turn is still ours. */
 static bool handle(struct worker *w)
 {
 	struct tfs_loop *loop = w->loop;
-	bool kept = true;
 
 	loop->received++;
 	if (tfs_wire_flags() & TFS_WIRE_INIT) {
@@ -335,21 +410,8 @@ static bool handle(struct worker *w)
 			agree(loop);
 		return true;
 	}
-	if (tfs_wire_flags() & TFS_WIRE_LONG) {
-		turn_give(loop);
-		answer(w);
-		return turn_again(loop);
-	}
-	loop->busy++;
-	if (loop->max > 1) {
-		arm(loop);
-		if (crowded(w))
-			turn_add(loop, loop->share);
-	}
-	answer(w);
-	kept = !turn_drop(w);
-	loop->busy--;
-	return kept;
+	return tfs_wire_flags() & TFS_WIRE_LONG ? handle_long(w) :
+		handle_short(w);
 }
 
 static bool transient(int n)
@@ -390,6 +452,7 @@ static void *work(void *arg)
 	bool more = true;
 	int n;
 
+	tfs_on_wait(on_wait, w);
 	while (park(w)) {
 		do {
 			n = receive(w);
@@ -472,20 +535,41 @@ bool tfs_loop_quiet(struct tfs_loop *loop)
 static void tick(struct tfs_loop *loop)
 {
 	struct timespec until;
+	int armed;
 
+	pthread_mutex_lock(&loop->lock);
+	while (!loop->armed && !loop->end)
+		pthread_cond_wait(&loop->tick, &loop->lock);
+	armed = loop->armed;
 	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_nsec += TICK_NS;
+	until.tv_nsec += armed == CALM ? TICK_CALM_NS : TICK_NS;
 	if (until.tv_nsec >= 1000000000) {
 		until.tv_nsec -= 1000000000;
 		until.tv_sec++;
 	}
-	pthread_mutex_lock(&loop->lock);
-	while (!loop->armed && !loop->end)
-		pthread_cond_wait(&loop->tick, &loop->lock);
-	while (!loop->end)
+	while (!loop->end && loop->armed == armed)
 		if (pthread_cond_timedwait(&loop->tick, &loop->lock, &until))
 			break;
 	pthread_mutex_unlock(&loop->lock);
+}
+
+/* To something less; a request may come between check and this. */
+static void disarm(struct tfs_loop *loop, enum armed to, uint64_t last)
+{
+	loop->armed = to;
+	if (loop->slow)
+		arm(loop, BRISK);
+	else if (loop->received != last)
+		arm(loop, CALM);
+}
+
+/* After TICKS_CALM ticks with quick requests only. */
+static void calm_down(struct tfs_loop *loop, unsigned int *calm, uint64_t last)
+{
+	if (loop->armed != BRISK || atomic_exchange(&loop->slow, false))
+		*calm = 0;
+	else if (++*calm >= TICKS_CALM)
+		disarm(loop, CALM, last);
 }
 
 /* Threads that take turns on a processor are slow, not stuck. */
@@ -500,10 +584,11 @@ static unsigned int patience(const struct tfs_loop *loop)
 static void deputise(struct tfs_loop *loop)
 {
 	uint64_t last = 0;
-	unsigned int quiet = 0, stuck = 0;
+	unsigned int quiet = 0, stuck = 0, calm = 0;
 
 	while (!loop->end) {
 		tick(loop);
+		calm_down(loop, &calm, last);
 		if (loop->received != last) {
 			last = loop->received;
 			quiet = stuck = 0;
@@ -513,9 +598,7 @@ static void deputise(struct tfs_loop *loop)
 			stuck = 0;
 			turn_add(loop, loop->max);
 		} else if (++quiet >= TICKS_IDLE) {
-			/* A request may come between check and sleep. */
-			loop->armed = false;
-			loop->armed = loop->received != last;
+			disarm(loop, ASLEEP, last);
 			quiet = 0;
 		}
 	}
@@ -600,6 +683,7 @@ int tfs_loop_create(struct tfs_loop **out, struct tfs_ops *ops)
 	loop->max = ops->single ? 1 : WORKERS;
 	loop->cpus = cpus > 2 ? (unsigned int)cpus : 2;
 	loop->share = 2 * loop->cpus;
+	loop->sync_ns = 10 * SYNC_NS;
 	pthread_mutex_init(&loop->lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);

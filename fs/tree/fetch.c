@@ -207,7 +207,7 @@ int tfs_node_fetch(struct tfs *fs, const struct tfs_miss *miss)
 
 	if (miss->kind == TFS_MISS_PAUSE)
 		goto out;
-	err = tfs_must_not_wait() ? TFS_WAITS : 0;
+	err = tfs_may_wait();
 	if (err)
 		goto out;
 	err = unpark(fs, miss);
