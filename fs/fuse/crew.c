@@ -5,7 +5,8 @@
  *     must not need anything that was handed over later.
  * (2) A thread is added when all are at work, up to a bound.  If there is no
  *     memory for one, those that are there go on; that is no error.
- * (3) The thread that was last at work is woken first: it is the warmest. */
+ * (3) The thread that was last at work is woken first: it is the warmest.
+ * (4) A thread is woken without the lock that it takes first of all. */
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -41,13 +42,16 @@ static void idle_locked(struct tfs_crew *crew, struct member *m)
 		pthread_cond_wait(&m->wake, &crew->lock);
 }
 
-static void wake_locked(struct tfs_crew *crew)
+/* One to be woken (3), or NULL. */
+static struct member *call_locked(struct tfs_crew *crew)
 {
-	struct member *m = crew->idle;		/* (3) */
+	struct member *m = crew->idle;
 
-	crew->idle = m->next;
-	m->go = true;
-	pthread_cond_signal(&m->wake);
+	if (m) {
+		crew->idle = m->next;
+		m->go = true;
+	}
+	return m;
 }
 
 /* NULL: the end. */
@@ -100,15 +104,18 @@ static int add_locked(struct tfs_crew *crew)
 
 void tfs_crew_do(struct tfs_crew *crew, struct tfs_task *task)
 {
+	struct member *m;
+
 	task->next = NULL;
 	pthread_mutex_lock(&crew->lock);
 	*crew->last = task;
 	crew->last = &task->next;
-	if (crew->idle)
-		wake_locked(crew);
-	else if (crew->members < crew->max)
+	m = call_locked(crew);
+	if (!m && crew->members < crew->max)
 		add_locked(crew);
 	pthread_mutex_unlock(&crew->lock);
+	if (m)
+		pthread_cond_signal(&m->wake);		/* (4) */
 }
 
 int tfs_crew_create(struct tfs_crew **out, unsigned int max)
@@ -135,12 +142,14 @@ int tfs_crew_create(struct tfs_crew **out, unsigned int max)
 
 void tfs_crew_destroy(struct tfs_crew *crew)
 {
+	struct member *m;
+
 	if (!crew)
 		return;
 	pthread_mutex_lock(&crew->lock);
 	crew->stop = true;
-	while (crew->idle)
-		wake_locked(crew);
+	while ((m = call_locked(crew)))
+		pthread_cond_signal(&m->wake);
 	pthread_mutex_unlock(&crew->lock);
 	for (unsigned int i = 0; i < crew->members; i++) {
 		pthread_join(crew->member[i].thread, NULL);

@@ -19,7 +19,8 @@
  *     of his costs a change of thread; while all requests are quick, which
  *     give up their turn by themselves, he looks seldom.
  * (4) A thread with a turn that finds another one with a turn and nothing
- *     waiting parks.  The last one parked is woken first.
+ *     waiting parks.  The last one parked is woken first, without the lock
+ *     that it takes then.
  * (5) A new thread has its buffer before it is given a turn.  If there is no
  *     memory for either, those that are there go on; that is no error.
  * (6) What was received is answered, also after the end.
@@ -112,18 +113,17 @@ static bool pending(const struct tfs_loop *loop)
 
 static void *work(void *arg);
 
-/* One more turn, for a thread that is parked. */
-static bool grant_locked(struct tfs_loop *loop)
+/* One more turn, for a thread that is parked and is to be woken; or NULL. */
+static struct worker *grant_locked(struct tfs_loop *loop)
 {
 	struct worker *w = loop->parked;
 
 	if (!w)
-		return false;
+		return NULL;
 	loop->parked = w->next;
 	w->go = true;
 	loop->turns++;
-	pthread_cond_signal(&w->wake);
-	return true;
+	return w;
 }
 
 /* (5) */
@@ -167,36 +167,39 @@ static void hire(struct tfs_loop *loop)
 	} else {
 		pthread_mutex_lock(&loop->lock);
 		loop->turns--;
-		if (!loop->turns && !loop->end)
-			grant_locked(loop);
+		w = !loop->turns && !loop->end ? grant_locked(loop) : NULL;
+		if (w)
+			pthread_cond_signal(&w->wake);
 	}
 	loop->hiring = false;
 	pthread_cond_broadcast(&loop->tick);
 	pthread_mutex_unlock(&loop->lock);
 }
 
+/* One more turn, if there are fewer than max. */
 static void turn_add(struct tfs_loop *loop, unsigned int max)
 {
+	struct worker *w = NULL;
 	bool more;
 
 	pthread_mutex_lock(&loop->lock);
-	more = loop->turns < max && !loop->end && !grant_locked(loop);
-	pthread_mutex_unlock(&loop->lock);
+	more = loop->turns < max && !loop->end;
 	if (more)
+		w = grant_locked(loop);
+	pthread_mutex_unlock(&loop->lock);
+	if (w)
+		pthread_cond_signal(&w->wake);
+	else if (more)
 		hire(loop);
 }
 
 /* Before a long request (2). */
 static void turn_give(struct tfs_loop *loop)
 {
-	bool more;
-
 	pthread_mutex_lock(&loop->lock);
 	loop->turns--;
-	more = !loop->turns && !loop->end && !grant_locked(loop);
 	pthread_mutex_unlock(&loop->lock);
-	if (more)
-		hire(loop);
+	turn_add(loop, 1);
 }
 
 /* After it: nobody may have been there to take it over. */
@@ -713,7 +716,6 @@ static void join(struct worker *w)
 		if (w->receiving)
 			pthread_kill(w->thread, SIGUSR1);
 	}
-	pthread_cond_destroy(&w->wake);
 }
 
 int tfs_loop_run(struct tfs_loop *loop)
@@ -732,6 +734,8 @@ int tfs_loop_run(struct tfs_loop *loop)
 	pthread_mutex_unlock(&loop->lock);
 	for (unsigned int i = 0; i < loop->workers; i++)
 		join(&loop->worker[i]);
+	for (unsigned int i = 0; i < loop->workers; i++)
+		pthread_cond_destroy(&loop->worker[i].wake);
 	return loop->err;
 }
 

@@ -123,6 +123,7 @@ struct owner {
 	struct eng_queue *q;		/* lock; NULL: not yet, or no more */
 	struct place	*done, **done_last;	/* lock: answered by others */
 	bool		asleep, told;	/* lock */
+	atomic_uint	wakers;		/* of q: more under lock, less without */
 };
 
 struct bucket {
@@ -237,19 +238,33 @@ static void collect(struct owner *o)
 	}
 }
 
-static void wake_locked(struct owner *o)
+/* What is to be woken, by wake_it() without the lock: the owner would run into
+ * it first of all.  NULL: nothing. */
+static struct eng_queue *to_wake_locked(struct owner *o)
 {
 	if (!o->q || o->told)
-		return;
+		return NULL;
 	o->told = true;
-	eng_queue_wake(o->q);
+	o->wakers++;
+	return o->q;
+}
+
+static void wake_it(struct owner *o, struct eng_queue *q)
+{
+	if (!q)
+		return;
+	eng_queue_wake(q);
+	o->wakers--;
 }
 
 static void wake(struct owner *o)
 {
+	struct eng_queue *q;
+
 	pthread_mutex_lock(&o->lock);
-	wake_locked(o);
+	q = to_wake_locked(o);
 	pthread_mutex_unlock(&o->lock);
+	wake_it(o, q);
 }
 
 /* ---- answers ------------------------------------------------------------- */
@@ -257,6 +272,7 @@ static void wake(struct owner *o)
 static void hand_back(struct place *p)
 {
 	struct owner *o = p->owner;
+	struct eng_queue *q;
 
 	if (o == me) {
 		commit(p);
@@ -266,9 +282,9 @@ static void hand_back(struct place *p)
 	p->next = NULL;
 	*o->done_last = p;
 	o->done_last = &p->next;
-	if (o->asleep)
-		wake_locked(o);
+	q = o->asleep ? to_wake_locked(o) : NULL;
 	pthread_mutex_unlock(&o->lock);
+	wake_it(o, q);
 }
 
 static void count(struct counter *c, size_t bytes)
@@ -570,6 +586,8 @@ static void close_ring(struct owner *o)
 	pthread_mutex_lock(&o->lock);
 	o->q = NULL;
 	pthread_mutex_unlock(&o->lock);
+	while (o->wakers)
+		sched_yield();
 	eng_queue_destroy(q);
 }
 
