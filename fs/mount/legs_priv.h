@@ -56,6 +56,9 @@ int tfs_legs_new_id(uint64_t *id);
 int tfs_legs_next(struct tfs_legs *ls, uint64_t settled);
 /* Its own; one copy after the other. */
 int tfs_legs_write(struct tfs_legs *ls, struct tfs_leg *leg);
+/* Are both copies on it good, and are they mended?  As tfs_legs_look(). */
+int tfs_leg_look(struct tfs_legs *ls, struct tfs_leg *leg, bool fix,
+		 struct tfs_legs_look *out);
 /* The list, to all that are here and have another; who can't be told is lost,
  * and then it is the next list.  An error: it may be on some of them. */
 int tfs_legs_tell(struct tfs_legs *ls, uint64_t settled);
