@@ -22,10 +22,6 @@
  * (5) What was taken is answered, also after the end.
  * (6) A place costs its addresses; the memory behind is what the longest
  *     request in it had.  PLACES bounds it for any number of processors.
- *     The kernel fills every place that it has at once: with many of them what
- *     is to be written has left the processor's caches before its turn comes.
- *     So a queue has few, and gets one more when all are used and what came
- *     last is short and has to wait.
  * (7) A processor that is not there at the start has its queue with one that
  *     is.  If the processor of a thread goes, the kernel moves the thread.
  * (8) A read of content completes by the owner's ring, and nobody waits for
@@ -54,9 +50,8 @@
 #define CPUS		"/sys/devices/system/cpu/"
 
 #define PLACES		512u		/* (6), of all queues */
-#define DEPTH_MIN	4u		/* of one, at first */
+#define DEPTH_MIN	4u		/* of one */
 #define DEPTH_MAX	32u
-#define SHORT		65536u		/* bytes of a request */
 #define CREW		64u
 #define BUCKETS		1024u
 #define HEAD		4096u		/* before the payload */
@@ -144,7 +139,7 @@ struct tfs_uring {
 	_Atomic uint64_t received;
 	struct counter	in, out;
 	struct tfs_crew	*crew;
-	unsigned int	lanes, depth;	/* fixed; places of one at most: (6) */
+	unsigned int	lanes, depth;	/* fixed */
 	struct lane	*lane;
 	pthread_mutex_t	lock;
 	pthread_cond_t	started;
@@ -399,11 +394,10 @@ static int place_add(struct owner *o, struct lane *lane)
 }
 
 /* (2)  Answered or not, the place is not handed over before we return to the
- * ring.  False: it has been answered. */
-static bool handle_first(struct place *p)
+ * ring. */
+static void handle_first(struct place *p)
 {
-	struct owner *o = p->owner;
-	unsigned int used = o->used;
+	struct tfs_uring *u = p->owner->u;
 
 	p->again = p->kind & TFS_URING_MAY_WAIT;
 	if (!p->again) {
@@ -412,8 +406,7 @@ static bool handle_first(struct place *p)
 		tfs_nowait(false);
 	}
 	if (p->again)
-		tfs_crew_do(o->u->crew, &p->task);
-	return o->used == used;
+		tfs_crew_do(u->crew, &p->task);
 }
 
 /* One piece, as from the device.  False: that can't be one. */
@@ -451,39 +444,25 @@ static void fail(struct owner *o, int err)
 	u->how.failed(u->how.arg, err);
 }
 
-static int grow(struct owner *o, struct lane *lane)
-{
-	int err = place_add(o, lane);
-
-	if (!err)
-		eng_queue_push(o->q, &o->places->op);
-	return err;
-}
-
 /* (4) */
 static int hold(struct place *p)
 {
+	struct owner *o = p->owner;
 	struct lane *lane = p->lane;
+	int err = 0;
 
-	if (lane->there - lane->held > DEPTH_MIN)
-		return 0;
-	return grow(p->owner, lane);
-}
-
-/* (6)  Without memory for it there are the places that there are. */
-static void wait_for(struct owner *o, struct lane *lane, size_t len)
-{
-	if (len <= SHORT && lane->used >= lane->there &&
-	    lane->there - lane->held < o->u->depth)
-		grow(o, lane);
+	if (lane->there - lane->held <= o->u->depth) {
+		err = place_add(o, lane);
+		if (!err)
+			eng_queue_push(o->q, &o->places->op);
+	}
+	return err;
 }
 
 static void receive(struct place *p)
 {
 	struct owner *o = p->owner;
 	struct tfs_uring *u = o->u;
-	struct lane *lane = p->lane;
-	size_t len;
 
 	if (!assemble(p)) {
 		fail(o, -EPROTO);
@@ -491,23 +470,21 @@ static void receive(struct place *p)
 	}
 	u->received++;
 	o->used++;
-	lane->used++;
+	p->lane->used++;
 	p->kind = u->how.see(u->how.arg, p->request, &p->len, &p->flags);
-	len = p->len;
 	if (p->kind & TFS_URING_WRITE)
-		count(&u->in, len);
+		count(&u->in, p->len);
 	table_add(u, p);
 	if (p->kind & TFS_URING_HELD) {
 		int err = hold(p);
 
-		lane->held++;
+		p->lane->held++;
 		if (err) {
 			refuse(p, err);
 			return;
 		}
 	}
-	if (handle_first(p))
-		wait_for(o, lane, len);
+	handle_first(p);
 }
 
 /* The kernel did not take a place, or gives it back. */
@@ -726,8 +703,11 @@ static int add_places(struct tfs_uring *u)
 	int err = 0;
 
 	for (unsigned int i = 0; i < u->lanes; i++) {
-		for (unsigned int n = 0; n < DEPTH_MIN && !err; n++)
-			err = place_add(owner_of(u, i), &u->lane[i]);
+		struct owner *o = owner_of(u, i);
+		unsigned int n = o->cpu == i ? u->depth : DEPTH_MIN;
+
+		while (n-- && !err)
+			err = place_add(o, &u->lane[i]);
 	}
 	return err;
 }
