@@ -9,7 +9,9 @@
  *      handing over and waiting; or those that share it take turns (ring.c).
  *  (4) Who wakes the owner has the kernel put a completion into the ring that
  *      stands for no transfer.  Room is kept for some; that there are more
- *      already is as good. */
+ *      already is as good.
+ *  (5) A process that is forked has no ring of ours: it would keep it, and the
+ *      files that transfers are of, when we are gone. */
 #include <errno.h>
 #include <liburing.h>
 #include <stdlib.h>
@@ -238,7 +240,8 @@ static int set_up(struct eng_queue *q, unsigned int flags)
 
 	if (err)
 		return err;
-	err = try(q);
+	err = io_uring_ring_dontfork(&q->uring);		/* (5) */
+	err = err ?: try(q);
 	if (err)
 		io_uring_queue_exit(&q->uring);
 	return err;

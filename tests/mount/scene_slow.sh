@@ -7,6 +7,7 @@
 begin
 need_space 500
 command -v python3 >/dev/null || skip_all "no python3"
+command -v taskset >/dev/null || skip_all "no taskset"
 [ -z "$sanitizer" ] || skip_all "a sanitizer must be loaded first"
 trouble=$build/tests/.libs/trouble.so
 [ -f "$trouble" ] || skip_all "no $trouble"
@@ -86,6 +87,31 @@ ends()
 	wait "$pid"
 }
 
+# The first of them may be gone.
+threads_left()
+{
+	[ "$(find "/proc/$1/task" -mindepth 1 -maxdepth 1 2>/dev/null |
+		wc -l)" -gt 1 ]
+}
+
+all_run()
+{
+	local pid
+
+	for pid; do
+		running "$pid" || return
+	done
+}
+
+all_end()
+{
+	local pid
+
+	for pid; do
+		wait "$pid" || return
+	done
+}
+
 mkfs 256M
 pages=$(amount 400 1000 4000)
 
@@ -134,7 +160,46 @@ check "and what was written before is there" whole beside 100
 rm -f "$mnt/endless"
 umount_fs
 
-# Storage that hangs.
+# Killed while it has the kernel write what only it can take.
+slow_fs 0
+dirty killed 2000
+: >"$work/stuck"
+kill -TERM "$daemon"
+sleep 2
+kill -KILL "$daemon"
+for ((i = 0; i < 100; i++)); do
+	threads_left "$daemon" || break
+	sleep 0.1
+done
+check "killed at its end: nothing of it stays" eval "! threads_left '$daemon'"
+[ "$failed" -eq 0 ] || finish
+wait "$daemon" 2>/dev/null
+daemon=
+rm "$work/stuck"
+release
+must_mount
+check "after which the image is mounted as ever" touch "$mnt/usable"
+umount_fs
+
+# Storage that hangs, for many callers of one processor.
+slow_fs 0
+waiting=()
+: >"$work/stuck"
+for ((i = 0; i < 12; i++)); do
+	taskset -c 0 dd if=/dev/zero of="$mnt/waiting.$i" bs=4k count=1 \
+		conv=fsync 2>/dev/null &
+	waiting+=($!)
+done
+sleep 2
+check "hanging storage: all who sync wait" all_run "${waiting[@]}"
+taskset -c 0 timeout 20 stat "$mnt/none" >"$work/stat" 2>&1
+check "and who needs no storage is answered" test $? -eq 1
+rm "$work/stuck"
+all_end "${waiting[@]}"
+check "and all are done when it is back" test $? -eq 0
+umount_fs
+
+# To the end of the mount.
 slow_fs 0
 dirty hung 50
 : >"$work/stuck"

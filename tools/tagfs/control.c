@@ -17,7 +17,11 @@
  *     or it was unmounted lazily) only sync(2) makes the kernel write, for
  *     all filesystems.
  * (6) ops is not used once state is CLOSING, but by the helpers, which
- *     control_close() waits for. */
+ *     control_close() waits for.
+ * (7) Who has the kernel write waits in it for our own answers, and can't be
+ *     killed.  If we are, the connection ends when nobody has a descriptor of
+ *     it or a ring that uses it: so that is a process of its own, which has
+ *     neither.  Or we would stay for good, with all who wait for us. */
 #include "config.h"
 
 #include <errno.h>
@@ -30,6 +34,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
+#include <sys/wait.h>
 #include <syslog.h>
 #include <time.h>
 #include <unistd.h>
@@ -161,17 +166,41 @@ static void detach(struct control *c)
 			strerror(-err));
 }
 
+/* 0 or an error number. */
+static int have_written(int fd)
+{
+	if (fd < 0) {
+		sync();		/* (5) */
+		return 0;
+	}
+	return -umount_sync(fd);
+}
+
+/* (7) */
+static void write_and_exit(int fd)
+{
+	close_range((unsigned int)(fd + 1), ~0u, 0);
+	if (fd > 0)
+		close_range(0, (unsigned int)(fd - 1), 0);
+	_exit(have_written(fd));
+}
+
 /* The kernel starts all writes, but may not wait for them. */
 static void write_out(struct control *c, int fd)
 {
-	int err;
+	pid_t pid = fork(), gone = 0;
+	int status = 0, err;
 
-	if (fd < 0) {
-		sync();		/* (5) */
-	} else if ((err = umount_sync(fd))) {
-		note_error(c, err);
+	if (!pid)
+		write_and_exit(fd);
+	while (pid > 0 && gone != pid && (gone >= 0 || errno == EINTR))
+		gone = waitpid(pid, &status, 0);
+	err = pid < 0 ? have_written(fd) : WIFEXITED(status) ?
+		WEXITSTATUS(status) : EIO;
+	if (err) {
+		note_error(c, -err);
 		eng_log(LOG_ERR, "%s: not everything could be written: %s",
-			c->how.name, strerror(-err));
+			c->how.name, strerror(err));
 	}
 	c->steps++;
 }
