@@ -29,8 +29,8 @@ struct tfs;
 /* This thread must not, or may again.  It may, too, once a change was made:
  * what has begun is finished. */
 void tfs_nowait(bool on);
-/* Call fn on this thread before it waits for a node, a commit or a checkpoint,
- * at least once for each call that does.  NULL: no more. */
+/* Call fn on this thread before a call other than a sync waits for a node, a
+ * commit or a checkpoint; once at least for each that does.  NULL: no more. */
 void tfs_on_wait(void (*fn)(void *arg), void *arg);
 
 /* ---- a filesystem ------------------------------------------------------ */

@@ -91,6 +91,53 @@ START_TEST(a_seek_goes_on_where_a_node_was_missing)
 }
 END_TEST
 
+/* To the end of the file, a batch at a time; 0, or what the step says. */
+static int seek(struct work *w)
+{
+	struct tfs_seek sk = { .ino = w->ino, .whence = SEEK_HOLE };
+	int err = 0;
+
+	while (!sk.done && !err)
+		err = tfs_seek_step(w->bed.fs, &sk);
+	return err;
+}
+
+static void count(void *arg)
+{
+	++*(unsigned int *)arg;
+}
+
+/* Whoever would wait for a node says so first, or does not where he must not;
+ * and nobody says so who finds all in memory. */
+START_TEST(who_waits_for_a_node_says_so)
+{
+	unsigned int told = 0;
+	uint64_t reads;
+	struct work w;
+
+	make(&w, 0);
+	bed_umount(&w.bed);	/* the check has read them all */
+	bed_mount(&w.bed);
+	reads = atomic_load(&w.bed.fs->count.node_reads);
+	tfs_nowait(true);
+	ck_assert_int_eq(seek(&w), TFS_WAITS);
+	tfs_nowait(false);
+	tfs_on_wait(count, &told);
+	ck_assert_int_eq(seek(&w), 0);
+	reads = atomic_load(&w.bed.fs->count.node_reads) - reads;
+	ck_assert_uint_gt(reads, 0);
+	ck_assert_uint_eq(told, reads);
+	told = 0;
+	ck_assert_int_eq(seek(&w), 0);
+	ck_assert_uint_eq(told, 0);
+	tfs_on_wait(NULL, NULL);
+	tfs_nowait(true);
+	ck_assert_int_eq(seek(&w), 0);
+	tfs_nowait(false);
+	end(&w);
+}
+END_TEST
+
 /* Every change can be made durable and its space given back while a long
  * answer is in the making: tags pin a batch, not the file. */
 struct reader {
@@ -225,6 +272,7 @@ int main(void)
 	tcase_set_timeout(t, 120);
 	tcase_add_loop_test(t, a_seek_goes_in_bounded_steps, 0, 2);
 	tcase_add_test(t, a_seek_goes_on_where_a_node_was_missing);
+	tcase_add_test(t, who_waits_for_a_node_says_so);
 	suite_add_tcase(s, t);
 	t = tcase_create("threads");
 	tcase_set_timeout(t, 240);
