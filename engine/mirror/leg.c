@@ -12,6 +12,7 @@
 #include <syslog.h>
 #include <time.h>
 
+#include "core/clock.h"
 #include "core/tuple.h"
 #include "mirror/mirror_priv.h"
 
@@ -140,12 +141,7 @@ bool mirror_all_legs(const struct eng_io *io)
 
 uint64_t mirror_now(const struct mirror *m)
 {
-	struct timespec t;
-
-	if (m->now)
-		return m->now();
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+	return m->now ? m->now() : eng_now_ns();
 }
 
 /* How long a read there would take, as far as is known. */

@@ -24,6 +24,7 @@
 #include <sys/utsname.h>
 #include <time.h>
 
+#include "core/clock.h"
 #include "base/cluster.h"
 #include "base/fence.h"
 #include "base/hash.h"
@@ -49,10 +50,7 @@ struct tfs_fence {
 
 static uint64_t now_ms(void)
 {
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+	return eng_now_ns() / 1000000;
 }
 
 /* ---- the host ------------------------------------------------------------- */

@@ -20,6 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/clock.h"
 #include "base/about.h"
 #include "base/cluster.h"
 #include "check/kept.h"
@@ -68,10 +69,7 @@ static int64_t seconds(void)
 
 static uint64_t micros(void)
 {
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000000ull + t.tv_nsec / 1000;
+	return eng_now_ns() / 1000;
 }
 
 /* ---- findings ----------------------------------------------------------- */

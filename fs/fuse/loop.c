@@ -43,6 +43,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/clock.h"
 #include "fuse/loop.h"
 #include "fuse/ops_priv.h"
 #include "fuse/uring.h"
@@ -375,19 +376,11 @@ static bool handle_short(struct worker *w)
 	return kept;
 }
 
-static uint64_t now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
-
 /* The same, for a request that may be known to take long: (2). */
 static bool handle_long(struct worker *w)
 {
 	struct tfs_loop *loop = w->loop;
-	uint64_t begin = now(), mean = loop->sync_ns;
+	uint64_t begin = eng_now_ns(), mean = loop->sync_ns;
 	bool kept;
 
 	if (mean <= SYNC_NS) {
@@ -397,7 +390,7 @@ static bool handle_long(struct worker *w)
 		answer(w);
 		kept = turn_again(loop);
 	}
-	loop->sync_ns = mean - mean / 8 + (now() - begin) / 8;
+	loop->sync_ns = mean - mean / 8 + (eng_now_ns() - begin) / 8;
 	return kept;
 }
 
