@@ -30,6 +30,9 @@
  *     at three in a row: a FORGET that came along does not make a crowd.  And
  *     they take half of the processors at most.  The other half is for those
  *     who ask: more of us would only take turns with them.
+ * (8) Who receives alone, and was done soon, looks for a moment for the next
+ *     request before it sleeps (spin.c).  Who waits beside others does not:
+ *     the kernel would wake one of them for what this one finds.
  *
  * Where the kernel and uring.c agree on io_uring, what comes through the
  * device is only what the kernel has no queue for. */
@@ -46,6 +49,7 @@
 #include "core/clock.h"
 #include "fuse/loop.h"
 #include "fuse/ops_priv.h"
+#include "fuse/spin.h"
 #include "fuse/uring.h"
 #include "fuse/wire.h"
 
@@ -54,6 +58,7 @@
 #define TICK_CALM_NS	16000000u	/* while all requests are quick */
 #define TICKS_CALM	50	/* without any other, then they are */
 #define SYNC_NS		100000u	/* an fsync that is not long */
+#define SHORT_NS	100000u	/* a request that was done soon */
 #define TICKS_STUCK	16	/* the deputy's patience at most */
 #define TICKS_IDLE	50	/* then he sleeps */
 #define LOOK_SKIP	7	/* quick requests between two looks: (7) */
@@ -69,6 +74,8 @@ struct worker {
 	unsigned int	skip, row;	/* own: (7) */
 	bool		look;		/* own: at this request */
 	bool		turn;		/* own: kept at this request */
+	struct tfs_spin	spin;		/* own */
+	uint64_t	came;		/* own: when this request did, ns */
 	struct worker	*next;		/* lock: in the parked list */
 	struct fuse_buf	buf;
 };
@@ -87,6 +94,7 @@ struct tfs_loop {
 	int		fd;		/* fixed once it runs */
 	unsigned int	max, share;	/* workers; turns for (3)'s first */
 	unsigned int	cpus;		/* 2 at least */
+	bool		spins;		/* there are so many */
 	pthread_mutex_t	lock;
 	pthread_cond_t	tick;		/* the deputy; and the end */
 	struct worker	*parked;	/* lock */
@@ -431,7 +439,18 @@ static int receive(struct worker *w)
 	if (n > 0 && tfs_wire_flags() & TFS_WIRE_WRITE)
 		count(&loop->in, length(w));
 	w->receiving = false;
+	w->came = eng_now_ns();
 	return n < 0 && loop->end ? 0 : n;	/* (6) */
+}
+
+/* (8) */
+static void linger(struct worker *w)
+{
+	struct tfs_loop *loop = w->loop;
+
+	if (loop->spins && loop->turns == 1 && !w->row && !tfs_wire_agreed() &&
+	    eng_now_ns() - w->came < SHORT_NS)
+		tfs_spin(&w->spin, loop->fd);
 }
 
 /* libfuse and the kernel don't agree; libfuse has said why. */
@@ -455,6 +474,8 @@ static void *work(void *arg)
 			more = n > 0 && handle(w);
 			if (refused(loop))
 				n = -EPROTO;
+			else if (more)
+				linger(w);
 		} while (more && n > 0 && !loop->end);
 		if (n <= 0)
 			end(loop, n);
@@ -677,6 +698,7 @@ int tfs_loop_create(struct tfs_loop **out, struct tfs_ops *ops)
 	loop->se = ops->se;
 	loop->fd = -1;
 	loop->max = ops->single ? 1 : WORKERS;
+	loop->spins = cpus > 1;
 	loop->cpus = cpus > 2 ? (unsigned int)cpus : 2;
 	loop->share = 2 * loop->cpus;
 	loop->sync_ns = 10 * SYNC_NS;
