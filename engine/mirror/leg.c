@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <string.h>
 #include <syslog.h>
-#include <time.h>
 
 #include "core/clock.h"
 #include "core/tuple.h"

@@ -115,9 +115,7 @@ struct tfs_loop {
 
 static bool pending(const struct tfs_loop *loop)
 {
-	struct pollfd pfd = { .fd = loop->fd, .events = POLLIN };
-
-	return poll(&pfd, 1, 0) > 0;
+	return tfs_readable(loop->fd);
 }
 
 static void *work(void *arg);
@@ -388,7 +386,7 @@ static bool handle_short(struct worker *w)
 static bool handle_long(struct worker *w)
 {
 	struct tfs_loop *loop = w->loop;
-	uint64_t begin = eng_now_ns(), mean = loop->sync_ns;
+	uint64_t mean = loop->sync_ns;
 	bool kept;
 
 	if (mean <= SYNC_NS) {
@@ -398,7 +396,7 @@ static bool handle_long(struct worker *w)
 		answer(w);
 		kept = turn_again(loop);
 	}
-	loop->sync_ns = mean - mean / 8 + (eng_now_ns() - begin) / 8;
+	loop->sync_ns = mean - mean / 8 + (eng_now_ns() - w->came) / 8;
 	return kept;
 }
 

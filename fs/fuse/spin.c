@@ -20,7 +20,7 @@
 #define VAIN_MAX	8u		/* 2^this times are left out then */
 #define LOST_NS		10000u
 
-static bool look(int fd)
+bool tfs_readable(int fd)
 {
 	struct pollfd pfd = { .fd = fd, .events = POLLIN };
 
@@ -33,7 +33,7 @@ static bool came(int fd)
 	bool ready;
 
 	do {
-		ready = look(fd);
+		ready = tfs_readable(fd);
 		last = now;
 		now = eng_now_ns();
 		if (now - last >= LOST_NS)

@@ -5,6 +5,8 @@
 
 #include <stdbool.h>
 
+#define TFS_SPIN_NS	20000u
+
 /* A thread's own.  All zeros at first. */
 struct tfs_spin {
 	unsigned int	vain;		/* how much of it was of late */
@@ -19,7 +21,7 @@ enum tfs_spun {
 
 /* Until fd is readable, for TFS_SPIN_NS at most. */
 enum tfs_spun tfs_spin(struct tfs_spin *spin, int fd);
-
-#define TFS_SPIN_NS	20000u
+/* Is it now? */
+bool tfs_readable(int fd);
 
 #endif

@@ -39,6 +39,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/clock.h"
 #include "control.h"
 #include "fs.h"
 #include "options.h"
@@ -188,13 +189,13 @@ static void write_and_exit(int fd)
 /* The kernel starts all writes, but may not wait for them. */
 static void write_out(struct control *c, int fd)
 {
-	pid_t pid = fork(), gone = 0;
+	pid_t pid = fork();
 	int status = 0, err;
 
 	if (!pid)
 		write_and_exit(fd);
-	while (pid > 0 && gone != pid && (gone >= 0 || errno == EINTR))
-		gone = waitpid(pid, &status, 0);
+	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
 	err = pid < 0 ? have_written(fd) : WIFEXITED(status) ?
 		WEXITSTATUS(status) : EIO;
 	if (err) {
@@ -247,10 +248,7 @@ static void *end_mount(void *arg)
 
 static int64_t now_ms(void)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
+	return (int64_t)(eng_now_ns() / 1000000);
 }
 
 static void restart_clock(struct control *c)
