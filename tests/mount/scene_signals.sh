@@ -227,6 +227,25 @@ else
 	mkfs 64M -f
 fi
 
+# ---- what whoever starts it ignores ------------------------------------------
+
+# ignores SIGNAL: does the daemon?
+ignores()
+{
+	local bits
+
+	bits=$(sed -n 's/^SigIgn:[[:space:]]*//p' "/proc/$daemon/status")
+	[ $((0x$bits >> ($(builtin kill -l "$1") - 1) & 1)) -eq 1 ]
+}
+
+trap '' CHLD HUP
+must_mount
+trap - CHLD HUP
+check "an ignored SIGHUP stays so" ignores HUP
+check "SIGCHLD does not: it waits for processes of its own" \
+	eval "! ignores CHLD"
+umount_fs
+
 # ---- a start that can't end well ---------------------------------------------
 
 tagfs "$img" "$mnt" -o allow_root 2>"$work/out"

@@ -346,7 +346,8 @@ static int run(struct mount *m)
 	return err ?: last;
 }
 
-/* Those that whoever started us wants ignored stay so. */
+/* Those that whoever started us wants ignored stay so, but for the end of a
+ * child, which we could not know of then. */
 static void block_signals(void)
 {
 	const int signals[] = { SIGTERM, SIGINT, SIGHUP };
@@ -361,6 +362,7 @@ static void block_signals(void)
 			sigaddset(&set, signals[i]);
 	pthread_sigmask(SIG_SETMASK, &set, NULL);	/* in all threads */
 	signal(SIGTERM, SIG_DFL);
+	signal(SIGCHLD, SIG_DFL);
 	signal(SIGPIPE, SIG_IGN);
 }
 
