@@ -27,7 +27,7 @@ if $root && [ "${fuse_mode#"${fuse_mode%?}"}" != 6 ] && [ -z "$OWN_FUSE" ] &&
    command -v unshare >/dev/null; then
 	node=$(mktemp -u /tmp/tagfs-fuse.XXXXXX)
 	mknod -m 666 "$node" c 10 229 &&
-		OWN_FUSE=1 unshare -m sh -c \
+		OWN_FUSE=1 "$(dirname "$0")/../support/own_mounts" sh -c \
 		'mount --bind "$0" /dev/fuse && rm "$0"; exec "$1"' "$node" "$0"
 	exit
 fi

@@ -16,7 +16,7 @@ echo 11111111-2222-3333-4444-555555555555 >"$work/boot_id"
 # elsewhere COMMAND...: on the other host.
 elsewhere()
 {
-	unshare -m sh -c 'mount --make-rprivate / && mount --bind "$0" "$1" &&
+	"$source/tests/support/own_mounts" sh -c 'mount --bind "$0" "$1" &&
 		shift && exec "$@"' "$work/boot_id" "$boot" "$@"
 }
 

@@ -11,7 +11,7 @@
 
 if [ -z "${OWN_MOUNTS-}" ] && [ "$(id -u)" -eq 0 ]; then
 	command -v unshare >/dev/null || skip_all "no unshare"
-	OWN_MOUNTS=1 exec unshare -m --propagation private "$0"
+	OWN_MOUNTS=1 exec "$source/tests/support/own_mounts" "$0"
 fi
 begin
 need_space 400
